@@ -1,0 +1,1 @@
+"""What the networks hear: geometry of stages, feature maps, sonification, filter spectra, comparison."""

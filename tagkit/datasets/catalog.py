@@ -1,0 +1,141 @@
+"""A Catalog: one table of clips that every dataset is read into, and everything downstream starts from."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+SPLIT_PARTS = ("train", "valid", "test")
+
+
+class CatalogError(ValueError):
+    """The metadata of a dataset cannot be used as it is; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of a Catalog.
+
+    Attributes
+    ----------
+    clip_id : str
+    path : Path
+        Absolute path of the audio file.
+    tags : tuple of str
+    artist, song, title : str
+        Empty where the dataset does not say.
+    """
+
+    clip_id: str
+    path: Path
+    tags: tuple[str, ...]
+    artist: str = ""
+    song: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The clips of a dataset with their tags and splits; no audio is read.
+
+    Attributes
+    ----------
+    name : str
+        The dataset's name, for example ``"magnatagatune"``.
+    root : Path
+        The folder that the paths in `clips` start from. No path leads out of it.
+    clips : DataFrame (clips,)
+        Indexed by `clip_id` (str, unique), with the columns `path` (relative, POSIX), `artist`, `song` and `title`.
+    labels : DataFrame (clips, tags) of bool
+        Indexed as `clips`; one column for each tag that the dataset knows, in the dataset's own order.
+    splits : DataFrame (clips, splits) of str
+        Indexed as `clips`; one column for each named split, with the values train, valid, test or "" (left out).
+    vocabularies : dict of str -> tuple of str
+        Named lists of tags in pinned order; the order of a model's outputs.
+    default_split, default_vocabulary : str
+    cluster_by : {"song", "artist"}
+        What confidence intervals are clustered by: clips of one cluster are not independent.
+    """
+
+    name: str
+    root: Path
+    clips: pd.DataFrame
+    labels: pd.DataFrame
+    splits: pd.DataFrame
+    vocabularies: dict[str, tuple[str, ...]] = field(repr=False)
+    default_split: str
+    default_vocabulary: str
+    cluster_by: str = "artist"
+
+    def __post_init__(self):
+        if not self.clips.index.is_unique:
+            twice = self.clips.index[self.clips.index.duplicated()][0]
+            raise CatalogError(
+                f"{self.name}: clip id {twice} occurs more than once; give each clip its own id."
+            )
+        for table in ("labels", "splits"):
+            if not getattr(self, table).index.equals(self.clips.index):
+                raise CatalogError(f"{self.name}: the rows of `{table}` are not those of `clips`.")
+        for path in self.clips["path"]:
+            if Path(path).is_absolute() or ".." in Path(path).parts:
+                raise CatalogError(
+                    f"{self.name}: path {path!r} leads out of {self.root}; make it relative, without '..'."
+                )
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, clip_id: str) -> Clip:
+        """The clip with this id; KeyError names an id that is not there."""
+        if clip_id not in self.clips.index:
+            raise KeyError(f"{self.name} has no clip {clip_id!r}")
+        row = self.clips.loc[clip_id]
+        present = self.labels.columns[self.labels.loc[clip_id].to_numpy(bool)]
+        return Clip(
+            clip_id, self.root / row["path"], tuple(present), row["artist"], row["song"], row["title"]
+        )
+
+    def clip(self, position: int) -> Clip:
+        """The clip at this position (0 is the first row)."""
+        return self[self.clips.index[position]]
+
+    def tags(self, vocabulary: str | None = None) -> tuple[str, ...]:
+        """The tags of a vocabulary in pinned order (default: `default_vocabulary`)."""
+        name = vocabulary or self.default_vocabulary
+        if name not in self.vocabularies:
+            raise CatalogError(
+                f"{self.name} has no vocabulary {name!r}; choose one of {', '.join(self.vocabularies)}."
+            )
+        return self.vocabularies[name]
+
+    def ids(self, part: str, split: str | None = None) -> pd.Index:
+        """The clip ids of one part ("train", "valid" or "test") of a split (default: `default_split`)."""
+        return self.clips.index[self._split(split) == part]
+
+    def split_sizes(self, split: str | None = None) -> dict[str, int]:
+        """Number of clips in each part of a split."""
+        column = self._split(split)
+        return {part: int((column == part).sum()) for part in SPLIT_PARTS}
+
+    def label_matrix(self, vocabulary: str | None = None) -> np.ndarray:
+        """Labels as an array (clips, tags) of bool, tags in the order of the vocabulary."""
+        return self.labels[list(self.tags(vocabulary))].to_numpy(bool)
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with any id, path, label or split."""
+        digest = hashlib.sha256()
+        for table in (self.clips, self.labels, self.splits):
+            digest.update(table.to_csv(lineterminator="\n").encode())
+        digest.update(json.dumps({k: list(v) for k, v in self.vocabularies.items()}, sort_keys=True).encode())
+        return digest.hexdigest()[:16]
+
+    def _split(self, split: str | None) -> pd.Series:
+        name = split or self.default_split
+        if name not in self.splits.columns:
+            raise CatalogError(
+                f"{self.name} has no split {name!r}; choose one of {', '.join(self.splits.columns)}."
+            )
+        return self.splits[name]
