@@ -73,16 +73,14 @@ class Catalog:
     def __post_init__(self):
         if not self.clips.index.is_unique:
             twice = self.clips.index[self.clips.index.duplicated()][0]
-            raise CatalogError(
-                f"{self.name}: clip id {twice} occurs more than once; give each clip its own id."
-            )
+            raise CatalogError(f"{self.name}: clip id {twice} occurs more than once; give each clip its own id.")
         for table in ("labels", "splits"):
             if not getattr(self, table).index.equals(self.clips.index):
                 raise CatalogError(f"{self.name}: the rows of `{table}` are not those of `clips`.")
         for path in self.clips["path"]:
             if Path(path).is_absolute() or ".." in Path(path).parts:
                 raise CatalogError(
-                    f"{self.name}: path {path!r} leads out of {self.root}; make it relative, without '..'."
+                    f"{self.name}: path {path!r} leads out of {self.root}; make it relative."
                 )
 
     def __len__(self) -> int:
@@ -94,9 +92,7 @@ class Catalog:
             raise KeyError(f"{self.name} has no clip {clip_id!r}")
         row = self.clips.loc[clip_id]
         present = self.labels.columns[self.labels.loc[clip_id].to_numpy(bool)]
-        return Clip(
-            clip_id, self.root / row["path"], tuple(present), row["artist"], row["song"], row["title"]
-        )
+        return Clip(clip_id, self.root / row["path"], tuple(present), row["artist"], row["song"], row["title"])
 
     def clip(self, position: int) -> Clip:
         """The clip at this position (0 is the first row)."""
@@ -106,9 +102,7 @@ class Catalog:
         """The tags of a vocabulary in pinned order (default: `default_vocabulary`)."""
         name = vocabulary or self.default_vocabulary
         if name not in self.vocabularies:
-            raise CatalogError(
-                f"{self.name} has no vocabulary {name!r}; choose one of {', '.join(self.vocabularies)}."
-            )
+            raise CatalogError(f"{self.name} has no vocabulary {name!r}; choose one of {', '.join(self.vocabularies)}.")
         return self.vocabularies[name]
 
     def ids(self, part: str, split: str | None = None) -> pd.Index:
@@ -135,7 +129,5 @@ class Catalog:
     def _split(self, split: str | None) -> pd.Series:
         name = split or self.default_split
         if name not in self.splits.columns:
-            raise CatalogError(
-                f"{self.name} has no split {name!r}; choose one of {', '.join(self.splits.columns)}."
-            )
+            raise CatalogError(f"{self.name} has no split {name!r}; choose one of {', '.join(self.splits.columns)}.")
         return self.splits[name]
