@@ -3,7 +3,13 @@
 import os
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import soundfile
+
+from tagkit.datasets.catalog import Catalog
+from tagkit.records import Records, prepare
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +19,43 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("TAGKIT_REAL_DATA names no folder with real recordings: this test did not run")
     return Path(folder).resolve()
+
+
+TONES_HZ = {"low": 220.0, "middle": 880.0, "high": 3520.0}
+
+
+@pytest.fixture(scope="session")
+def tone_catalog(tmp_path_factory) -> Catalog:
+    """36 clips of 4 to 5 s: one tone in noise each, tagged low, middle or high; clip 7's file is empty."""
+    root = tmp_path_factory.mktemp("tones")
+    rng = np.random.default_rng(0)
+    names = list(TONES_HZ)
+    rows, labels = [], []
+    for k in range(36):
+        tag = names[k % 3]
+        t = np.arange(64_000 + 500 * k) / 16_000
+        y = 0.3 * np.sin(2 * np.pi * TONES_HZ[tag] * t + rng.uniform(0, 6)) + 0.05 * rng.standard_normal(len(t))
+        path = root / f"{k % 4}" / f"clip {k}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, y, 16_000)
+        rows.append((str(k), path.relative_to(root).as_posix(), f"artist {k // 3}", f"song {k // 2}", f"title {k}"))
+        labels.append([tag == name for name in names])
+    (root / rows[7][1]).write_bytes(b"")
+    clips = pd.DataFrame(rows, columns=["clip_id", "path", "artist", "song", "title"]).set_index("clip_id")
+    parts = ["train"] * 24 + ["valid"] * 6 + ["test"] * 6
+    return Catalog(
+        name="tones",
+        root=root,
+        clips=clips,
+        labels=pd.DataFrame(labels, clips.index, names),
+        splits=pd.DataFrame({"order": parts}, clips.index),
+        vocabularies={"all": tuple(names), "two": ("high", "low")},
+        default_split="order",
+        default_vocabulary="all",
+    )
+
+
+@pytest.fixture(scope="session")
+def tone_records(tone_catalog, tmp_path_factory) -> Records:
+    """`tone_catalog`, prepared."""
+    return prepare(tone_catalog, tmp_path_factory.mktemp("records"), clips_per_shard=5, jobs=2, progress=False)

@@ -1,0 +1,43 @@
+# `make help` lists the targets. Everything is installed into .venv; no target needs root.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint unit notebooks lock clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: .venv/installed  ## set up .venv with the locked dependencies
+
+.venv/installed: requirements/install.lock requirements/bootstrap.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"tagkit needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is {v[0]}.{v[1]}: name another with make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/install.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install  ## render a tagged dataset, train two networks on it, score them, hear what they learned
+	$(BIN)/tagkit demo
+
+test: lint unit notebooks  ## lint, import contracts, tests and every notebook
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+unit: install
+	$(BIN)/pytest
+
+notebooks: install
+	$(BIN)/python notebooks/execute.py
+
+lock: install  ## write the lock files anew from pyproject.toml
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+		--custom-compile-command 'make lock' bootstrap.in -o bootstrap.lock
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+		--custom-compile-command 'make lock' --extra dev ../pyproject.toml install.in -o install.lock
+
+clean:  ## remove what was built; data/ and runs/ stay
+	rm -rf .venv build dist

@@ -1,0 +1,38 @@
+"""Score runs on held-out clips, with confidence intervals."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tagkit evaluate`."""
+    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("--records", type=Path, metavar="DIR", help="default: those that the run was trained on")
+    parser.add_argument("--part", choices=["test", "valid", "train"], default="test")
+    parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
+    parser.add_argument("--cluster-by", choices=["song", "artist"], help="default: as the records say")
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default: 1000)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tables and write the JSON file."""
+    from tagkit import evaluation
+    from tagkit.records import Records
+    from tagkit.training import Run
+
+    opened = Run.open(args.run_folder)
+    result = evaluation.evaluate(
+        opened,
+        Records.open(args.records) if args.records else None,
+        args.part,
+        args.min_positives,
+        args.cluster_by,
+        args.resamples,
+    )
+    if args.json:
+        evaluation.save(result, args.json)
+    content = result.to_dict()
+    print(evaluation.tag_table(content), end="\n\n")
+    print(evaluation.table({content["model"]: content}))
+    return 0

@@ -1,0 +1,143 @@
+"""Scores of a run on held-out clips, with everything needed to quote them, and a table that a person can read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from tagkit import files, metrics
+from tagkit.inputs import part_positions
+from tagkit.prediction import predict
+from tagkit.records import Records
+from tagkit.training import Run, TrainingError, code_version
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one run on one part of its split.
+
+    Attributes
+    ----------
+    scores : TagScores
+    record : dict
+        What a results file holds; see `Evaluation.to_dict`.
+    """
+
+    scores: metrics.TagScores
+    record: dict
+
+    def to_dict(self) -> dict:
+        """Plain JSON types: macro scores with intervals, their conditions, and every tag."""
+        s = self.scores
+        result = {}
+        for name, metric in (("roc_auc", "roc"), ("pr_auc", "pr")):
+            interval = s.macro(metric)
+            result |= {name: interval.value, f"{name}_ci": [interval.low, interval.high]}
+        result |= self.record
+        result["incomplete_resamples"] = s.incomplete_resamples
+        result["tags"] = {tag: self._tag(k) for k, tag in enumerate(s.tags)}
+        return result
+
+    def _tag(self, k: int) -> dict:
+        roc, pr = self.scores.tag("roc", k), self.scores.tag("pr", k)
+        return {
+            "positives": int(self.scores.positives[k]),
+            "roc_auc": roc.value,
+            "roc_auc_ci": [roc.low, roc.high],
+            "pr_auc": pr.value,
+            "pr_auc_ci": [pr.low, pr.high],
+        }
+
+
+def evaluate(
+    run: Run,
+    records: Records | None = None,
+    part: str = "test",
+    min_positives: int = 1,
+    cluster_by: str | None = None,
+    resamples: int = 1000,
+    progress: bool = True,
+) -> Evaluation:
+    """Score a run on a part of the split that it was trained with.
+
+    Parameters
+    ----------
+    run : Run
+    records : Records, optional
+        Default: the records that the run was trained on.
+    part : {"test", "valid", "train"}
+    min_positives : int
+        Tags with fewer positive clips in this part are left out.
+    cluster_by : {"song", "artist"}, optional
+        Default: as the records say.
+    resamples : int
+        Bootstrap resamples of whole clusters.
+    progress : bool
+
+    Raises
+    ------
+    TrainingError
+        The records are not those that the run was trained on.
+    ValueError
+        No tag has enough positives.
+    """
+    records = records or Records.open(run.records_root)
+    if records.fingerprint != run.record["data"]:
+        raise TrainingError(
+            f"{records.root} holds {records.fingerprint}, but {run.root} was trained on {run.record['data']}: "
+            "name the records that it was trained on."
+        )
+    positions = part_positions(records, part, run.record["split"])
+    with tqdm(total=len(positions), desc=f"evaluate {run.root.name}", unit="clip", disable=not progress) as bar:
+        scores = predict(run.model(), records, positions)
+        bar.update(len(positions))
+    labels = records.catalog.labels[list(run.tags)].to_numpy(bool)[positions]
+    cluster_by = cluster_by or records.catalog.cluster_by
+    clusters = cluster_names(records, positions, cluster_by)
+    record = {
+        "model": run.config.model,
+        "dataset": records.catalog.name,
+        "split": run.record["split"],
+        "part": part,
+        "seed": run.record["seed"],
+        "data": records.fingerprint,
+        "code": code_version(),
+        "clips": len(positions),
+        "min_positives": min_positives,
+        "interval": f"95 % percentile bootstrap over {len(set(clusters))} {cluster_by}s, {resamples} resamples",
+    }
+    return Evaluation(metrics.score_tags(labels, scores, run.tags, clusters, min_positives, resamples), record)
+
+
+def cluster_names(records: Records, positions: np.ndarray, by: str) -> np.ndarray:
+    """The artist or song of each clip, (clips,); a clip without one is a cluster of its own."""
+    clips = records.catalog.clips.iloc[positions]
+    return np.where(clips[by] == "", "clip " + clips.index.astype(str), clips[by])
+
+
+def save(evaluation: Evaluation, path: str | Path) -> None:
+    """Write an evaluation as JSON."""
+    files.write_json(path, evaluation.to_dict())
+
+
+def table(results: dict[str, dict]) -> str:
+    """A plain-text table of several evaluations (name -> `Evaluation.to_dict`), best ROC-AUC first."""
+    head = f"{'model':<12} {'macro ROC-AUC':<22} {'macro PR-AUC':<22} {'split':<8} {'seed':>4} {'clips':>6} {'tags':>5}"
+    lines = [head, "-" * len(head)]
+    for name, r in sorted(results.items(), key=lambda item: -item[1]["roc_auc"]):
+        roc, pr = (metrics.Interval(r[m], *r[f"{m}_ci"]) for m in ("roc_auc", "pr_auc"))
+        lines.append(
+            f"{name:<12} {roc!s:<22} {pr!s:<22} {r['split']:<8} {r['seed']:>4} {r['clips']:>6} {len(r['tags']):>5}"
+        )
+    any_result = next(iter(results.values()))
+    return "\n".join([*lines, f"{any_result['part']} part of {any_result['dataset']}; {any_result['interval']}."])
+
+
+def tag_table(result: dict) -> str:
+    """A plain-text table of one evaluation's tags, best ROC-AUC first."""
+    lines = [f"{'tag':<16} {'positives':>9}  {'ROC-AUC':<22} {'PR-AUC':<22}"]
+    for tag, r in sorted(result["tags"].items(), key=lambda item: -item[1]["roc_auc"]):
+        roc, pr = (metrics.Interval(r[m], *r[f"{m}_ci"]) for m in ("roc_auc", "pr_auc"))
+        lines.append(f"{tag:<16} {r['positives']:>9}  {roc!s:<22} {pr!s:<22}")
+    return "\n".join(lines)

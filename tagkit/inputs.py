@@ -1,0 +1,153 @@
+"""Records -> batches of windows. A batch is a pure function of (seed, step), so training resumes at any step.
+
+Nothing here depends on what was read before: batch 1,000 is the same whether or not batches 0 to 999 were built,
+and the same on one device or split over several.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tagkit.records import Records, RecordsError
+
+# Independent random streams are drawn from (seed, purpose, index).
+_ORDER, _CROP = 0, 1
+
+
+def window_starts(n_samples: int, window: int) -> np.ndarray:
+    """First samples of the windows that cover a clip in evaluation.
+
+    ceil(n / w) evenly spaced windows, the last one ending with the clip; one window at 0 where the clip is shorter
+    (it is then zero-padded).
+
+    Parameters
+    ----------
+    n_samples, window : int
+        Lengths in samples, at least 1.
+
+    Returns
+    -------
+    ndarray of int (windows,)
+    """
+    if n_samples < 1 or window < 1:
+        raise ValueError(f"A clip of {n_samples} samples cannot be cut into windows of {window}.")
+    count = -(-n_samples // window)
+    return np.linspace(0, max(n_samples - window, 0), count).round().astype(np.int64)
+
+
+@dataclass(frozen=True)
+class TrainingWindows:
+    """Random windows of the training clips, batch by batch, without end.
+
+    Each epoch goes through all clips in a new order, one random window of each; a batch may reach into the next
+    epoch.
+
+    Attributes
+    ----------
+    records : Records
+    positions : ndarray of int (clips,)
+        The clips to draw from, as positions in `records`.
+    labels : ndarray of bool (clips, tags)
+        In the order of `positions`.
+    window : int
+        Samples.
+    batch_size : int
+    seed : int
+    """
+
+    records: Records
+    positions: np.ndarray
+    labels: np.ndarray
+    window: int
+    batch_size: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls, records: Records, tags: list[str], window: int, batch_size: int, seed: int, split: str | None = None
+    ) -> "TrainingWindows":
+        """The training part of a split (default: the records' own), labelled with `tags` in this order."""
+        positions = part_positions(records, "train", split)
+        labels = records.catalog.labels[list(tags)].to_numpy(bool)[positions]
+        return cls(records, positions, labels, window, batch_size, seed)
+
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Batch number `step`: windows (batch, window) int16 and labels (batch, tags) float32."""
+        drawn = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        clips = np.concatenate(
+            [self._order(epoch)[drawn[drawn // self._n == epoch] % self._n] for epoch in np.unique(drawn // self._n)]
+        )
+        where = np.random.default_rng([self.seed, _CROP, step]).random(self.batch_size)
+        x = np.empty((self.batch_size, self.window), np.int16)
+        for row, (clip, u) in enumerate(zip(self.positions[clips], where, strict=True)):
+            room = max(int(self.records.lengths[clip]) - self.window, 0)
+            x[row] = self.records.read(clip, int(u * (room + 1)), self.window)
+        return x, self.labels[clips].astype(np.float32)
+
+    def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
+        """The batches of steps `first_step` up to, not including, `last_step`, read ahead in the background."""
+        signature = (
+            tf.TensorSpec((self.batch_size, self.window), tf.int16),
+            tf.TensorSpec((self.batch_size, self.labels.shape[1]), tf.float32),
+        )
+        return _read_ahead(lambda: map(self.batch, range(first_step, last_step)), signature)
+
+    @property
+    def _n(self) -> int:
+        return len(self.positions)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(self._n)
+
+
+def evaluation_windows(
+    records: Records, positions: np.ndarray, window: int, batch_size: int
+) -> tuple[tf.data.Dataset, np.ndarray]:
+    """All windows of some clips in order, and the clip that each belongs to.
+
+    Parameters
+    ----------
+    records : Records
+    positions : ndarray of int (clips,)
+        Positions in `records`.
+    window : int
+        Samples.
+    batch_size : int
+        The last batch is padded with zeros to this size: one shape, one traced graph.
+
+    Returns
+    -------
+    dataset : tf.data.Dataset
+        Batches (batch_size, window) of int16.
+    owner : ndarray of int (windows,)
+        Row of `positions` that each window was cut from; the padding has no owner.
+    """
+    starts = [window_starts(int(records.lengths[p]), window) for p in positions]
+    owner = np.repeat(np.arange(len(positions)), [len(s) for s in starts])
+    cuts = list(zip(np.asarray(positions)[owner], np.concatenate(starts), strict=True))
+
+    def batches() -> Iterator[np.ndarray]:
+        for first in range(0, len(cuts), batch_size):
+            x = np.zeros((batch_size, window), np.int16)
+            for row, (position, start) in enumerate(cuts[first : first + batch_size]):
+                x[row] = records.read(position, start, window)
+            yield x
+
+    return _read_ahead(batches, tf.TensorSpec((batch_size, window), tf.int16)), owner
+
+
+def part_positions(records: Records, part: str, split: str | None = None) -> np.ndarray:
+    """Positions in `records` of the clips of one part of a split, (clips,); RecordsError where there are none."""
+    ids = records.catalog.ids(part, split)
+    if not len(ids):
+        name = split or records.catalog.default_split
+        raise RecordsError(
+            f"{records.root} has no {part} clips in its split {name!r}; prepare more clips or choose a split."
+        )
+    return np.array([records.positions[i] for i in ids])
+
+
+def _read_ahead(batches: Callable[[], Iterator], signature: object) -> tf.data.Dataset:
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(4)

@@ -1,0 +1,168 @@
+"""Scores of a tagger: ROC-AUC and PR-AUC of each tag, macro averages, and intervals that respect clusters.
+
+All metrics take scores, never rounded predictions. PR-AUC is average precision (sklearn's
+``average_precision_score``); ROC-AUC counts ties as a half.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def roc_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Area under the ROC curve of one tag.
+
+    Parameters
+    ----------
+    labels : ndarray of bool (clips,)
+    scores : ndarray (clips,)
+    weights : ndarray (resamples, clips), optional
+        Weight of each clip in each resample. Without it, every clip counts once.
+
+    Returns
+    -------
+    ndarray (resamples,), or a scalar without `weights`
+        NaN where a resample holds no positive or no negative clip.
+    """
+    positive, negative = _weight_at_scores(labels, scores, weights)
+    below = np.cumsum(negative, axis=1) - negative
+    pairs = positive.sum(1) * negative.sum(1)
+    wins = (positive * (below + negative / 2)).sum(1)
+    return _ratio(wins, pairs, weights)
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Average precision of one tag: precision at each score, weighted by the recall gained there.
+
+    Parameters and result as for `roc_auc`; NaN only where there is no positive clip.
+    """
+    positive, negative = (w[:, ::-1] for w in _weight_at_scores(labels, scores, weights))
+    hits, seen = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
+    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+    return _ratio((precision * positive).sum(1), positive.sum(1), weights)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class TagScores:
+    """Scores of all tags on one set of clips, with bootstrap resamples.
+
+    Attributes
+    ----------
+    tags : tuple of str
+        The tags that are scored, fixed before resampling.
+    positives : ndarray of int (tags,)
+    roc, pr : ndarray (tags,)
+    roc_resamples, pr_resamples : ndarray (resamples, tags)
+        NaN where a resample has no positive (or no negative) clip of a tag.
+    """
+
+    tags: tuple[str, ...]
+    positives: np.ndarray
+    roc: np.ndarray
+    pr: np.ndarray
+    roc_resamples: np.ndarray
+    pr_resamples: np.ndarray
+
+    def macro(self, metric: str) -> Interval:
+        """The mean over tags, "roc" or "pr"; a resample averages the tags that it can score."""
+        return _interval(getattr(self, metric).mean(), np.nanmean(getattr(self, f"{metric}_resamples"), axis=1))
+
+    def tag(self, metric: str, index: int) -> Interval:
+        """One tag's score, "roc" or "pr", by its position."""
+        return _interval(getattr(self, metric)[index], getattr(self, f"{metric}_resamples")[:, index])
+
+    @property
+    def incomplete_resamples(self) -> float:
+        """Share of resamples that lack a positive or a negative clip of at least one tag."""
+        return float(np.isnan(self.roc_resamples).any(1).mean())
+
+
+def score_tags(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    tags: tuple[str, ...],
+    clusters: np.ndarray,
+    min_positives: int = 1,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> TagScores:
+    """Score every tag, with a bootstrap that draws whole clusters.
+
+    Clips of one song or artist resemble each other, so clusters are drawn with replacement, each with all its
+    clips (cluster bootstrap; Field & Welsh 2007). The intervals are percentiles.
+
+    Parameters
+    ----------
+    labels : ndarray of bool (clips, tags)
+    scores : ndarray (clips, tags)
+    tags : tuple of str (tags,)
+    clusters : ndarray (clips,)
+        Name of the cluster of each clip.
+    min_positives : int
+        Tags with fewer positive clips are left out; so are tags without a negative clip.
+    resamples : int
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        No tag has enough positives, or a score is not finite.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            "Some scores are not finite: the model has diverged; train it again with a lower learning rate."
+        )
+    positives = labels.sum(0)
+    kept = np.flatnonzero((positives >= max(min_positives, 1)) & (positives < len(labels)))
+    if not len(kept):
+        raise ValueError(f"No tag has {min_positives} positive clips among these {len(labels)}; lower --min-positives.")
+    weights = cluster_weights(clusters, resamples, seed)
+    columns = [(labels[:, k], scores[:, k]) for k in kept]
+    return TagScores(
+        tags=tuple(tags[k] for k in kept),
+        positives=positives[kept],
+        roc=np.array([roc_auc(y, s) for y, s in columns]),
+        pr=np.array([average_precision(y, s) for y, s in columns]),
+        roc_resamples=np.stack([roc_auc(y, s, weights) for y, s in columns], axis=1),
+        pr_resamples=np.stack([average_precision(y, s, weights) for y, s in columns], axis=1),
+    )
+
+
+def cluster_weights(clusters: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """How often each clip occurs in each bootstrap resample of whole clusters, (resamples, clips)."""
+    names, member = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
+    n = len(names)
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    return counts[:, member].astype(np.float64)
+
+
+def _weight_at_scores(labels, scores, weights) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of positive and of negative clips at each distinct score, ascending: two (resamples, scores)."""
+    order = np.argsort(scores, kind="stable")
+    first = np.flatnonzero(np.diff(np.asarray(scores)[order], prepend=-np.inf))
+    w = np.ones((1, len(order))) if weights is None else weights[:, order]
+    y = np.asarray(labels, float)[order]
+    return np.add.reduceat(w * y, first, axis=1), np.add.reduceat(w * (1 - y), first, axis=1)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    result = np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+    return result[0] if weights is None else result
+
+
+def _interval(value: float, resamples: np.ndarray, level: float = 0.95) -> Interval:
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(resamples, [tail, 1 - tail])
+    return Interval(float(value), float(low), float(high))

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from tagkit.inputs import TrainingWindows, evaluation_windows, part_positions, window_starts
+from tagkit.records import RecordsError
+
+
+@pytest.fixture(scope="module")
+def windows(tone_records):
+    return TrainingWindows.of(tone_records, ["high", "low"], window=8_000, batch_size=10, seed=3)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(windows, tone_records):
+    later = [(x.numpy(), y.numpy()) for x, y in windows.dataset(5, 8)]
+    for step, (x, y) in zip(range(5, 8), later, strict=True):
+        again_x, again_y = windows.batch(step)
+        np.testing.assert_array_equal(x, again_x)
+        np.testing.assert_array_equal(y, again_y)
+    other = TrainingWindows.of(tone_records, ["high", "low"], 8_000, 10, seed=4)
+    assert (other.batch(5)[0] != later[0][0]).any()
+
+
+def test_an_epoch_shows_every_training_clip_once(windows):
+    n = len(windows.positions)
+    for epoch in range(3):
+        assert sorted(windows._order(epoch)) == list(range(n))
+    assert (windows._order(0) != windows._order(1)).any()
+    # 10 epochs of 23 clips in 23 batches of 10: each clip exactly 10 times, seen through its labels.
+    shown = sum(windows.batch(step)[1].sum(0) for step in range(n))
+    np.testing.assert_array_equal(shown, 10 * windows.labels.sum(0))
+
+
+def test_windows_hold_the_clip_that_their_labels_say(windows, tone_records):
+    """The loudest frequency of every window is that of its tag."""
+    x, y = windows.batch(0)
+    peak_hz = np.abs(np.fft.rfft(x.astype(float))).argmax(1) * 16_000 / x.shape[1]
+    expected = np.where(y[:, 0] == 1, 3520, np.where(y[:, 1] == 1, 220, 880))
+    np.testing.assert_allclose(peak_hz, expected, atol=4)
+
+
+def test_windows_longer_than_a_clip_are_zero_padded(tone_records):
+    longer = TrainingWindows.of(tone_records, ["low"], window=100_000, batch_size=2, seed=0)
+    assert not longer.batch(0)[0][:, 90_000:].any()
+
+
+@pytest.mark.parametrize(
+    ("samples", "window", "expected"),
+    [
+        (465_984, 38_832, np.arange(12) * 38_832),  # a MagnaTagATune clip: exactly 12, no overlap
+        (100, 40, [0, 30, 60]),
+        (40, 40, [0]),
+        (7, 40, [0]),
+        (41, 40, [0, 1]),
+    ],
+)
+def test_window_starts_cover_the_tail(samples, window, expected):
+    np.testing.assert_array_equal(window_starts(samples, window), expected)
+
+
+def test_window_starts_refuses_nothing():
+    with pytest.raises(ValueError, match="0 samples"):
+        window_starts(0, 40)
+
+
+def test_evaluation_sees_all_windows_in_order(tone_records):
+    positions = part_positions(tone_records, "test")
+    dataset, owner = evaluation_windows(tone_records, positions, 30_000, batch_size=4)
+    x = np.concatenate([batch.numpy() for batch in dataset])
+    assert len(x) % 4 == 0 and len(x) >= len(owner)
+    np.testing.assert_array_equal(owner, np.repeat(np.arange(6), 3))
+    np.testing.assert_array_equal(x[2], tone_records.read(positions[0])[-30_000:])
+
+
+def test_a_split_without_clips_is_refused(tone_catalog, tone_records):
+    with pytest.raises(ValueError, match="no split 'pons'; choose one of order"):
+        part_positions(tone_records, "test", "pons")
+    with pytest.raises(RecordsError, match="no holdout clips"):
+        part_positions(tone_records, "holdout")
