@@ -1,0 +1,279 @@
+"""Feature maps as sound: three ways to hear a channel, each refused where it would mean nothing.
+
+`raw` plays the map itself, `carrier` lets it shape a tone at the channel's own frequency, `gated` lets it open and
+shut the clip in the channel's own band. Every mode returns audio at the clip's rate, of the clip's length.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import signal
+
+from tagkit.analysis.feature_maps import FeatureMaps
+from tagkit.analysis.geometry import Stage
+from tagkit.analysis.spectra import ToneProbe
+
+MODES = ("raw", "carrier", "gated")
+LOUDEST_RAW_STRIDE = 81  # above it the whole map lies below 99 Hz at 16 kHz: a rumble at best
+TAPS_EACH_SIDE = 32  # frames that the interpolation filter reaches to either side
+HEADROOM = 0.5  # where the 99th percentile of |y| is put; peaks up to 6 dB above it are not clipped
+BROADBAND_OCTAVES = 2.5
+
+
+class CannotPlay(ValueError):  # noqa: N818 - it reads as the sentence that it is
+    """This channel, stage or mode has no meaningful sound; the message says why and what to use instead."""
+
+
+def upsample(a: np.ndarray, stage: Stage, samples: int, edges: str = "constant") -> np.ndarray:
+    """A map at the waveform's rate, every frame at its own time.
+
+    Parameters
+    ----------
+    a : ndarray (frames,)
+    stage : Stage
+        Stride and offset of the frames.
+    samples : int
+        Length of the clip.
+    edges : {"constant", "edge"}
+        What is assumed before the first and after the last frame: zeros, or the frame itself.
+
+    Returns
+    -------
+    ndarray (samples,)
+
+    Notes
+    -----
+    Polyphase interpolation with a Kaiser filter of 64 stride + 1 taps and 80 dB: images stay below -80 dB up to .45
+    of the frame rate, whereas repeating every sample leaves them at 20 log10(u / (1 - u)) dB.
+    """
+    stride, start = stage.stride, round(stage.offset)
+    before = max(-(-start // stride), 0) + TAPS_EACH_SIDE
+    after = max(-(-(samples - start) // stride) - len(a), 0) + TAPS_EACH_SIDE
+    padded = np.pad(np.asarray(a, np.float64), (before, after), mode=edges)
+    if stride > 1:
+        taps = signal.firwin(2 * TAPS_EACH_SIDE * stride + 1, 1 / stride, window=("kaiser", signal.kaiser_beta(80)))
+        padded = signal.resample_poly(padded, stride, 1, window=taps)
+    first = before * stride - start
+    return padded[first : first + samples]
+
+
+def envelope(a: np.ndarray, stage: Stage, samples: int) -> np.ndarray:
+    """How active a channel is over time: the map above its 5th percentile, upsampled (samples,), never negative.
+
+    Its 99th percentile is 1, so that one outlier does not silence the rest.
+    """
+    above = np.maximum(upsample(a - np.percentile(a, 5), stage, samples, edges="edge"), 0)
+    return above / _reference(above)
+
+
+def raw(a: np.ndarray, stage: Stage, samples: int, sr: int = 16000) -> np.ndarray:
+    """The map itself, its mean subtracted, upsampled to `sr`; not levelled.
+
+    Parameters
+    ----------
+    a : ndarray (frames,)
+    stage : Stage
+    samples : int
+        Length of the clip.
+    sr : int
+
+    Returns
+    -------
+    ndarray (samples,)
+
+    Raises
+    ------
+    CannotPlay
+        If the stage's stride is over 81 samples.
+    """
+    if stage.stride > LOUDEST_RAW_STRIDE:
+        raise CannotPlay(
+            f"{stage.name} has one frame every {stage.stride} samples, so its map holds nothing above "
+            f"{stage.nyquist_hz(sr):.0f} Hz and would be inaudible as it is; use mode='carrier' or mode='gated'."
+        )
+    return upsample(a - np.mean(a), stage, samples)
+
+
+def carrier(a: np.ndarray, stage: Stage, samples: int, centre_hz: float, sr: int = 16000) -> np.ndarray:
+    """A tone at the channel's own frequency, as loud as the channel is active: ``e sin(2 pi f_c t)``; not levelled.
+
+    Parameters
+    ----------
+    a : ndarray (frames,)
+    stage : Stage
+    samples : int
+    centre_hz : float
+        The channel's centre frequency, from a tone probe.
+    sr : int
+
+    Returns
+    -------
+    ndarray (samples,)
+    """
+    if not 20 <= centre_hz < sr / 2:
+        raise CannotPlay(
+            f"a carrier of {centre_hz:.3g} Hz cannot be heard at {sr} Hz; pass centre_hz between 20 and {sr / 2:.0f}, "
+            "or use mode='gated'."
+        )
+    return envelope(a, stage, samples) * np.sin(2 * np.pi * centre_hz * np.arange(samples) / sr)
+
+
+def gated(a: np.ndarray, stage: Stage, y: np.ndarray, band_hz: tuple[float, float], sr: int = 16000) -> np.ndarray:
+    """The clip in the channel's own band, opened and shut by the channel; not levelled.
+
+    Parameters
+    ----------
+    a : ndarray (frames,)
+    stage : Stage
+    y : ndarray (samples,)
+        The clip.
+    band_hz : tuple of float
+        The channel's -3 dB band. One of more than 2.5 octaves is no band: the clip itself is gated.
+    sr : int
+
+    Returns
+    -------
+    ndarray (samples,)
+    """
+    low, high = max(band_hz[0], 20.0), min(band_hz[1], 0.98 * sr / 2)
+    inside = y
+    if low < high and np.log2(high / low) <= BROADBAND_OCTAVES:
+        inside = signal.sosfiltfilt(signal.butter(2, (low, high), "bandpass", fs=sr, output="sos"), y)
+    return envelope(a, stage, len(y)) * inside
+
+
+def _reference(y: np.ndarray) -> float:
+    """The 99th percentile of |y|, or the peak where a channel is active for less than one sample in a hundred."""
+    magnitude = np.abs(y)
+    percentile, peak = np.percentile(magnitude, 99), magnitude.max()
+    return float(percentile if percentile > 0.01 * peak else peak) or 1.0
+
+
+def level(y: np.ndarray, gain: float | None = None) -> np.ndarray:
+    """Audio ready to play: float32 in [-1, 1].
+
+    Parameters
+    ----------
+    y : ndarray (samples,)
+    gain : float, optional
+        One gain for everything that is compared (`shared_gain`); by default the clip's own, which puts the 99th
+        percentile of its magnitude at -6 dBFS.
+
+    Raises
+    ------
+    CannotPlay
+        If `y` holds NaN or infinity, which a player would turn into noise without a word.
+    """
+    if not np.isfinite(y).all():
+        raise CannotPlay("the sound holds NaN or infinity; look for them in the network's weights or in the clip.")
+    return np.clip(y * (HEADROOM / _reference(y) if gain is None else gain), -1, 1).astype(np.float32)
+
+
+def shared_gain(signals: Sequence[np.ndarray]) -> float:
+    """One gain for several sounds that are not levelled yet: their loudest stands at -6 dBFS."""
+    return HEADROOM / max(_reference(y) for y in signals)
+
+
+def render(
+    maps: FeatureMaps,
+    stage: str,
+    channel: int,
+    mode: str = "carrier",
+    *,
+    probe: ToneProbe | None = None,
+    centre_hz: float | None = None,
+    band_hz: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """As `sonify`, not levelled: what `shared_gain` compares."""
+    if mode not in MODES:
+        raise CannotPlay(f"there is no mode {mode!r} for feature maps; use one of {', '.join(MODES)}.")
+    geometry, a, y = maps.stage(stage), maps.channel(stage, channel), maps.y
+    if not np.isfinite(a).all():
+        raise CannotPlay(f"channel {channel} of {stage} holds NaN or infinity; look for them in the network's weights.")
+    if np.ptp(a) <= 1e-6 * max(np.abs(a).max(), 1e-6):
+        raise CannotPlay(f"channel {channel} of {stage} is constant over this clip in every mode; choose another one.")
+    if mode == "raw":
+        return raw(a, geometry, len(y), maps.sr)
+    if probe is not None:
+        tuning = probe.tuning(stage)
+        centre_hz = centre_hz or float(tuning.centre_hz[channel])
+        band_hz = band_hz or (float(tuning.low_hz[channel]), float(tuning.high_hz[channel]))
+    missing = "centre_hz" if mode == "carrier" else "band_hz"
+    if (centre_hz if mode == "carrier" else band_hz) is None:
+        raise CannotPlay(f"mode={mode!r} needs the channel's own frequency: pass probe=tone_probe(model) or {missing}.")
+    if mode == "carrier":
+        return carrier(a, geometry, len(y), centre_hz, maps.sr)
+    return gated(a, geometry, y, band_hz, maps.sr)
+
+
+def sonify(
+    maps: FeatureMaps,
+    stage: str,
+    channel: int,
+    mode: str = "carrier",
+    *,
+    probe: ToneProbe | None = None,
+    centre_hz: float | None = None,
+    band_hz: tuple[float, float] | None = None,
+    gain: float | None = None,
+) -> np.ndarray:
+    """One channel of a stage as audio.
+
+    Parameters
+    ----------
+    maps : FeatureMaps
+    stage : str
+    channel : int
+    mode : {"carrier", "gated", "raw"}
+    probe : ToneProbe, optional
+        Says where the channel is tuned; needed by carrier and gated, unless they get `centre_hz` or `band_hz`.
+    centre_hz : float, optional
+        Frequency of the carrier, Hz.
+    band_hz : tuple of float, optional
+        Lower and upper edge of the gated band, Hz.
+    gain : float, optional
+        From `shared_gain`; by default every clip is levelled by itself.
+
+    Returns
+    -------
+    ndarray (samples,), float32
+        At the clip's rate and of its length, finite, in [-1, 1].
+
+    Raises
+    ------
+    CannotPlay
+        Where the sound would mean nothing; the message says why and which mode to use.
+    """
+    return level(render(maps, stage, channel, mode, probe=probe, centre_hz=centre_hz, band_hz=band_hz), gain)
+
+
+def side_by_side(
+    maps: Sequence[FeatureMaps],
+    stage: str | Sequence[str],
+    channel: int | Sequence[int],
+    mode: str = "carrier",
+    *,
+    probe: Sequence[ToneProbe] | None = None,
+) -> list[np.ndarray]:
+    """The same clip through several networks, with one gain for all, so that loudness may be compared.
+
+    Parameters
+    ----------
+    maps : sequence of FeatureMaps
+        One for each network.
+    stage, channel : one for all, or one for each
+    mode : {"carrier", "gated", "raw"}
+    probe : sequence of ToneProbe, optional
+
+    Returns
+    -------
+    list of ndarray (samples,), float32
+    """
+    names = [stage] * len(maps) if isinstance(stage, str) else stage
+    channels = [channel] * len(maps) if isinstance(channel, int) else channel
+    probes = probe or [None] * len(maps)
+    sounds = [
+        render(m, name, number, mode, probe=p) for m, name, number, p in zip(maps, names, channels, probes, strict=True)
+    ]
+    gain = shared_gain(sounds)
+    return [level(y, gain) for y in sounds]

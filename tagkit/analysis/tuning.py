@@ -1,0 +1,120 @@
+"""What a response curve says in numbers: centre frequency, bandwidth, Q, and when they mean nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import signal
+
+FLOOR_DB = -120.0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Tuning of the channels of one stage; every array is (channels,).
+
+    Attributes
+    ----------
+    centre_hz : ndarray
+        Frequency of the largest response, by a parabola through the three points around it; NaN for a dead channel.
+    low_hz, high_hz : ndarray
+        Edges of the -3 dB band around the peak: 0 where the curve does not fall off below, the highest frequency
+        probed where it does not fall off above.
+    bandwidth_hz, q : ndarray
+        `high_hz - low_hz`, and `centre_hz` over it.
+    multi_peaked : ndarray of bool
+        A second peak lies within 6 dB of the first: one centre frequency does not describe the channel.
+    alias_dominated : ndarray of bool
+        More than half of the response's energy comes from tones above the map's Nyquist frequency, which appear in
+        the map as other frequencies.
+    """
+
+    centre_hz: np.ndarray
+    low_hz: np.ndarray
+    high_hz: np.ndarray
+    bandwidth_hz: np.ndarray
+    q: np.ndarray
+    multi_peaked: np.ndarray
+    alias_dominated: np.ndarray
+
+
+def decibels(magnitude: np.ndarray) -> np.ndarray:
+    """20 log10, with a floor at -120 dB."""
+    return 20 * np.log10(np.maximum(magnitude, 10 ** (FLOOR_DB / 20)))
+
+
+def centre_frequency(frequencies: np.ndarray, curve: np.ndarray) -> float:
+    """Frequency of a curve's maximum, Hz.
+
+    Parameters
+    ----------
+    frequencies : ndarray (tones,)
+        Hz, log-spaced.
+    curve : ndarray (tones,)
+        Magnitude, not in decibels.
+
+    Returns
+    -------
+    float
+        The vertex of the parabola through the log magnitudes around the maximum, over log frequency; NaN if the
+        curve is zero everywhere.
+    """
+    peak = int(np.argmax(curve))
+    if curve[peak] <= 0 or not np.isfinite(curve).all():
+        return float("nan")
+    if peak in (0, len(curve) - 1):
+        return float(frequencies[peak])
+    below, top, above = decibels(curve[peak - 1 : peak + 2])
+    bend = below - 2 * top + above
+    shift = 0.5 * (below - above) / bend if bend < 0 else 0.0
+    step = np.log(frequencies[peak + 1] / frequencies[peak])
+    return float(frequencies[peak] * np.exp(shift * step))
+
+
+def band(frequencies: np.ndarray, curve: np.ndarray) -> tuple[float, float]:
+    """Lower and upper edge of the -3 dB band around a curve's maximum, Hz, interpolated over log frequency."""
+    db, octaves = decibels(curve), np.log2(frequencies)
+    peak = int(np.argmax(db))
+    limit = db[peak] - 10 * np.log10(2)
+    below, above = np.flatnonzero(db[:peak] < limit), np.flatnonzero(db[peak:] < limit)
+
+    def crossing(i: int) -> float:
+        return octaves[i] + (limit - db[i]) / (db[i + 1] - db[i]) * (octaves[i + 1] - octaves[i])
+
+    low = 2 ** crossing(below[-1]) if len(below) else 0.0
+    high = 2 ** crossing(peak + above[0] - 1) if len(above) else frequencies[-1]
+    return float(low), float(high)
+
+
+def is_multi_peaked(curve: np.ndarray, within_db: float = 6.0, dip_db: float = 3.0) -> bool:
+    """Whether a second peak, set off by a dip of `dip_db`, lies within `within_db` of the largest."""
+    db = np.concatenate([[FLOOR_DB], decibels(curve), [FLOOR_DB]])
+    peaks, _ = signal.find_peaks(db, height=db.max() - within_db, prominence=dip_db)
+    return len(peaks) > 1
+
+
+def measure(frequencies: np.ndarray, curves: np.ndarray, alias_share: np.ndarray | None = None) -> Tuning:
+    """The Tuning of every channel.
+
+    Parameters
+    ----------
+    frequencies : ndarray (tones,)
+        Hz, log-spaced.
+    curves : ndarray (tones, channels)
+        Magnitude.
+    alias_share : ndarray (channels,), optional
+        Share of the response's energy that is aliased.
+    """
+    curves = np.asarray(curves, np.float64)
+    alive = np.nanmax(curves, axis=0) > 0
+    centre = np.array([centre_frequency(frequencies, curve) for curve in curves.T])
+    edges = [band(frequencies, c) if live else (np.nan, np.nan) for c, live in zip(curves.T, alive, strict=True)]
+    low, high = np.array(edges).T
+    return Tuning(
+        centre_hz=centre,
+        low_hz=low,
+        high_hz=high,
+        bandwidth_hz=high - low,
+        q=centre / np.maximum(high - low, 1e-12),
+        multi_peaked=np.array([live and is_multi_peaked(c) for c, live in zip(curves.T, alive, strict=True)]),
+        alias_dominated=np.zeros(len(centre), bool) if alias_share is None else np.asarray(alias_share) > 0.5,
+    )
