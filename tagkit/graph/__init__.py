@@ -1,1 +1,27 @@
 """The networks, in pure Keras 3: every architecture is a row of `zoo.ROWS`, built by one function."""
+
+
+def stages(model):
+    """Find the stages of a model by the names of its layers.
+
+    Every layer is named `{stage}_{op}`; a stage's output is that of the last layer, in the graph's order, with its name
+    (for ``conv2`` that is after its pooling). Works on built and on reloaded models.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional, from `tagkit.graph.zoo.build` or named in the same way.
+
+    Returns
+    -------
+    dict of str -> KerasTensor
+        In order from input to output, without the input: the frontend (``logmel`` or ``fbank``), ``conv1`` ...,
+        ``gru1`` ..., ``dense1`` ..., ``logits``.
+    """
+    outputs = {}
+    for layer in model.layers:
+        stage = layer.name.split("_")[0]
+        if stage != "waveform":
+            outputs.pop(stage, None)
+            outputs[stage] = layer.output
+    return outputs

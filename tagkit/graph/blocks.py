@@ -1,0 +1,219 @@
+"""From tables to Keras layers: every layer named `{stage}_{op}` and seeded by the network's seed and its own name."""
+
+import zlib
+
+import keras
+from keras import layers
+
+from tagkit.graph import features, tables
+from tagkit.graph.pooling import StochasticPooling
+
+# Quiet music gives the first layer variances around 1e-4, which Keras' own epsilon of 1e-3 would drown; a momentum of
+# .9 lets the moving statistics follow a training of a few hundred steps.
+NORM_EPSILON = 1e-5
+NORM_MOMENTUM = 0.9
+
+
+class Blocks:
+    """The layers of one row. Each method takes maps and a name and returns maps.
+
+    Parameters
+    ----------
+    row : tables.Row
+    seed : int
+    synchronized : bool
+        Batch statistics over all replicas of a tf.distribute strategy.
+    """
+
+    def __init__(self, row, seed=0, synchronized=False):
+        self.row, self.seed, self.synchronized = row, seed, synchronized
+
+    def __call__(self, table, x, name):
+        """Apply one table of a row to `x`, (batch, frames[, bands], channels)."""
+        if isinstance(table, tables.Conv):
+            return self.conv_block(table, x, name)
+        if isinstance(table, tables.Residual):
+            return self.residual(table, x, name)
+        if isinstance(table, tables.Pool):
+            return self.pool(x, table.size, table.kind, name)
+        if isinstance(table, tables.Gru):
+            return self.gru(table, x, name)
+        if isinstance(table, tables.Parallel):
+            ends = [self.chain(branch, x, f"{name}_{letter}") for letter, branch in _lettered(table.branches)]
+            return layers.Concatenate(name=f"{name}_concat")(ends)
+        if isinstance(table, tables.Chain):
+            return self.chain(table.tables, x, name)
+        raise ValueError(f"{name} of {self.row.name} is no stage: {table!r}")
+
+    def chain(self, chain, x, name):
+        """Apply several tables in a row; they are numbered if there is more than one."""
+        for i, table in enumerate(chain, start=1):
+            x = self(table, x, name if len(chain) == 1 else f"{name}_{i}")
+        return x
+
+    def conv_block(self, table, x, name):
+        """Convolution, norm, activation, pooling and what else `table` asks for."""
+        y = self.conv(x, table, name)
+        for step in (self.activate, self.norm) if self.row.norm_last else (self.norm, self.activate):
+            y = step(y, name)
+        if table.skip:
+            y = layers.Add(name=f"{name}_add")([y, x])
+        y = self.pool(y, table.pool, table.pooling, name)
+        if table.squeeze:
+            y = self.squeeze(y, table.squeeze, name)
+        return self.dropout(y, table.dropout, name)
+
+    def residual(self, table, x, name):
+        """Two convolutions with a shortcut, in Kim 2018's order; see `tables.Residual`."""
+        first = tables.Conv(table.width, table.kernel, stride=table.stride, dilation=table.dilation)
+        second = tables.Conv(table.width, table.kernel, dilation=table.dilation)
+        y = self.activate(self.norm(self.conv(x, first, f"{name}_1"), f"{name}_1"), f"{name}_1")
+        y = self.dropout(y, table.dropout, name)
+        y = self.norm(self.conv(y, second, f"{name}_2"), f"{name}_2")
+        if table.squeeze:
+            y = self.squeeze(y, table.squeeze, name)
+        if x.shape[-1] != table.width or table.stride not in (1, (1, 1)):
+            shortcut = tables.Conv(table.width, table.shortcut, stride=table.stride)
+            x = self.norm(self.conv(x, shortcut, f"{name}_skip"), f"{name}_skip")
+        y = self.activate(layers.Add(name=f"{name}_add")([y, x]), name)
+        return self.pool(y, table.pool, table.pooling, name)
+
+    def conv(self, x, table, name):
+        """Convolution alone, one- or two-dimensional as `x` is."""
+        padding = table.padding or self.row.padding
+        kernel = table.kernel
+        if padding == "time":
+            taps = kernel[0]
+            x = layers.ZeroPadding2D((((taps - 1) // 2, taps // 2), (0, 0)), name=f"{name}_pad")(x)
+            padding = "valid"
+        kind = layers.Conv1D if len(x.shape) == 3 else layers.Conv2D
+        return kind(
+            table.width,
+            kernel,
+            strides=table.stride,
+            dilation_rate=table.dilation,
+            padding=padding,
+            use_bias=self.row.bias,
+            kernel_initializer=self.initializer(f"{name}_conv"),
+            name=f"{name}_conv",
+        )(x)
+
+    def norm(self, x, name, **options):
+        """Batch norm over the last axis."""
+        return layers.BatchNormalization(
+            scale=options.get("scale", self.row.gamma),
+            center=options.get("center", True),
+            momentum=NORM_MOMENTUM,
+            epsilon=NORM_EPSILON,
+            synchronized=self.synchronized,
+            name=f"{name}_norm",
+        )(x)
+
+    def activate(self, x, name, activation=None):
+        """Activation by Keras name; the row's unless given; "linear" adds no layer."""
+        activation = activation or self.row.activation
+        if activation == "linear":
+            return x
+        return layers.Activation(activation, name=f"{name}_{activation}")(x)
+
+    def pool(self, x, size, kind, name):
+        """Pooling without overlap, 'valid'; size 1 adds no layer."""
+        if size == "bands":
+            x = self.pool(x, (1, x.shape[2]), kind, name)
+            return layers.Reshape((x.shape[1], x.shape[3]), name=f"{name}_frames")(x)
+        if size in (1, (1, 1)):
+            return x
+        name = f"{name}_pool"
+        if kind == "stochastic":
+            return StochasticPooling(size, seed=self.seed_of(name), name=name)(x)
+        flat = len(x.shape) == 3
+        if kind == "max":
+            return (layers.MaxPooling1D if flat else layers.MaxPooling2D)(size, name=name)(x)
+        if kind == "mean":
+            return (layers.AveragePooling1D if flat else layers.AveragePooling2D)(size, name=name)(x)
+        raise ValueError(f"{name} of {self.row.name}: no pooling is called {kind!r}; take max, mean or stochastic.")
+
+    def squeeze(self, x, ratio, name):
+        """Squeeze-and-excitation: a gate per channel from the maps' means, hidden layer of `ratio` x channels."""
+        width = x.shape[-1]
+        gate = layers.GlobalAveragePooling1D(keepdims=True, name=f"{name}_squeeze_mean")(x)
+        for step, units, activation in (("1", ratio * width, "relu"), ("2", width, "sigmoid")):
+            gate = self.dense(gate, units, f"{name}_squeeze_{step}", init="glorot_uniform")
+            gate = layers.Activation(activation, name=f"{name}_squeeze_{activation}")(gate)
+        return layers.Multiply(name=f"{name}_scale")([x, gate])
+
+    def gru(self, table, x, name):
+        """Recurrence over time; behind a spectrogram, each frame's bands and channels become one vector."""
+        if len(x.shape) == 4:
+            x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]), name=f"{name}_frames")(x)
+        name_of_cell = f"{name}_gru"
+        layer = layers.GRU(
+            table.units,
+            return_sequences=not table.last,
+            reset_after=table.reset_after,
+            kernel_initializer=self.initializer(name_of_cell, "glorot_uniform"),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=self.seed_of(f"{name_of_cell}/recurrent")),
+            seed=self.seed_of(name_of_cell),
+            name=name_of_cell,
+        )
+        if table.bidirectional:
+            layer = self.both_ways(layer, name_of_cell)
+        return self.dropout(layer(x), table.dropout, name)
+
+    def both_ways(self, layer, name):
+        """`layer` and a backward twin of it with weights of its own."""
+        config = {**layer.get_config(), "go_backwards": True, "name": f"{name}_back"}
+        config["kernel_initializer"] = self.initializer(f"{name}_back", "glorot_uniform")
+        config["recurrent_initializer"] = keras.initializers.Orthogonal(seed=self.seed_of(f"{name}_back/recurrent"))
+        return layers.Bidirectional(layer, backward_layer=layers.GRU(**config), name=name)
+
+    def dense(self, x, units, name, init=None, dtype=None):
+        """Fully connected layer alone."""
+        name = f"{name}_dense"
+        return layers.Dense(units, kernel_initializer=self.initializer(name, init), dtype=dtype, name=name)(x)
+
+    def dense_block(self, table, x, name):
+        """Dense layer with activation, and norm and dropout as `table` asks for."""
+        y = self.dense(x, table.width, name)
+        if table.norm and not self.row.norm_last:
+            y = self.norm(y, name, scale=True)
+        y = self.activate(y, name, table.activation)
+        if table.norm and self.row.norm_last:
+            y = self.norm(y, name, scale=True)
+        return self.dropout(y, table.dropout, name)
+
+    def dropout(self, x, rate, name):
+        """Dropout; rate 0 adds no layer."""
+        if not rate:
+            return x
+        return layers.Dropout(rate, seed=self.seed_of(f"{name}_drop"), name=f"{name}_drop")(x)
+
+    def frontend(self, x):
+        """The row's spectrogram, normalised, as an image or as channels; the waveform itself if it has none."""
+        mel = self.row.frontend
+        if mel is None:
+            return x
+        if isinstance(mel, tables.Filterbank):
+            x = features.LogFilterbank(sr=self.row.sr, name="fbank_log")(x)
+            return layers.Reshape((*x.shape[1:], 1), name="fbank_image")(x)
+        x = features.LogMel(
+            self.row.sr, mel.n_fft, mel.hop_length, mel.n_mels, mel.fmin_hz, mel.fmax_hz, mel.log, name="logmel_mel"
+        )(x)
+        if mel.norm in ("bands", "fixed"):
+            x = self.norm(x, "logmel", scale=mel.norm == "bands", center=mel.norm == "bands")
+        if mel.image:
+            x = layers.Reshape((*x.shape[1:], 1), name="logmel_image")(x)
+        return self.norm(x, "logmel", scale=True) if mel.norm == "image" else x
+
+    def initializer(self, name, init=None):
+        """A seeded initialiser, of the row's kind unless given."""
+        config = {"class_name": init or self.row.init, "config": {"seed": self.seed_of(name)}}
+        return keras.initializers.get(config)
+
+    def seed_of(self, name):
+        """A seed for the layer `name`: the same on every machine, different for every layer."""
+        return zlib.crc32(f"{self.seed}/{name}".encode()) & 0x7FFFFFFF
+
+
+def _lettered(branches):
+    return zip("abcdefghijklmnopqrstuvwxyz", branches, strict=False)

@@ -1,0 +1,128 @@
+"""Losses from (labels, logits) to one number per example, on `keras.ops`."""
+
+from functools import partial
+
+import numpy as np
+from keras import ops
+
+
+def sigmoid_cross_entropy(labels, logits):
+    """Sigmoid cross entropy, the mean over tags.
+
+    Parameters
+    ----------
+    labels : tensor (batch, tags)
+        0 or 1 (or between).
+    logits : tensor (batch, tags)
+
+    Returns
+    -------
+    tensor (batch,)
+        Nats.
+    """
+    labels, logits = _floats(labels, logits)
+    return ops.mean(ops.relu(logits) - logits * labels + _log_term(logits), axis=-1)
+
+
+def predecessor_weighted(labels, logits, positive_factor=1.0, tag_balance=0.0):
+    """The predecessor's weighted cross entropy, whose log term is not weighted, the mean over tags.
+
+    With w = max(1, TPF z) it is w (max(x, 0) - x z) + log1p(e^-|x|), times the tag's weight 1 + TB ln(i). So a missed
+    tag costs more (the slope at very negative logits is TPF) while one that is found keeps its cost.
+
+    Parameters
+    ----------
+    labels, logits : tensor (batch, tags)
+        Tags in the order of their frequency, the most frequent first (i = 1).
+    positive_factor : float
+        TPF, the factor of true positives; 1 changes nothing.
+    tag_balance : float
+        TB, the growth of the weight towards rare tags; 0 changes nothing.
+
+    Returns
+    -------
+    tensor (batch,)
+    """
+    labels, logits = _floats(labels, logits)
+    weight = ops.maximum(1.0, positive_factor * labels)
+    loss = weight * (ops.relu(logits) - logits * labels) + _log_term(logits)
+    return ops.mean(loss * tag_weights(labels.shape[-1], tag_balance), axis=-1)
+
+
+def weighted_cross_entropy(labels, logits, positive_factor=1.0, tag_balance=0.0):
+    """True weighted cross entropy: the whole loss of a positive counts `positive_factor` times, the mean over tags.
+
+    That is (1 - z) x + (1 + (TPF - 1) z) (log1p(e^-|x|) + max(-x, 0)), as TensorFlow's
+    `weighted_cross_entropy_with_logits`, times the tag's weight 1 + TB ln(i). Parameters as in `predecessor_weighted`.
+
+    Returns
+    -------
+    tensor (batch,)
+    """
+    labels, logits = _floats(labels, logits)
+    weight = 1.0 + (positive_factor - 1.0) * labels
+    loss = (1.0 - labels) * logits + weight * (_log_term(logits) + ops.relu(-logits))
+    return ops.mean(loss * tag_weights(labels.shape[-1], tag_balance), axis=-1)
+
+
+def focal(labels, logits, gamma=2.0, alpha=None):
+    """Focal loss: cross entropy times (1 - p_t)^gamma, p_t the probability given to the truth; the mean over tags.
+
+    Parameters
+    ----------
+    labels, logits : tensor (batch, tags)
+    gamma : float
+        How little easy examples count; 0 is sigmoid cross entropy.
+    alpha : float, optional
+        Weight of positives, 1 - alpha that of negatives; None leaves both at 1.
+
+    Returns
+    -------
+    tensor (batch,)
+
+    References
+    ----------
+    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
+    """
+    labels, logits = _floats(labels, logits)
+    loss = ops.relu(logits) - logits * labels + _log_term(logits)
+    missing = labels * ops.sigmoid(-logits) + (1.0 - labels) * ops.sigmoid(logits)  # 1 - p_t
+    loss = loss * missing**gamma
+    if alpha is not None:
+        loss = loss * (alpha * labels + (1.0 - alpha) * (1.0 - labels))
+    return ops.mean(loss, axis=-1)
+
+
+LOSSES = {
+    "sigmoid_cross_entropy": sigmoid_cross_entropy,
+    "predecessor_weighted": predecessor_weighted,
+    "weighted_cross_entropy": weighted_cross_entropy,
+    "focal": focal,
+}
+
+
+def named(name, **options):
+    """Look a loss up by name and fix its options: a function of (labels, logits).
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"There is no loss {name!r}: take one of {', '.join(LOSSES)}.")
+    return partial(LOSSES[name], **options)
+
+
+def tag_weights(n_tags, tag_balance):
+    """Weights 1 + TB ln(i) of tags in the order of their frequency, i from 1: (n_tags,) float32."""
+    return (1.0 + tag_balance * np.log(np.arange(1, n_tags + 1))).astype(np.float32)
+
+
+def _floats(labels, logits):
+    return ops.cast(labels, "float32"), ops.cast(logits, "float32")
+
+
+def _log_term(logits):
+    """log(1 + e^-|x|), which overflows nowhere."""
+    return ops.log1p(ops.exp(-ops.abs(logits)))
