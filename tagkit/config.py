@@ -73,3 +73,10 @@ class TrainingConfig:
         if unknown:
             raise ValueError(f"Unknown training settings: {', '.join(sorted(unknown))}.")
         return cls(**values)
+
+
+# What `tagkit demo` trains: the raw-waveform network and its spectrogram reference, about equally long on a CPU.
+DEMO_RUNS = {
+    "dm16": TrainingConfig(model="dm16", steps=900, batch_size=48),
+    "logmel": TrainingConfig(model="logmel", steps=900, batch_size=48),
+}

@@ -201,7 +201,7 @@ class Trainer:
         self._finish()
 
     def _validate(self, bar: tqdm) -> None:
-        loss = float(np.mean(self.losses))
+        loss = float(np.mean([float(x) for x in self.losses]))
         self.losses.clear()
         if not np.isfinite(loss):
             raise TrainingError(

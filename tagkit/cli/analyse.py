@@ -1,0 +1,22 @@
+"""Draw the filters of trained networks, and write the page on which one hears their feature maps."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tagkit analyse`."""
+    parser.add_argument("run_folders", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the first run's folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Analyse the runs and say where the figures and the page lie."""
+    from tagkit.records import Records
+    from tagkit.training import Run
+
+    runs = [Run.open(folder) for folder in args.run_folders]
+    out = args.out or args.run_folders[0]
+    page = analyse(runs, Records.open(runs[0].records_root), out)
+    print(f"Figures in {out / 'figures'}; open {page} in a browser to listen.")
+    return 0

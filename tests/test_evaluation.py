@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from tagkit import evaluation, prediction
+from tagkit.config import TrainingConfig
+from tagkit.inputs import part_positions, window_starts
+from tagkit.records import prepare
+from tagkit.training import TrainingError, train
+
+
+@pytest.fixture(scope="module")
+def run(tone_records, tmp_path_factory):
+    config = TrainingConfig(model="ds256ra", steps=40, batch_size=16, eval_every=20, learning_rate=1e-3)
+    return train(config, tone_records, tmp_path_factory.mktemp("runs"), progress=False)
+
+
+def test_a_clip_scores_the_mean_of_its_windows(run, tone_records):
+    model = run.model()
+    window = model.input_shape[1]
+    positions = part_positions(tone_records, "test")
+    scores = prediction.predict(model, tone_records, positions, batch_size=3)
+    for row, position in enumerate(positions):
+        y = tone_records.read(position)
+        cuts = np.stack([y[s : s + window] for s in window_starts(len(y), window)]) / 32_768
+        logits = model(cuts[..., None].astype(np.float32), training=False).numpy()
+        np.testing.assert_allclose(scores[row], (1 / (1 + np.exp(-logits))).mean(0), atol=1e-6)
+
+
+def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path):
+    result = evaluation.evaluate(run, resamples=50, progress=False)
+    evaluation.save(result, tmp_path / "metrics.json")
+    content = result.to_dict()
+    for key in ("roc_auc", "roc_auc_ci", "pr_auc", "pr_auc_ci", "split", "seed", "data", "code", "part", "interval"):
+        assert key in content
+    assert content["split"] == "order" and content["part"] == "test" and content["data"] == tone_records.fingerprint
+    assert "2 artists" in content["interval"]
+    assert content["roc_auc_ci"][0] <= content["roc_auc"] <= content["roc_auc_ci"][1]
+    assert content["tags"]["low"]["positives"] == 2
+    table = evaluation.table({"ds256ra": content})
+    assert "order" in table and "test part of tones" in table
+    assert "middle" in evaluation.tag_table(content)
+
+
+def test_other_records_are_refused(run, tone_catalog, tmp_path):
+    other = prepare(tone_catalog, tmp_path, sr=8_000, jobs=1, progress=False)
+    with pytest.raises(TrainingError, match="name the records that it was trained on"):
+        evaluation.evaluate(run, other, progress=False)
+
+
+def test_clips_without_an_artist_are_clusters_of_their_own(tone_records):
+    tone_records.catalog.clips.loc["35", "artist"] = ""
+    names = evaluation.cluster_names(tone_records, part_positions(tone_records, "test"), "artist")
+    tone_records.catalog.clips.loc["35", "artist"] = "artist 11"
+    assert list(names[-3:]) == ["artist 11", "artist 11", "clip 35"]
