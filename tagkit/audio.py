@@ -16,13 +16,14 @@ import soundfile
 import soxr
 
 from tagkit import files
+from tagkit.damage import find_damage
 
 RATES_HZ = (1_000, 768_000)
 LONGEST_S = 12 * 3600
 # 1 MiB samples: one block holds a whole 29 s clip, and an hour never lies in memory at its source rate.
 BLOCK_VALUES = 1 << 20
-# Decoders may leave out a last, partial mp3 frame; more than this is a truncated file.
-TOLERATED_LOSS_S = 0.1
+# MP3 headers are not exact (MagnaTagATune's own declare 0.17 s too much); more than this is a truncated file.
+TOLERATED_LOSS_S = 0.5
 # Float files beyond full scale are common (hot masters); a hundred times full scale is another unit.
 LOUDEST_FLOAT = 100.0
 # Subtypes that libsndfile hands over as int16 without loss, scale or wrap-around.
@@ -208,20 +209,9 @@ def _sound_file(handle: object, path: Path) -> Iterator[soundfile.SoundFile | No
 
 
 def _soundfile_source(sound: soundfile.SoundFile, path: Path, sr: int) -> _Source:
-    # libsndfile goes by what is there and notes in its log that a header promised more (or streams, which promise
-    # the largest number there is).
-    for declared, held in re.findall(r"(?:data|SSND|FORM) : (\d+) \(should be (\d+)\)", sound.extra_info):
-        if int(declared) < 0x7FFF_0000 and int(declared) > int(held) + 8:
-            raise AudioError(
-                f"{path} is truncated: its header declares {declared} bytes of audio and {held} are there; "
-                "fetch it again or leave it out."
-            )
-    end = re.search(r"Unknown chunk marker .* at position (\d+)\. Exiting parser", sound.extra_info)
-    if end and path.stat().st_size - int(end[1]) > 4096:  # a tag that an editor appended is shorter
-        raise AudioError(
-            f"{path} is damaged: its audio ends at byte {end[1]} by its header and unknown bytes follow; "
-            "fetch it again or leave it out."
-        )
+    wrong = find_damage(sound, path)
+    if wrong:
+        raise AudioError(f"{path} {wrong}; fetch it again or leave it out.")
     exact = sound.channels == 1 and sound.samplerate == sr and sound.subtype in INT16_SUBTYPES
     return _Source(sound.samplerate, sound.channels, sound.frames, _soundfile_blocks(sound, exact))
 
