@@ -86,8 +86,9 @@ def focal(labels, logits, gamma=2.0, alpha=None):
     """
     labels, logits = _floats(labels, logits)
     loss = ops.relu(logits) - logits * labels + _log_term(logits)
-    missing = labels * ops.sigmoid(-logits) + (1.0 - labels) * ops.sigmoid(logits)  # 1 - p_t
-    loss = loss * missing**gamma
+    # log(1 - p_t), whose exponential has a gradient at any gamma and any logit
+    log_missing = -(ops.relu(logits) - logits * (1.0 - labels) + _log_term(logits))
+    loss = loss * ops.exp(gamma * log_missing)
     if alpha is not None:
         loss = loss * (alpha * labels + (1.0 - alpha) * (1.0 - labels))
     return ops.mean(loss, axis=-1)

@@ -120,7 +120,7 @@ class Blocks:
         """Pooling without overlap, 'valid'; size 1 adds no layer."""
         if size == "bands":
             x = self.pool(x, (1, x.shape[2]), kind, name)
-            return layers.Reshape((x.shape[1], x.shape[3]), name=f"{name}_frames")(x)
+            return layers.Reshape((-1, x.shape[3]), name=f"{name}_frames")(x)
         if size in (1, (1, 1)):
             return x
         name = f"{name}_pool"
@@ -145,7 +145,7 @@ class Blocks:
     def gru(self, table, x, name):
         """Recurrence over time; behind a spectrogram, each frame's bands and channels become one vector."""
         if len(x.shape) == 4:
-            x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]), name=f"{name}_frames")(x)
+            x = layers.Reshape((-1, x.shape[2] * x.shape[3]), name=f"{name}_frames")(x)
         name_of_cell = f"{name}_gru"
         layer = layers.GRU(
             table.units,
@@ -195,14 +195,14 @@ class Blocks:
             return x
         if isinstance(mel, tables.Filterbank):
             x = features.LogFilterbank(sr=self.row.sr, name="fbank_log")(x)
-            return layers.Reshape((*x.shape[1:], 1), name="fbank_image")(x)
+            return layers.Reshape((-1, x.shape[2], 1), name="fbank_image")(x)
         x = features.LogMel(
             self.row.sr, mel.n_fft, mel.hop_length, mel.n_mels, mel.fmin_hz, mel.fmax_hz, mel.log, name="logmel_mel"
         )(x)
         if mel.norm in ("bands", "fixed"):
             x = self.norm(x, "logmel", scale=mel.norm == "bands", center=mel.norm == "bands")
         if mel.image:
-            x = layers.Reshape((*x.shape[1:], 1), name="logmel_image")(x)
+            x = layers.Reshape((-1, x.shape[2], 1), name="logmel_image")(x)
         return self.norm(x, "logmel", scale=True) if mel.norm == "image" else x
 
     def initializer(self, name, init=None):

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 
-class _Spectral(keras.layers.Layer):
+class Spectral(keras.layers.Layer):
     """Frames, real FFT, power, a matrix of bands. Subclasses say how; analysis reads the geometry from here.
 
     A frame n covers samples n * hop_length - pad to n * hop_length - pad + frame_length.
@@ -26,12 +26,14 @@ class _Spectral(keras.layers.Layer):
         super().__init__(**kwargs)
 
     def build(self, input_shape):
+        """Compute the bands and the window."""
         # Kept as numpy and turned into a tensor in call: a tensor made here would belong to the graph it was made in.
         self._bands = np.ascontiguousarray(self.bands().T, dtype=np.float32)
         self._window = np.asarray(self.window(), dtype=np.float32)
         super().build(input_shape)
 
     def compute_output_shape(self, input_shape):
+        """Shape (batch, frames, bands) for `input_shape` (batch, samples, 1)."""
         samples = input_shape[1]
         return (input_shape[0], None if samples is None else self.frames(samples), self.n_bands)
 
@@ -49,7 +51,7 @@ class _Spectral(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
-class LogMel(_Spectral):
+class LogMel(Spectral):
     """Log-mel spectrogram, as librosa computes it.
 
     Equal to ``librosa.feature.melspectrogram(y, center=True, power=2)`` (Hann window, zero padding, Slaney mel scale
@@ -101,7 +103,7 @@ class LogMel(_Spectral):
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
-class LogFilterbank(_Spectral):
+class LogFilterbank(Spectral):
     """Log filterbank energies, equal to ``python_speech_features.logfbank(y * 32768, sr, nfilt=40)``.
 
     25 ms frames every 10 ms, no window, pre-emphasis .97, 512-point FFT, 40 triangles on the mel scale, natural

@@ -1,77 +1,40 @@
-"""Every architecture as one row of data; `build` makes a network of it."""
+"""Every architecture as one row of data; `build` makes a network of it, `describe` says what it costs."""
 
-from tagkit.graph import build as _build
-from tagkit.graph.tables import Conv, Dense, Head, Mel, Row
+import dataclasses
 
-WINDOW = 38_832  # a twelfth of a clip, 2.427 s at 16 kHz
-CLIP = 465_984  # 29.1 s
+from tagkit.graph import literature, predecessor
+from tagkit.graph.build import build_row
+from tagkit.graph.describe import describe_model
+from tagkit.graph.literature import ZEILER, with_pooling
+from tagkit.graph.tables import Row
 
-_DM = {"activation": "elu", "padding": "same", "bias": False, "gamma": False, "head": Head(dropout=0.5)}
-_DS = {"activation": "elu", "padding": "valid", "bias": True, "gamma": True}
+__all__ = ["ROWS", "Row", "build", "describe", "with_pooling"]
 
-ROWS = {
-    row.name: row
-    for row in (
-        Row(
-            "dm8",
-            WINDOW,
-            (
-                Conv(64, 8, stride=8),
-                Conv(64, 4, pool=4),
-                Conv(128, 4, pool=4),
-                Conv(128, 4, pool=4),
-                Conv(256, 4, pool=4),
-                Conv(256, 4, pool=2),
-                Conv(512, 4, pool=2),
-            ),
-            source="predecessor",
-            **_DM,
-        ),
-        Row(
-            "dm16",
-            WINDOW,
-            (
-                Conv(64, 16, stride=16),
-                Conv(64, 4, pool=4),
-                Conv(128, 4, pool=4),
-                Conv(128, 4, pool=4),
-                Conv(256, 4, pool=2),
-                Conv(256, 4, pool=2),
-                Conv(512, 4, pool=2),
-            ),
-            source="predecessor",
-            **_DM,
-        ),
-        Row(
-            "ds256ra",
-            WINDOW,
-            (Conv(128, 256, stride=256), Conv(32, 8, pool=4), Conv(32, 8, pool=4)),
-            head=Head(dense=(Dense(1000),)),
-            source="predecessor",
-            **_DS,
-        ),
-        Row(
-            "logmel",
-            WINDOW,
-            (
-                Conv(16, (3, 3), pool=(2, 2)),
-                Conv(32, (3, 3), pool=(2, 2)),
-                Conv(64, (3, 3), pool=(2, 2)),
-                Conv(128, (3, 3), pool=(2, 2)),
-                Conv(128, (3, 3), pool=(2, 2)),
-            ),
-            head=Head(pool=("max", "mean"), dropout=0.5),
-            frontend=Mel(n_mels=96),
-            source="the log-mel reference of this project: five 3x3 convolutions, max and mean over what is left",
-        ),
-    )
-}
+_DRAWN = {row.name: row for row in (*predecessor.ROWS, *literature.ROWS)}
+_DERIVED = (
+    dataclasses.replace(_DRAWN["dm16"], name="dm16_relu", activation="relu", source="predecessor, dm16 with ReLU"),
+    with_pooling(_DRAWN["ds256ra"], "stochastic", "ds256ra_stochastic", f"predecessor, ds256ra {ZEILER}"),
+    with_pooling(_DRAWN["dm16"], "stochastic", "dm16_stochastic", f"predecessor, dm16 {ZEILER}"),
+    with_pooling(_DRAWN["samplecnn"], "stochastic", "samplecnn_stochastic", f"Lee et al. 2017, SampleCNN {ZEILER}"),
+)
+
+ROWS: dict[str, Row] = _DRAWN | {row.name: row for row in _DERIVED}
 
 
 def build(row, n_tags=50, samples=None, seed=0, synchronized=False):
     """Build a row of the zoo, by name or by its table; see `tagkit.graph.build.build_row`."""
-    if not isinstance(row, Row):
-        if row not in ROWS:
-            raise ValueError(f"The zoo has no model {row!r}: it has {', '.join(ROWS)}.")
-        row = ROWS[row]
-    return _build.build_row(row, n_tags, samples, seed, synchronized)
+    return build_row(_row(row), n_tags, samples, seed, synchronized)
+
+
+def describe(row, n_tags=50):
+    """Describe a row, by name or by its table: name, size, cost, stages, source; see `describe_model`."""
+    row = _row(row)
+    return describe_model(build(row, n_tags), row.source)
+
+
+def _row(row):
+    if isinstance(row, Row):
+        return row
+    if row not in ROWS:
+        raise ValueError(f"The zoo has no model {row!r}: it has {', '.join(ROWS)}.")
+    return ROWS[row]
