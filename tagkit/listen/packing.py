@@ -1,0 +1,388 @@
+"""Pack clips, feature maps and filter curves into the two blocks of data that the listening page carries."""
+
+import gzip
+import io
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import soundfile as sf
+from scipy import signal
+
+from tagkit.analysis.sonify import BROADBAND_OCTAVES, MODES
+
+CURVE_FLOOR_DB = -60.0
+ANCHOR_SAMPLES = 2048
+FEWEST_CHANNELS = 4
+
+
+class PageTooLargeError(ValueError):
+    """What was asked for does not fit into one page; the message says how much too large it is and what to leave out."""
+
+
+@dataclass(frozen=True)
+class PageClip:
+    """An excerpt of a clip that the page plays.
+
+    Attributes
+    ----------
+    title : str
+        What a listener reads, for example ``"Bach: Prelude in C"``.
+    y : array (samples,)
+        Float samples in [-1, 1); all excerpts of a page share one sampling rate.
+    tags : tuple of str
+        What the clip was tagged with.
+    """
+
+    title: str
+    y: np.ndarray
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PageStage:
+    """One stage of a network, seen through the clips of the page.
+
+    Attributes
+    ----------
+    name : str
+    stride, receptive_field, offset : int, int, float
+        Geometry in samples: frame ``n`` is centred at sample ``n * stride + offset``.
+    maps : tuple of arrays (frames, channels)
+        One feature map for each clip of the page, in the same order.
+    frequencies_hz : array (tones,)
+        Frequencies of the tone probe, rising; empty where the stage was not probed.
+    responses : array (tones, channels)
+        Amplitude that each channel answers with (linear).
+    centre_hz, low_hz, high_hz : arrays (channels,)
+        Centre frequency and -3 dB band; NaN where a channel has none.
+    refused : dict of str -> str
+        Modes that have no meaning at this stage, each with the reason in one sentence.
+    notes : tuple of str
+        One remark for each channel, "" where there is none (for example that it answers mostly with aliases).
+    channel_tags : tuple of (str, float)
+        For each channel the tag that it selects best, and its ROC-AUC; empty where that was not measured.
+    """
+
+    name: str
+    stride: int
+    receptive_field: int
+    offset: float
+    maps: tuple[np.ndarray, ...]
+    frequencies_hz: np.ndarray
+    responses: np.ndarray
+    centre_hz: np.ndarray
+    low_hz: np.ndarray
+    high_hz: np.ndarray
+    refused: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    channel_tags: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the stage."""
+        return self.maps[0].shape[1]
+
+
+@dataclass(frozen=True)
+class PageModel:
+    """One network of the page: its stages in order, and (optionally) its scores for each clip.
+
+    Attributes
+    ----------
+    name, title : str
+    stages : tuple of PageStage
+    scores : tuple of dict of str -> float
+        For each clip the tags with the highest scores.
+    """
+
+    name: str
+    title: str
+    stages: tuple[PageStage, ...]
+    scores: tuple[dict[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The page's data: a header (JSON) and a block of bytes (gzip) that the header points into."""
+
+    header: dict
+    blob: bytes
+
+    def bytes(self) -> bytes:
+        """The uncompressed block."""
+        return gzip.decompress(self.blob)
+
+
+class _Blob:
+    """Bytes written one after the other; `add` says where they start."""
+
+    def __init__(self):
+        self._buffer = io.BytesIO()
+
+    def add(self, content: bytes) -> int:
+        start = self._buffer.tell()
+        self._buffer.write(content)
+        return start
+
+    def compressed(self) -> bytes:
+        return gzip.compress(self._buffer.getvalue(), 9, mtime=0)
+
+
+def pack(
+    clips: list[PageClip],
+    models: list[PageModel],
+    *,
+    sr: int = 16000,
+    max_channels: int = 32,
+    max_bytes: int = 1_400_000,
+) -> Packed:
+    """Pack excerpts and maps so that they fit into `max_bytes`, with fewer channels where a stage is long.
+
+    Every stage of every model is given the same number of bytes; what a short stage leaves over goes to the long
+    ones. Channels are chosen by `choose_channels`.
+
+    Parameters
+    ----------
+    clips, models : lists of PageClip, PageModel
+    sr : int
+        Sampling rate of the excerpts in Hz.
+    max_channels : int
+        Channels kept of a stage, at most.
+    max_bytes : int
+        Size of header and compressed block together, before base64 (which adds a third).
+
+    Returns
+    -------
+    Packed
+
+    Raises
+    ------
+    ValueError
+        If a map is not finite, or there is not one map for each clip.
+    PageTooLargeError
+        If even the fewest channels do not fit.
+    """
+    if not clips or not models:
+        raise ValueError("The listening page needs at least one clip and one model.")
+    for model in models:
+        for stage in model.stages:
+            _check_stage(model.name, stage, len(clips))
+    values = max_bytes
+    while True:
+        kept = _channel_counts(models, values, max_channels)
+        packed = _pack_channels(clips, models, kept, sr)
+        size = len(packed.blob) + len(header_text(packed.header).encode())
+        if size <= max_bytes:
+            return packed
+        if all(count <= FEWEST_CHANNELS for count in kept.values()):
+            raise PageTooLargeError(
+                f"The listening page would take {size:,} bytes where {max_bytes:,} are allowed, even with "
+                f"{FEWEST_CHANNELS} channels a stage: choose fewer or shorter clips, fewer models or fewer stages."
+            )
+        values *= min(0.95, max_bytes / size)
+
+
+def choose_channels(
+    maps: tuple[np.ndarray, ...], centre_hz: np.ndarray, count: int, aucs: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose `count` channels that are both lively and different from each other.
+
+    The channels that move at all are sorted by centre frequency and cut into groups of neighbours; the most
+    energetic channel of each group is kept. Where the channels' tags are known, a quarter of the places goes to the
+    most tag-selective channels first.
+
+    Parameters
+    ----------
+    maps : tuple of arrays (frames, channels)
+    centre_hz : array (channels,)
+        NaN for a channel without a centre frequency.
+    count : int
+    aucs : array (channels,), optional
+        ROC-AUC of the tag that each channel selects best.
+
+    Returns
+    -------
+    array (<= count,) of int
+        Channel numbers, rising.
+    """
+    energy = energies(maps)
+    alive = np.flatnonzero(energy > 0)
+    if len(alive) == 0:
+        return np.arange(min(count, len(energy)))
+    selective = np.array([], int) if aucs is None else alive[np.argsort(-aucs[alive], kind="stable")][: count // 4]
+    others = np.setdiff1d(alive, selective)
+    by_frequency = others[np.argsort(np.nan_to_num(centre_hz[others], nan=np.inf), kind="stable")]
+    groups = np.array_split(by_frequency, max(min(count - len(selective), len(others)), 1))
+    liveliest = [group[np.argmax(energy[group])] for group in groups if len(group)]
+    return np.sort(np.concatenate([selective, liveliest]).astype(int))
+
+
+def energies(maps: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Standard deviation of each channel over all clips, each clip's mean removed: array (channels,)."""
+    squares = sum(np.square(a - a.mean(0)).sum(0) for a in maps)
+    return np.sqrt(squares / sum(len(a) for a in maps))
+
+
+def quantise(a: np.ndarray) -> tuple[np.ndarray, list[list[float]]]:
+    """Round a map to 255 steps between the smallest and the largest value of each channel.
+
+    Parameters
+    ----------
+    a : array (frames, channels)
+
+    Returns
+    -------
+    array (channels, frames) of int8
+        -127 for the smallest value and 127 for the largest.
+    list of [low, high]
+        The two values of each channel; the largest error is (high - low) / 508.
+    """
+    low, high = a.min(0).astype(np.float64), a.max(0).astype(np.float64)
+    span = np.where(high > low, high - low, 1.0)
+    steps = np.round((a - low) / span * 254 - 127).astype(np.int8)
+    return np.ascontiguousarray(steps.T), [[float(lo), float(hi)] for lo, hi in zip(low, high, strict=True)]
+
+
+def dequantise(steps: np.ndarray, ranges: list[list[float]]) -> np.ndarray:
+    """The map (frames, channels) that `quantise` stored, as the page's JavaScript restores it."""
+    low, high = np.array(ranges).T
+    return (low[:, None] + (steps + 127.0) / 254 * (high - low)[:, None]).T
+
+
+def encode_mp3(y: np.ndarray, sr: int) -> bytes:
+    """Compress an excerpt to a small MP3 (about 40 kbit/s at 16 kHz), which every browser decodes."""
+    buffer = io.BytesIO()
+    sf.write(buffer, y, sr, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.8, bitrate_mode="CONSTANT")
+    return buffer.getvalue()
+
+
+def band_sections(low_hz: float, high_hz: float, sr: int) -> np.ndarray | None:
+    """The band-pass of `tagkit.analysis.sonify.gated` as second-order sections (2, 6); None for a broad channel."""
+    low, high = max(low_hz, 20.0), min(high_hz, 0.98 * sr / 2)
+    if not (low < high and np.log2(high / low) <= BROADBAND_OCTAVES):
+        return None
+    return signal.butter(2, (low, high), "bandpass", fs=sr, output="sos")
+
+
+def _check_stage(model: str, stage: PageStage, n_clips: int) -> None:
+    if len(stage.maps) != n_clips:
+        raise ValueError(f"{model}, stage {stage.name}: {len(stage.maps)} maps for {n_clips} clips; give one each.")
+    if not all(np.isfinite(a).all() for a in stage.maps):
+        raise ValueError(
+            f"{model}, stage {stage.name}: its feature map holds NaN or infinity; was it trained too fast?"
+        )
+
+
+def _channel_counts(models: list[PageModel], values: float, max_channels: int) -> dict[tuple[str, str], int]:
+    """Share `values` stored numbers among all stages: short stages first, what they leave over goes to long ones."""
+    lengths = {(m.name, s.name): (sum(len(a) for a in s.maps), s.channels) for m in models for s in m.stages}
+    counts, left = {}, values
+    for position, (key, (frames, channels)) in enumerate(sorted(lengths.items(), key=lambda item: item[1])):
+        share = left / (len(lengths) - position)
+        wanted = min(max_channels, channels)
+        counts[key] = int(np.clip(share // frames, min(FEWEST_CHANNELS, wanted), wanted))
+        left = max(left - counts[key] * frames, 0)
+    return counts
+
+
+def _pack_channels(clips: list[PageClip], models: list[PageModel], kept: dict, sr: int) -> Packed:
+    blob = _Blob()
+    header = {
+        "format": 1,
+        "sr": sr,
+        "clips": [_pack_clip(blob, clip, sr) for clip in clips],
+        "models": [
+            {
+                "name": model.name,
+                "title": model.title,
+                "scores": [dict(scores) for scores in model.scores],
+                "stages": [_pack_stage(blob, stage, kept[model.name, stage.name], sr) for stage in model.stages],
+            }
+            for model in models
+        ],
+    }
+    return Packed(header, blob.compressed())
+
+
+def _pack_clip(blob: _Blob, clip: PageClip, sr: int) -> dict:
+    encoded = encode_mp3(clip.y, sr)
+    anchor, at = _anchor(clip.y)
+    return {
+        "title": clip.title,
+        "tags": list(clip.tags),
+        "samples": len(clip.y),
+        "mp3": {"at": blob.add(encoded), "bytes": len(encoded)},
+        "anchor": {"at": blob.add(anchor.tobytes()), "samples": len(anchor), "start": at},
+    }
+
+
+def _anchor(y: np.ndarray) -> tuple[np.ndarray, int]:
+    """The loudest short passage as int8 and where it starts: browsers delay MP3 differently, the page lines it up."""
+    n = min(ANCHOR_SAMPLES, len(y))
+    blocks = y[: len(y) // n * n].reshape(-1, n)
+    loudest = int(np.argmax(np.square(blocks).sum(1)))
+    passage = blocks[loudest]
+    return np.round(passage / max(np.abs(passage).max(), 1e-9) * 127).astype(np.int8), loudest * n
+
+
+def _pack_stage(blob: _Blob, stage: PageStage, count: int, sr: int) -> dict:
+    aucs = np.array([auc for _, auc in stage.channel_tags]) if stage.channel_tags else None
+    chosen = choose_channels(stage.maps, stage.centre_hz, count, aucs)
+    energy = energies(stage.maps)
+    maps = []
+    for a in stage.maps:
+        steps, ranges = quantise(a[:, chosen])
+        maps.append({"at": blob.add(steps.tobytes()), "frames": len(a), "range": _rounded(ranges)})
+    return {
+        "name": stage.name,
+        "stride": int(stage.stride),
+        "receptive_field": int(stage.receptive_field),
+        "offset": float(stage.offset),
+        "start": round(stage.offset),  # the sample that frame 0 is put at: Python rounds halves to even, browsers up
+        "channels_in_all": stage.channels,
+        "refused": {mode: stage.refused[mode] for mode in MODES if stage.refused.get(mode)},
+        "channels": [_channel(blob, stage, channel, energy, sr) for channel in chosen],
+        "frequencies_hz": [round(float(f), 2) for f in stage.frequencies_hz],
+        "curves": _pack_curves(blob, stage, chosen),
+        "maps": maps,
+    }
+
+
+def _channel(blob: _Blob, stage: PageStage, channel: int, energy: np.ndarray, sr: int) -> dict:
+    sections = band_sections(stage.low_hz[channel], stage.high_hz[channel], sr)
+    tag, auc = stage.channel_tags[channel] if stage.channel_tags else ("", None)
+    return {
+        "index": int(channel),
+        "energy": round(float(energy[channel] / max(energy.max(), 1e-12)), 4),
+        "centre_hz": _number(stage.centre_hz[channel]),
+        "low_hz": _number(stage.low_hz[channel]),
+        "high_hz": _number(stage.high_hz[channel]),
+        "sections": None if sections is None else {"at": blob.add(sections.tobytes()), "count": len(sections)},
+        "note": stage.notes[channel] if stage.notes else "",
+        "tag": tag,
+        "auc": None if auc is None else round(float(auc), 3),
+    }
+
+
+def _pack_curves(blob: _Blob, stage: PageStage, chosen: np.ndarray) -> dict | None:
+    if len(stage.frequencies_hz) == 0:
+        return None
+    amplitude = np.abs(stage.responses[:, chosen])
+    peak = np.maximum(amplitude.max(0), 1e-12)
+    decibels = 20 * np.log10(np.maximum(amplitude / peak, 10 ** (CURVE_FLOOR_DB / 20)))
+    return {"at": blob.add(np.round(decibels.T * 2).astype(np.int8).tobytes()), "points": len(decibels)}
+
+
+def _number(value: float) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return round(float(value), 3) if np.isfinite(value) else None
+
+
+def _rounded(ranges: list[list[float]]) -> list[list[float]]:
+    return [[float(f"{low:.7g}"), float(f"{high:.7g}")] for low, high in ranges]
+
+
+def header_text(header: dict) -> str:
+    """The header as compact JSON."""
+    return json.dumps(header, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

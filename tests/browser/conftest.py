@@ -1,0 +1,112 @@
+"""A real Chromium without a network, and a real listening page for it."""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--mute-audio",
+    "--window-size=1280,900",
+)
+SR = 16000
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "browser: drives a real headless Chromium")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A Chromium that is cut off from the network; its profile and home are thrown away."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install -e .[browser]")
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("no Chromium with chromedriver on PATH: the pages were not opened in a browser")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    session = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    session.set_script_timeout(30)
+    session.execute_cdp_cmd("Network.enable", {})
+    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    session.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    yield session
+    session.quit()
+
+
+@pytest.fixture(scope="session")
+def clips():
+    """Two short pieces: a scale of plucked tones, and bursts of noise."""
+    from tagkit.listen import PageClip
+
+    t = np.arange(3 * SR) / SR
+    beat = t % 0.5
+    pitch = 220 * 2 ** (np.floor(t / 0.5) * 2 / 12)
+    scale = sum(np.sin(2 * np.pi * k * np.cumsum(pitch) / SR) / k for k in (1, 2, 3)) * np.exp(-5 * beat) * 0.3
+    noise = np.random.default_rng(0).standard_normal(len(t)) * np.exp(-20 * beat) * 0.2
+    return [
+        PageClip("A scale", scale.astype(np.float32), ("plucked",)),
+        PageClip("Noise", noise.astype(np.float32), ("drums",)),
+    ]
+
+
+@pytest.fixture(scope="session")
+def network():
+    from tagkit.graph import zoo
+
+    return zoo.build("dm16")
+
+
+@pytest.fixture(scope="session")
+def probe(network):
+    from tagkit.analysis import spectra
+
+    return spectra.tone_probe(network, levels_dbfs=(-20.0,), max_stride=300)
+
+
+@pytest.fixture(scope="session")
+def listening_page(network, probe, clips, tmp_path_factory):
+    from tagkit import listen
+
+    path = tmp_path_factory.mktemp("page") / "listen.html"
+    scores = {"A raw network": [{"plucked": 0.9}, {"drums": 0.8}]}
+    return listen.write(path, {"A raw network": network}, clips, probes={"A raw network": probe}, scores=scores)
+
+
+@pytest.fixture
+def opened(chromium, listening_page):
+    """The listening page, loaded and ready, with an empty console."""
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    chromium.get(listening_page.as_uri())
+    until(lambda: chromium.execute_script("return !document.getElementById('main').hidden"), "the page was not ready")
+    return chromium
+
+
+def until(condition, message, seconds=20):
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, message
+        time.sleep(0.05)

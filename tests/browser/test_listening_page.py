@@ -1,0 +1,164 @@
+"""The listening page in a real browser, opened from disk with the network off."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tagkit.analysis import feature_maps, sonify
+from tagkit.listen import page
+from tagkit.listen.packing import dequantise
+
+SR = 16000
+
+
+def choose(browser, group, value):
+    button = browser.find_element(By.CSS_SELECTOR, f"#{group} [data-value='{value}']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+
+
+def heard(browser, change=None):
+    """What the player holds, after a change of the choice."""
+    script = """
+        if (arguments[0]) tagkit.select(arguments[0]);
+        const bytes = new Uint8Array(tagkit.player.sound.buffer);
+        let text = "";
+        for (let i = 0; i < bytes.length; i += 4096) text += String.fromCharCode(...bytes.subarray(i, i + 4096));
+        return btoa(text);
+    """
+    return np.frombuffer(base64.b64decode(browser.execute_script(script, change)), np.float32)
+
+
+def stored(listening_page):
+    packed = page.unpack(listening_page.read_text(encoding="utf-8"))
+    return packed.header, packed.bytes()
+
+
+def decoded_clip(header, blob, clip):
+    at = header["clips"][clip]["mp3"]
+    return soundfile.read(io.BytesIO(blob[at["at"] : at["at"] + at["bytes"]]))[0]
+
+
+def stored_maps(header, blob, clip, network):
+    """FeatureMaps as the page holds them: rounded to int8, and only the channels that it kept."""
+    stages = header["models"][0]["stages"]
+    maps = {}
+    for stage in stages:
+        place, channels = stage["maps"][clip], len(stage["channels"])
+        steps = np.frombuffer(blob, np.int8, channels * place["frames"], place["at"]).reshape(channels, -1)
+        maps[stage["name"]] = dequantise(steps, place["range"])
+    exact = feature_maps.compute(network, decoded_clip(header, blob, clip).astype(np.float32))
+    return feature_maps.FeatureMaps(maps, exact.geometry, decoded_clip(header, blob, clip), SR)
+
+
+def test_opens_without_network_and_without_a_word_in_the_console(opened, listening_page):
+    assert opened.title == "Hear what the network hears"
+    assert opened.get_log("browser") == []
+    loaded = opened.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert [name for name in loaded if not name.startswith(("blob:", "data:"))] == []
+    assert listening_page.stat().st_size < 2_000_000
+
+
+def test_a_click_on_stage_channel_and_mode_plays_the_carrier_at_its_frequency(opened, listening_page):
+    header, _ = stored(listening_page)
+    choose(opened, "stages", 2)
+    channel = next(i for i, c in enumerate(header["models"][0]["stages"][2]["channels"]) if c["centre_hz"] > 100)
+    choose(opened, "channels", channel)
+    choose(opened, "modes", "carrier")
+    sound = heard(opened)
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+    peak_hz = np.argmax(spectrum) * SR / len(sound)
+    assert peak_hz == pytest.approx(header["models"][0]["stages"][2]["channels"][channel]["centre_hz"], abs=1)
+    assert opened.get_log("browser") == []
+
+
+# The browser and Python decode the MP3 differently in the last bits, which only the gated mode hears.
+TOLERANCE = {"raw": 1e-6, "carrier": 1e-6, "gated": 1e-3}
+
+
+@pytest.mark.parametrize("clip", [0, 1])
+def test_the_browser_makes_the_sounds_that_python_makes(opened, listening_page, network, clip):
+    header, blob = stored(listening_page)
+    maps = stored_maps(header, blob, clip, network)
+    errors = {mode: [] for mode in sonify.MODES}
+    for number, stage in enumerate(header["models"][0]["stages"]):
+        for position in (0, len(stage["channels"]) // 2, len(stage["channels"]) - 1):
+            channel = stage["channels"][position]
+            tuned = {"centre_hz": channel["centre_hz"], "band_hz": (channel["low_hz"], channel["high_hz"])}
+            for mode in set(sonify.MODES) - set(stage["refused"]):
+                sound = heard(opened, {"clip": clip, "stage": number, "channel": position, "mode": mode})
+                expected = sonify.sonify(maps, stage["name"], position, mode, **tuned)
+                errors[mode].append(np.sqrt(np.mean((sound - expected) ** 2) / np.mean(expected**2)))
+    print({mode: max(values) for mode, values in errors.items()})
+    assert {mode: len(values) for mode, values in errors.items()} == {"raw": 6, "carrier": 21, "gated": 21}
+    for mode, values in errors.items():
+        assert max(values) < TOLERANCE[mode], mode
+
+
+def test_a_refused_mode_is_greyed_out_and_says_why(opened, listening_page):
+    header, _ = stored(listening_page)
+    slow = next(i for i, s in enumerate(header["models"][0]["stages"]) if "raw" in s["refused"])
+    choose(opened, "modes", "raw")
+    choose(opened, "stages", slow)
+    button = opened.find_element(By.CSS_SELECTOR, "#modes [data-value='raw']")
+    assert button.get_attribute("aria-disabled") == "true"
+    assert opened.execute_script("return tagkit.mode()") == "gated"
+    words = opened.find_element(By.ID, "mode-words").text
+    assert "Raw is not offered here" in words
+    assert "too low to be heard" in words
+    button.click()
+    assert opened.execute_script("return tagkit.mode()") == "gated"
+
+
+def test_everything_can_be_reached_with_the_keyboard(opened):
+    chosen = "return document.querySelector('#channels [aria-checked=true]').dataset.value"
+    before = opened.execute_script(chosen)
+    opened.find_element(By.CSS_SELECTOR, "#channels [aria-checked=true]").send_keys(Keys.ARROW_RIGHT)
+    after = opened.execute_script(chosen)
+    assert after != before
+    assert opened.switch_to.active_element.get_attribute("data-value") == after
+    opened.switch_to.active_element.send_keys(Keys.SPACE)
+    assert opened.find_element(By.ID, "play").get_attribute("aria-pressed") == "true"
+    opened.switch_to.active_element.send_keys("c")
+    assert opened.execute_script("return tagkit.mode()") == "carrier"
+    assert opened.execute_script("return tagkit.player.playing")
+    opened.switch_to.active_element.send_keys(Keys.SPACE)
+    assert opened.find_element(By.ID, "play").get_attribute("aria-pressed") == "false"
+    assert opened.get_log("browser") == []
+
+
+def test_the_address_remembers_the_choice(opened, listening_page):
+    choose(opened, "clips", 1)
+    choose(opened, "stages", 1)
+    choose(opened, "modes", "carrier")
+    state = opened.execute_script("return [tagkit.state.clip, tagkit.state.stage, tagkit.state.channel, tagkit.mode()]")
+    address = opened.current_url
+    opened.get("about:blank")
+    opened.get(address)
+    again = (
+        "return tagkit.ready.then(() => [tagkit.state.clip, tagkit.state.stage, tagkit.state.channel, tagkit.mode()])"
+    )
+    assert opened.execute_script(again) == state
+
+
+def test_sorting_by_energy_puts_the_strongest_channel_first(opened, listening_page):
+    header, _ = stored(listening_page)
+    opened.find_element(By.CSS_SELECTOR, "#sorting [value='energy']").click()
+    order = opened.execute_script("return tagkit.order()")
+    energies = [header["models"][0]["stages"][0]["channels"][i]["energy"] for i in order]
+    assert energies == sorted(energies, reverse=True)
+
+
+@pytest.mark.parametrize("width", [360, 820, 1600])
+def test_nothing_sticks_out_sideways(opened, width):
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
