@@ -98,7 +98,7 @@ def trunk(model: keras.Model, samples: int | None, stages: Sequence[str] | None 
     span_of = geometry.walk(model)
     outputs = geometry.tensors(model)
     names = [stage.name for stage in select(geometry.stages(model), stages)]
-    part = keras.Model(model.inputs, [outputs[name] for name in names])
+    part = keras.Model(model.inputs[0], [outputs[name] for name in names])
 
     def copy(layer):
         settings = layer.get_config()
@@ -111,7 +111,7 @@ def trunk(model: keras.Model, samples: int | None, stages: Sequence[str] | None 
 
     source = keras.Input((samples, 1), name=model.inputs[0].name)
     try:
-        rebuilt = keras.models.clone_model(part, input_tensors=[source], clone_function=copy)
+        rebuilt = keras.models.clone_model(part, input_tensors=source, clone_function=copy)
         for layer in rebuilt.layers:
             layer.set_weights(part.get_layer(layer.name).get_weights())
     except ValueError as error:
@@ -119,7 +119,7 @@ def trunk(model: keras.Model, samples: int | None, stages: Sequence[str] | None 
             f"{model.name} cannot be rebuilt for {samples} samples up to stage {names[-1]}: the clip is too short for "
             f"it, or a layer is bound to the network's own length ({error})."
         ) from error
-    return keras.Model(rebuilt.inputs, list(rebuilt.outputs), name=model.name)
+    return keras.Model(source, list(rebuilt.outputs), name=model.name)
 
 
 def select(available: Sequence[Stage], wanted: Sequence[str] | None) -> list[Stage]:
@@ -165,7 +165,7 @@ class Tap:
         self._whole = [stage.name for stage in chosen if stage.exact or not fixed]
         self._windowed = [stage for stage in chosen if not stage.exact and fixed]
         outputs = geometry.tensors(model)
-        self._window = keras.Model(model.inputs, [outputs[stage.name] for stage in self._windowed] or model.outputs)
+        self._window = keras.Model(model.inputs[0], [outputs[stage.name] for stage in self._windowed] or model.outputs)
         self._trunks: dict[int, tuple[keras.Model, list[Stage]]] = {}
 
     def __call__(self, y: np.ndarray) -> FeatureMaps:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
+from tagkit import graph
 from tagkit.analysis.timing import GeometryError, Span, join, step
 
 __all__ = ["GeometryError", "Stage", "stages", "tensors", "walk"]
@@ -66,17 +67,13 @@ def tensors(model: keras.Model) -> dict[str, keras.KerasTensor]:
     model : keras.Model
         Functional; its layers are named ``{stage}_{operation}``.
     """
-    outputs = {}
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             raise GeometryError(
                 f"{model.name} holds the network {layer.name} as a layer; analyse that one: "
                 f"model.get_layer({layer.name!r})."
             )
-        stage, separator, _ = layer.name.partition("_")
-        if separator and not isinstance(layer, keras.layers.InputLayer):
-            outputs[stage] = layer.output
-    return outputs
+    return graph.stages(model)
 
 
 def walk(model: keras.Model) -> Callable[[keras.KerasTensor], Span]:

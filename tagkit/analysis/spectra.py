@@ -63,7 +63,8 @@ class ToneProbe:
 
     def curve(self, stage: str, level_dbfs: float | None = None) -> np.ndarray:
         """Response of every channel (tones, channels); by default at the middle level."""
-        return self.response[stage][self._at(stage, level_dbfs)]
+        at = self._at(stage, level_dbfs)
+        return self.response[stage][at]
 
     def alias_share(self, stage: str, level_dbfs: float | None = None) -> np.ndarray:
         """Share of the fluctuation's energy at the aliased frequency (tones, channels); 0 where nothing aliases."""
@@ -104,7 +105,7 @@ def tone_probe(
     *,
     sr: int = 16000,
     tones: int = 128,
-    phases: int = 4,
+    phases: int = 5,
     levels_dbfs: Sequence[float] = (-40.0, -20.0, -6.0),
     fmin_hz: float = 30.0,
     fmax_hz: float | None = None,
@@ -231,3 +232,8 @@ def _measure(maps: np.ndarray, frequencies: np.ndarray, stage: Stage, first: int
     tiny = 1e-12 * np.maximum(mean**2, 1e-12)  # rounding of a channel that does not move
     coherent = np.where(variance > tiny, np.clip(2 * projection / np.maximum(variance, 1e-30), 0, 1), 0)
     return np.stack([np.sqrt(variance + mean**2), mean, coherent], axis=1)
+
+
+def alias_hz(frequency: float, frame_rate: float) -> float:
+    """Where a frequency appears in a map with `frame_rate` frames per second: ``|f - round(f / rate) rate|``, Hz."""
+    return abs(frequency - round(frequency / frame_rate) * frame_rate)

@@ -126,7 +126,8 @@ def step(op, span: Span, before: tuple, after: tuple) -> Span:
     Parameters
     ----------
     op : keras Operation
-        A layer of one's own may define ``frame_geometry() -> (kernel, stride, left_padding)``, in its input frames.
+        A layer of one's own may define ``frame_geometry() -> (kernel, stride, left_padding)``, in its input frames,
+        or have the attributes `frame_length`, `hop_length` and `pad`.
     span : Span
         Of the input.
     before, after : tuple
@@ -143,6 +144,8 @@ def step(op, span: Span, before: tuple, after: tuple) -> Span:
     if hasattr(op, "frame_geometry"):
         kernel, stride, left = op.frame_geometry()
         return span.window(kernel, stride, left)
+    if hasattr(op, "hop_length") and hasattr(op, "frame_length"):
+        return span.window(op.frame_length, op.hop_length, getattr(op, "pad", 0))
     if name == "Flatten" or name.startswith("Global"):
         return replace(span, axis=None, exact=False)
     if hasattr(op, "return_sequences"):

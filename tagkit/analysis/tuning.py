@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal
+from scipy import interpolate, signal
 
 FLOOR_DB = -120.0
+FINER = 32  # points between two tones, where the edges of a band are looked for
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,19 @@ def centre_frequency(frequencies: np.ndarray, curve: np.ndarray) -> float:
 
 
 def band(frequencies: np.ndarray, curve: np.ndarray) -> tuple[float, float]:
-    """Lower and upper edge of the -3 dB band around a curve's maximum, Hz, interpolated over log frequency."""
-    db, octaves = decibels(curve), np.log2(frequencies)
+    """Lower and upper edge of the -3 dB band around a curve's maximum, Hz.
+
+    The curve between the tones is a cubic spline in decibels over log frequency.
+    """
+    db = decibels(curve)
+    spline = interpolate.CubicSpline(np.log2(frequencies), np.maximum(db, db.max() - 30))  # nulls would make it ring
+    octaves = np.linspace(*np.log2(frequencies[[0, -1]]), FINER * (len(frequencies) - 1) + 1)
+    db = spline(octaves)
     peak = int(np.argmax(db))
-    limit = db[peak] - 10 * np.log10(2)
-    below, above = np.flatnonzero(db[:peak] < limit), np.flatnonzero(db[peak:] < limit)
-
-    def crossing(i: int) -> float:
-        return octaves[i] + (limit - db[i]) / (db[i + 1] - db[i]) * (octaves[i + 1] - octaves[i])
-
-    low = 2 ** crossing(below[-1]) if len(below) else 0.0
-    high = 2 ** crossing(peak + above[0] - 1) if len(above) else frequencies[-1]
+    out = db < db[peak] - 10 * np.log10(2)
+    below, above = np.flatnonzero(out[:peak]), np.flatnonzero(out[peak:])
+    low = 2 ** octaves[below[-1]] if len(below) else 0.0
+    high = 2 ** octaves[peak + above[0]] if len(above) else frequencies[-1]
     return float(low), float(high)
 
 

@@ -1,0 +1,137 @@
+"""What one hears is what the map holds: acceptance checks 6 and 8, refusals and levels."""
+
+import numpy as np
+import pytest
+from known_networks import SR, filterbank, gabor_bank, small_tagger
+from scipy import signal
+
+from tagkit.analysis import feature_maps, sonify, spectra
+from tagkit.analysis.geometry import Stage
+
+SECONDS = 4
+
+
+def stage(stride: int, offset: float = 0.0, name: str = "conv3") -> Stage:
+    return Stage(name, 1, SECONDS * SR // stride, stride, 3 * stride, offset, True)
+
+
+def image_level(y: np.ndarray, u: float, stride: int) -> float:
+    """The largest component away from a tone at u frames per cycle, dB relative to it."""
+    middle = y[len(y) // 4 : -len(y) // 4]
+    magnitude = np.abs(np.fft.rfft(middle * signal.windows.blackmanharris(len(middle))))
+    tone = round(u / stride * len(middle))
+    own = np.abs(np.arange(len(magnitude)) - tone) <= 8
+    return 20 * np.log10(magnitude[~own].max() / magnitude[own].max())
+
+
+@pytest.mark.parametrize("stride", [3, 16, 81])
+@pytest.mark.parametrize("u", [0.05, 0.25, 0.45])
+def test_check_6_images_of_the_upsampler(stride, u):
+    samples = 400 * stride
+    a = np.sin(2 * np.pi * u * np.arange(400))
+    assert image_level(sonify.upsample(a, stage(stride), samples), u, stride) <= -80
+    # A deliberately wrong estimator: repeating every frame.
+    repeated = np.repeat(a, stride)
+    assert image_level(repeated, u, stride) > -30
+
+
+@pytest.mark.parametrize("offset", [0.0, -5.0, 39.5])
+def test_frames_are_heard_at_their_own_time(offset):
+    a = np.zeros(SECONDS * SR // 64)
+    a[100] = 1
+    y = sonify.upsample(a, stage(64, offset), SECONDS * SR)
+    assert len(y) == SECONDS * SR
+    assert abs(np.argmax(y) - (100 * 64 + offset)) <= 0.5
+
+
+@pytest.mark.parametrize("stride", [64, 243])
+def test_check_8_carrier(stride):
+    rng = np.random.default_rng(0)
+    frames, top = SECONDS * SR // stride, 30 * stride / SR
+    a = 2 + signal.filtfilt(*signal.butter(4, 2 * top * 0.7), rng.normal(size=frames))
+    centre = 1234.5
+    y = sonify.carrier(a, stage(stride), SECONDS * SR, centre)
+    energy = np.abs(np.fft.rfft(y * np.hanning(len(y)))) ** 2
+    near = np.abs(np.fft.rfftfreq(len(y), 1 / SR) - centre) <= 60
+    assert energy[near].sum() / energy.sum() > 0.999
+    heard = np.abs(signal.hilbert(y))[::stride][:frames]
+    inner = slice(5, -5)
+    wanted = np.maximum(a - np.percentile(a, 5), 0)
+    assert np.corrcoef(heard[inner], wanted[inner])[0, 1] > 0.999
+
+
+def test_gated_keeps_the_band_and_opens_with_the_channel():
+    rng = np.random.default_rng(1)
+    y = (0.1 * rng.normal(size=SECONDS * SR)).astype(np.float32)
+    a = np.zeros(SECONDS * SR // 64)
+    a[len(a) // 2 :] = 1.0
+    heard = sonify.gated(a, stage(64), y, (900.0, 1100.0))
+    assert np.square(heard[: SR * SECONDS // 2 - SR // 10]).mean() < 1e-6 * np.square(heard).mean()
+    f, power = signal.welch(heard, SR, nperseg=4096)
+    assert 900 < f[power.argmax()] < 1100
+    assert power[(f < 500) | (f > 2000)].max() < power.max() / 100
+    broad = sonify.gated(a, stage(64), y, (100.0, 6000.0))
+    np.testing.assert_allclose(broad[-SR:], y[-SR:], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def heard():
+    """A bank of two filters with stride 16, its probe, and the maps of a clip with a tone burst at 2090 Hz."""
+    model = filterbank(gabor_bank(np.array([1000.0, 2090.0]), 256), 4096, stride=16, activation="relu", pool=2)
+    time = np.arange(SECONDS * SR) / SR
+    y = (0.5 * np.sin(2 * np.pi * 2090 * time) * (time > 2)).astype(np.float32)
+    return feature_maps.compute(model, y), spectra.tone_probe(model, levels_dbfs=[-20])
+
+
+@pytest.mark.parametrize("mode", sonify.MODES)
+def test_every_mode_gives_audio_of_the_clips_length(heard, mode):
+    maps, probe = heard
+    y = sonify.sonify(maps, "conv1", 1, mode, probe=probe)
+    assert y.shape == maps.y.shape
+    assert y.dtype == np.float32
+    assert np.abs(y).max() <= 1
+    assert np.isfinite(y).all()
+    assert np.square(y).mean() > 1e-4
+
+
+def test_carrier_sings_at_the_channels_own_frequency(heard):
+    maps, probe = heard
+    y = sonify.sonify(maps, "conv1", 1, "carrier", probe=probe)
+    late = y[3 * SR :]
+    peak = np.argmax(np.abs(np.fft.rfft(late * np.hanning(len(late))))) * SR / len(late)
+    assert abs(12 * np.log2(peak / probe.tuning("conv1").centre_hz[1])) < 0.05
+    assert np.square(y[: SR // 2]).mean() < 1e-6
+
+
+def test_shared_gain_keeps_the_difference_in_loudness(heard):
+    maps, probe = heard
+    quiet, loud = sonify.side_by_side([maps, maps], "conv1", [0, 1], "raw", probe=[probe, probe])
+    unlevelled = [sonify.render(maps, "conv1", channel, "raw") for channel in (0, 1)]
+    assert np.std(quiet) / np.std(loud) == pytest.approx(np.std(unlevelled[0]) / np.std(unlevelled[1]), rel=0.02)
+    assert np.percentile(np.abs(loud), 99) == pytest.approx(0.5, rel=1e-3)
+    own = sonify.sonify(maps, "conv1", 0, "raw")
+    assert np.abs(own).max() > 5 * np.abs(quiet).max()
+
+
+def test_refusals_say_why_and_what_to_use(heard):
+    maps, probe = heard
+    with pytest.raises(sonify.CannotPlay, match=r"one frame every 243 samples.*33 Hz.*mode='carrier'"):
+        sonify.raw(np.ones(100), stage(243), SECONDS * SR)
+    with pytest.raises(sonify.CannotPlay, match="probe"):
+        sonify.sonify(maps, "conv1", 0, "carrier")
+    with pytest.raises(sonify.CannotPlay, match=r"no mode 'loud'.*raw"):
+        sonify.sonify(maps, "conv1", 0, "loud")
+    with pytest.raises(sonify.CannotPlay, match="12 Hz"):
+        sonify.sonify(maps, "conv1", 0, "carrier", centre_hz=12.0)
+    silent = feature_maps.FeatureMaps({"conv1": np.zeros((100, 1))}, {"conv1": stage(64)}, maps.y)
+    with pytest.raises(sonify.CannotPlay, match="constant"):
+        sonify.sonify(silent, "conv1", 0, "carrier", probe=probe)
+    with pytest.raises(sonify.CannotPlay, match="NaN"):
+        sonify.level(np.array([0.0, np.nan]))
+
+
+def test_raw_plays_up_to_stride_81_and_not_beyond():
+    maps = feature_maps.compute(small_tagger(), np.random.default_rng(0).normal(size=8000) * 0.1)
+    channel = int(maps.maps["conv4"].std(axis=0).argmax())
+    assert sonify.sonify(maps, "conv4", channel, "raw").size == 8000  # stride 72
+    assert sonify.LOUDEST_RAW_STRIDE == 81

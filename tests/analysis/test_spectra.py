@@ -1,0 +1,130 @@
+"""The tone probe against filters that are known: acceptance checks 3 and 7, and what it says about shares."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from known_networks import SR, filterbank, gabor_bank, mel_spaced, small_tagger, spectrum
+
+from tagkit.analysis import feature_maps, spectra, tuning
+from tagkit.analysis.geometry import stages
+
+CENTRES = mel_spaced(100, 5000, 32)
+SEMITONE = 0.1
+
+
+@pytest.fixture(scope="module")
+def bank() -> np.ndarray:
+    return gabor_bank(CENTRES, taps=2048, q=8)
+
+
+def semitones(measured_hz: np.ndarray) -> np.ndarray:
+    return 12 * np.abs(np.log2(measured_hz / CENTRES))
+
+
+def test_peak_of_every_known_filter_within_a_tenth_of_a_semitone(bank):
+    probe = spectra.tone_probe(filterbank(bank, 4096), levels_dbfs=[-20])
+    tuned = probe.tuning("conv1")
+    assert semitones(tuned.centre_hz).max() < SEMITONE
+    np.testing.assert_allclose(tuned.q, 8, rtol=0.03)
+    assert not tuned.multi_peaked.any()
+    assert not tuned.alias_dominated.any()
+    assert probe.shares("conv1")["linear"].min() > 0.999
+
+
+def test_check_3_through_relu_and_maxpool(bank):
+    probe = spectra.tone_probe(filterbank(bank, 4096, activation="relu", pool=4), levels_dbfs=[-20])
+    curve, truth = probe.curve("conv1"), spectrum(bank, probe.frequencies)
+    assert semitones(probe.tuning("conv1").centre_hz).max() < SEMITONE
+    relative = tuning.decibels(truth / truth.max(axis=0))
+    error = tuning.decibels(curve / curve.max(axis=0)) - relative
+    assert np.abs(error[relative > -20]).max() < 1
+    assert probe.shares("conv1")["nonlinear"].min() > 0.3  # half-wave rectified, and the probe says so
+
+
+def test_check_3_fails_for_the_loudest_tone_alone(bank):
+    """A deliberately wrong estimator: the probed tone with the largest response, without the parabola."""
+    probe = spectra.tone_probe(filterbank(bank, 4096), levels_dbfs=[-20])
+    loudest = probe.frequencies[probe.curve("conv1").argmax(axis=0)]
+    assert semitones(loudest).max() > 3 * SEMITONE
+
+
+def test_check_7_alias_lands_where_it_is_predicted():
+    sr, stride, tone = 22050, 3, 5880.0
+    assert spectra.alias_hz(tone, sr / stride) == pytest.approx(1470)
+    model = filterbank(np.eye(3)[:, :1], 6000, stride=stride)
+    y = np.sin(2 * np.pi * tone * np.arange(6000) / sr).astype(np.float32)
+    a = feature_maps.compute(model, y, sr=sr).channel("conv1", 0)
+    magnitude = np.abs(np.fft.rfft(a * np.hanning(len(a))))
+    bin_hz = sr / stride / len(a)
+    assert abs(magnitude.argmax() * bin_hz - 1470) <= bin_hz
+    probe = spectra.tone_probe(model, sr=sr, levels_dbfs=[-20])
+    above = probe.frequencies > sr / stride / 2
+    assert probe.alias_share("conv1")[above].min() > 0.999
+    assert probe.alias_share("conv1")[~above].max() == 0
+    np.testing.assert_allclose(probe.shares("conv1")["aliased"], above.mean(), rtol=1e-3)
+    high = filterbank(gabor_bank(np.array([1000.0, 7000.0]), 256), 6000, stride=stride)
+    assert list(spectra.tone_probe(high, sr=sr).tuning("conv1").alias_dominated) == [False, True]
+
+
+def test_a_phase_dependent_constant_is_no_dc():
+    """A tone at a multiple of the frame rate turns into a constant; over phases it stays a linear output."""
+    model = filterbank(np.ones((1, 1)), 3200, stride=16)
+    probe = spectra.tone_probe(model, tones=2, fmin_hz=1000.0, fmax_hz=2000.0, levels_dbfs=[0.0])
+    np.testing.assert_allclose(probe.curve("conv1"), np.sqrt(0.5), rtol=1e-3)
+    np.testing.assert_allclose(probe.dc["conv1"], 0, atol=1e-3)
+    np.testing.assert_allclose(probe.shares("conv1")["aliased"], 1, atol=1e-3)
+
+
+def test_levels_change_nothing_in_a_linear_network_and_something_in_another():
+    linear = spectra.tone_probe(filterbank(gabor_bank(CENTRES[::8], 512), 2048), tones=32)
+    flat = linear.curve("conv1", -6.0) / linear.curve("conv1", -40.0)
+    np.testing.assert_allclose(20 * np.log10(flat[linear.curve("conv1") > 1e-3]), 34, atol=0.05)
+    probe = spectra.tone_probe(small_tagger(), tones=32)
+    assert list(probe.response) == ["conv1", "conv2", "conv3", "conv4"]
+    assert probe.curve("conv4", -6.0).shape == (32, 16)
+    for stage in probe.response:
+        np.testing.assert_allclose(sum(probe.shares(stage).values()), 1, atol=1e-6)
+
+
+def test_slow_stages_give_their_dc_response():
+    source = keras.Input((8000, 1), name="waveform")
+    x = layers.Conv1D(2, 64, activation="relu", use_bias=False, name="conv1_conv")(source)
+    model = keras.Model(source, layers.AveragePooling1D(1000, name="conv1_pool")(x), name="slow")
+    centres = np.array([500.0, 2000.0])
+    model.layers[1].set_weights([gabor_bank(centres, 64, q=2)[:, None, :].astype(np.float32)])
+    probe = spectra.tone_probe(model, tones=64)
+    assert probe.dc_only == {"conv1"}
+    assert stages(model)[0].stride == 1000
+    np.testing.assert_allclose(probe.tuning("conv1").centre_hz, centres, rtol=0.03)
+    assert np.isnan(probe.response["conv1"][0]).all()
+    assert probe.shares("conv1")["nonlinear"].min() == pytest.approx(1)
+
+
+def test_tuning_of_known_curves():
+    f = np.geomspace(50, 7000, 128)
+    octaves = np.log2(f / 1000)
+    gauss = np.exp(-0.5 * (octaves / 0.2) ** 2)
+    double = gauss + 0.7 * np.exp(-0.5 * ((octaves - 2) / 0.2) ** 2)
+    weak = gauss + 0.3 * np.exp(-0.5 * ((octaves - 2) / 0.2) ** 2)
+    lowpass = 1 / np.sqrt(1 + (f / 300) ** 4)
+    t = tuning.measure(f, np.stack([gauss, double, weak, lowpass, np.zeros_like(f)], axis=1))
+    np.testing.assert_allclose(t.centre_hz[:3], 1000, rtol=1e-3)
+    assert list(t.multi_peaked) == [False, True, False, False, False]
+    half = 0.2 * np.sqrt(np.log(2))
+    np.testing.assert_allclose([t.low_hz[0], t.high_hz[0]], 1000 * 2.0 ** np.array([-half, half]), rtol=5e-3)
+    assert t.low_hz[3] == 0
+    assert t.high_hz[3] == pytest.approx(300, rel=0.01)
+    assert np.isnan(t.centre_hz[4])
+    assert np.isnan(t.q[4])
+
+
+def test_mistakes_are_named():
+    model = filterbank(np.ones((2, 1)), 100)
+    with pytest.raises(ValueError, match="at least 3"):
+        spectra.tone_probe(model, phases=2)
+    probe = spectra.tone_probe(model, tones=4, levels_dbfs=[-20], sr=SR)
+    with pytest.raises(KeyError, match="conv1"):
+        probe.curve("conv7")
+    with pytest.raises(KeyError, match="-20"):
+        probe.curve("conv1", -3)
