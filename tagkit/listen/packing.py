@@ -17,7 +17,7 @@ FEWEST_CHANNELS = 4
 
 
 class PageTooLargeError(ValueError):
-    """What was asked for does not fit into one page; the message says how much too large it is and what to leave out."""
+    """What was asked for does not fit into one page; the message says by how much and what to leave out."""
 
 
 @dataclass(frozen=True)
@@ -269,14 +269,16 @@ def _check_stage(model: str, stage: PageStage, n_clips: int) -> None:
     if len(stage.maps) != n_clips:
         raise ValueError(f"{model}, stage {stage.name}: {len(stage.maps)} maps for {n_clips} clips; give one each.")
     if not all(np.isfinite(a).all() for a in stage.maps):
-        raise ValueError(
-            f"{model}, stage {stage.name}: its feature map holds NaN or infinity; was it trained too fast?"
-        )
+        raise ValueError(f"{model}, stage {stage.name}: a feature map holds NaN or infinity; check its weights.")
 
 
-def _channel_counts(models: list[PageModel], values: float, max_channels: int) -> dict[tuple[str, str], int]:
+def _channel_counts(models: list[PageModel], values: float, max_channels: int) -> dict[tuple[int, str], int]:
     """Share `values` stored numbers among all stages: short stages first, what they leave over goes to long ones."""
-    lengths = {(m.name, s.name): (sum(len(a) for a in s.maps), s.channels) for m in models for s in m.stages}
+    lengths = {
+        (number, stage.name): (sum(len(a) for a in stage.maps), stage.channels)
+        for number, model in enumerate(models)
+        for stage in model.stages
+    }
     counts, left = {}, values
     for position, (key, (frames, channels)) in enumerate(sorted(lengths.items(), key=lambda item: item[1])):
         share = left / (len(lengths) - position)
@@ -297,9 +299,9 @@ def _pack_channels(clips: list[PageClip], models: list[PageModel], kept: dict, s
                 "name": model.name,
                 "title": model.title,
                 "scores": [dict(scores) for scores in model.scores],
-                "stages": [_pack_stage(blob, stage, kept[model.name, stage.name], sr) for stage in model.stages],
+                "stages": [_pack_stage(blob, stage, kept[number, stage.name], sr) for stage in model.stages],
             }
-            for model in models
+            for number, model in enumerate(models)
         ],
     }
     return Packed(header, blob.compressed())

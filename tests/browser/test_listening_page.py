@@ -136,7 +136,8 @@ def test_the_address_remembers_the_choice(opened, listening_page):
     choose(opened, "clips", 1)
     choose(opened, "stages", 1)
     choose(opened, "modes", "carrier")
-    state = opened.execute_script("return [tagkit.state.clip, tagkit.state.stage, tagkit.state.channel, tagkit.mode()]")
+    chosen = "[tagkit.state.clip, tagkit.state.stage, tagkit.state.channel, tagkit.mode()]"
+    state = opened.execute_script(f"return {chosen}")
     address = opened.current_url
     opened.get("about:blank")
     opened.get(address)

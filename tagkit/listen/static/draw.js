@@ -3,6 +3,7 @@
 // follows the reader's light or dark setting.
 const Draw = (() => {
   const LOWEST_HZ = 40;
+  const CONTRAST = 1.7; // above 1, strong partials stand out from what surrounds them
   const OCTAVES_HZ = [65.41, 130.81, 261.63, 523.25, 1046.5, 2093, 4186.01];
 
   function colours() {
@@ -80,8 +81,8 @@ const Draw = (() => {
       for (let column = 0; column < columns; column++) {
         const at = Math.floor((column * spec.frames) / columns) * spec.bins + below;
         const power = spec.power[at] * (1 - share) + spec.power[at + 1] * share;
-        const level = 1 + Math.log10(Math.max(power / top, 1e-9)) / 6;
-        const pixel = colour[Math.max(0, Math.min(255, Math.round(level * 255)))];
+        const level = Math.max(0, 1 + Math.log10(Math.max(power / top, 1e-9)) / 6);
+        const pixel = colour[Math.min(255, Math.round(level ** CONTRAST * 255))];
         const to = (row * columns + column) * 4;
         image.data[to] = pixel[0];
         image.data[to + 1] = pixel[1];
@@ -100,16 +101,13 @@ const Draw = (() => {
   }
 
   function drawBand(context, y0, y1, width) {
-    const { warm } = colours();
+    const { warm, card } = colours();
     context.save();
-    context.strokeStyle = warm;
-    context.lineWidth = 1.5;
-    context.setLineDash([5, 4]);
-    for (const y of [y0, y1]) {
-      context.beginPath();
-      context.moveTo(0, y);
-      context.lineTo(width, y);
-      context.stroke();
+    for (const [colour, thick, dash] of [[card, 4, []], [warm, 2, [8, 5]]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = thick;
+      context.setLineDash(dash);
+      for (const y of [y0, y1]) rule(context, 0, y, width, y);
     }
     context.restore();
   }

@@ -298,7 +298,7 @@ function nearest(before) {
 
 // The choice stands in the address, so that it can be sent to somebody who has the file.
 function remember() {
-  const words = { model: model().name, stage: stage().name, channel: channel().index, clip: tagkit.state.clip, mode: mode() };
+  const words = { model: model().title, stage: stage().name, channel: channel().index, clip: tagkit.state.clip, mode: mode() };
   history.replaceState(null, "", `#${new URLSearchParams(words)}`);
 }
 
@@ -306,7 +306,7 @@ function recall() {
   const words = new URLSearchParams(location.hash.slice(1));
   const { state, header } = tagkit;
   const at = (list, test) => Math.max(0, list.findIndex(test));
-  state.model = at(header.models, (each) => each.name === words.get("model"));
+  state.model = at(header.models, (each) => each.title === words.get("model"));
   state.stage = at(model().stages, (each) => each.name === words.get("stage"));
   const wanted = stage().channels.findIndex((each) => String(each.index) === words.get("channel"));
   state.channel = wanted >= 0 ? wanted : order().reduce((best, i) => (stage().channels[i].energy > stage().channels[best].energy ? i : best));
