@@ -167,10 +167,10 @@ class Blocks:
         config["recurrent_initializer"] = keras.initializers.Orthogonal(seed=self.seed_of(f"{name}_back/recurrent"))
         return layers.Bidirectional(layer, backward_layer=layers.GRU(**config), name=name)
 
-    def dense(self, x, units, name, init=None, dtype=None):
-        """Fully connected layer alone."""
-        name = f"{name}_dense"
-        return layers.Dense(units, kernel_initializer=self.initializer(name, init), dtype=dtype, name=name)(x)
+    def dense(self, x, units, name, init=None, dtype=None, seeded_as=None):
+        """Fully connected layer alone; `seeded_as` gives it the initial weights of another name."""
+        kernel = self.initializer(f"{seeded_as or name}_dense", init)
+        return layers.Dense(units, kernel_initializer=kernel, dtype=dtype, name=f"{name}_dense")(x)
 
     def dense_block(self, table, x, name):
         """Dense layer with activation, and norm and dropout as `table` asks for."""

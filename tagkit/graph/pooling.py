@@ -20,7 +20,7 @@ class StochasticPooling(keras.layers.Layer):
     pool_size : int or (int, int)
         Frames, or (frames, bands) for (batch, frames, bands, channels) maps.
     seed : int, optional
-        Of the drawing; its state is saved with the model.
+        Of the drawing; its state is among the layer's variables, as dropout's is.
 
     References
     ----------

@@ -1,10 +1,12 @@
 """The predecessor's architectures, row by row as `tagkit.graph.tables`.
 
 Where its code is silent or contradicts itself, this is what was built: dm, dl and mul rows flatten, drop half and end
-in one dense layer; mkc and ds rows have ELU between their dense layers and no batch norm there. ds256rb and ds256rc were
-embeddings for super-pooling; here each also ends in a dense layer of tags, so that it can be trained on its own, and
-super-pooling takes what stands before that layer. Every network returns logits.
+in one dense layer; mkc and ds rows have ELU between their dense layers and no batch norm there. ds256rb and ds256rc
+were embeddings for super-pooling; here each also ends in a dense layer of tags, so that it can be trained on its own,
+and super-pooling takes what stands before that layer. Every network returns logits.
 """
+
+import dataclasses
 
 from tagkit.graph.tables import Conv, Dense, Filterbank, Head, Parallel, Pool, Row
 
@@ -127,7 +129,8 @@ DS256 = (Conv(128, 256, stride=256), Conv(32, 8, pool=4), Conv(32, 8, pool=4))
 def ds256rb(name, activation):
     """ds256ra's trunk with an embedding of 200 units."""
     embedding = (Dense(1000, dropout=0.5), Dense(200, activation=activation, dropout=0.5))
-    return ds(name, DS256, f"predecessor, ds256rb with a {activation} embedding", *embedding)
+    row = ds(name, DS256, f"predecessor, ds256rb with a {activation} embedding", *embedding)
+    return dataclasses.replace(row, head=dataclasses.replace(row.head, embedding=True))
 
 
 EARLY = (

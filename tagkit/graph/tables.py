@@ -125,6 +125,8 @@ class Head:
         On the pooled vector.
     dense : tuple of Dense
         Before the final layer of one unit per tag, which every row has.
+    embedding : bool
+        The last dense layer is an embedding: super-pooling merges it, not the logits of windows.
     """
 
     pool: tuple[str, ...] = ("flatten",)
@@ -132,6 +134,7 @@ class Head:
     norm: bool = False
     dropout: float = 0.0
     dense: tuple[Dense, ...] = ()
+    embedding: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from tagkit.graph.describe import describe_model
 from tagkit.graph.literature import ZEILER, with_pooling
 from tagkit.graph.tables import Row
 
-__all__ = ["ROWS", "Row", "build", "describe", "with_pooling"]
+__all__ = ["ROWS", "Row", "build", "describe", "find", "with_pooling"]
 
 _DRAWN = {row.name: row for row in (*predecessor.ROWS, *literature.ROWS)}
 _DERIVED = (
@@ -23,16 +23,17 @@ ROWS: dict[str, Row] = _DRAWN | {row.name: row for row in _DERIVED}
 
 def build(row, n_tags=50, samples=None, seed=0, synchronized=False):
     """Build a row of the zoo, by name or by its table; see `tagkit.graph.build.build_row`."""
-    return build_row(_row(row), n_tags, samples, seed, synchronized)
+    return build_row(find(row), n_tags, samples, seed, synchronized)
 
 
 def describe(row, n_tags=50):
     """Describe a row, by name or by its table: name, size, cost, stages, source; see `describe_model`."""
-    row = _row(row)
+    row = find(row)
     return describe_model(build(row, n_tags), row.source)
 
 
-def _row(row):
+def find(row):
+    """Return the row of this name; a row itself is returned as it is. Raises ValueError for an unknown name."""
     if isinstance(row, Row):
         return row
     if row not in ROWS:

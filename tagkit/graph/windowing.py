@@ -1,0 +1,175 @@
+"""One network over all windows of a clip: its outputs merged by a trained head, or by a mean, a maximum or attention.
+
+`none` and `split` need nothing of this: they are `zoo.build` at the clip's or the window's length.
+"""
+
+import dataclasses
+
+import keras
+from keras import layers, ops
+
+from tagkit.graph import build, zoo
+from tagkit.graph.blocks import Blocks
+from tagkit.graph.tables import Conv, Dense
+
+WINDOWS = 12  # of 38,832 samples in a clip of 465,984
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
+class FoldWindows(keras.layers.Layer):
+    """(batch, windows, ...) to (batch * windows, ...): every window becomes an example of its own."""
+
+    def compute_output_shape(self, input_shape):
+        """Shape without the axis of windows."""
+        known = None not in input_shape[:2]
+        return (input_shape[0] * input_shape[1] if known else None, *input_shape[2:])
+
+    def call(self, x):
+        """Fold `x`, (batch, windows, ...)."""
+        return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
+class UnfoldWindows(keras.layers.Layer):
+    """The inverse of `FoldWindows`; a second input (batch, windows, ...) says how many windows there are."""
+
+    def compute_output_shape(self, input_shape):
+        """Shape (batch, windows, ...)."""
+        folded, clips = input_shape
+        return (*clips[:2], *folded[1:])
+
+    def call(self, inputs):
+        """Unfold `inputs[0]`, (batch * windows, ...)."""
+        folded, clips = inputs
+        windows = clips.shape[1] or ops.shape(clips)[1]
+        return ops.reshape(folded, (-1, windows, *folded.shape[1:]))
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
+class MeanProbability(keras.layers.Layer):
+    """Logit of the mean, over windows, of the windows' probabilities; with scores, of their weighted mean.
+
+    Inputs are logits (batch, windows, tags), or a list of logits and scores of the same shape, whose softmax over
+    windows weighs each tag's windows. Computed from log-probabilities, so that it is exact at large logits.
+    """
+
+    def compute_output_shape(self, input_shape):
+        """Shape (batch, tags)."""
+        shape = input_shape[0] if isinstance(input_shape[0], tuple | list) else input_shape
+        return (shape[0], shape[2])
+
+    def call(self, inputs):
+        """Merge the windows."""
+        logits, scores = inputs if isinstance(inputs, list | tuple) else (inputs, ops.zeros_like(inputs))
+        log_weights = ops.log_softmax(scores, axis=1)
+        yes = ops.logsumexp(log_weights + ops.log_sigmoid(logits), axis=1)
+        no = ops.logsumexp(log_weights + ops.log_sigmoid(-logits), axis=1)
+        return yes - no
+
+
+def superpool(row, method, n_tags=50, windows=WINDOWS, samples=None, seed=0, synchronized=False):
+    """Build one network for all windows of a clip, with shared weights, whose outputs are merged into one.
+
+    Parameters
+    ----------
+    row : str or tables.Row
+        What sees each window.
+    method : {"a", "b", "c", "d", "e", "f", "mean", "max", "attention"}
+        a: the windows' outputs side by side, dense 600, dense 600. b: the same with dropout .5.
+        c: windows as channels, convolution 32 of 3 along the outputs, dense 1500, dropout .5.
+        d: convolution 50 of 3 along the windows, dense 500, dropout .5.
+        e: the windows' maps joined in time, convolution 50 of 3, dense 2500, dropout .5. f: 32, and dense 1500.
+        mean: of probabilities. max: of logits. attention: mean of probabilities with learned weights for each tag.
+        Outputs are logits, or the embedding of rows that have one (ds256rb). Heads end in a dense layer of tags.
+    n_tags : int
+    windows : int or None
+        Windows in a clip; a to f have weights for exactly this number. None, with mean, max or attention: any number.
+    samples : int, optional
+        Of a window; the row's own unless given.
+    seed, synchronized
+        As in `tagkit.graph.build.build_row`. The layers that see windows start with the weights of the row alone.
+
+    Returns
+    -------
+    keras.Model
+        From (batch, windows, samples, 1) to logits (batch, n_tags). Stages up to `window` see windows as examples.
+
+    Raises
+    ------
+    ValueError
+        For a method that does not exist or does not fit the row.
+    """
+    if method not in METHODS:
+        raise ValueError(
+            f"No windowing is called {method!r}: take one of {', '.join(METHODS)}, or zoo.build for none and split."
+        )
+    if windows is None and method in HEADS:
+        raise ValueError(f"Super-pooling {method} has weights for each window: say how many windows a clip has.")
+    row = zoo.find(row)
+    blocks = Blocks(row, seed, synchronized)
+    clips = keras.Input((windows, samples or row.samples, 1), name="waveform")
+    levels = build.trunk(blocks, FoldWindows(name="waveform_fold")(clips))
+    if method in ("e", "f"):
+        logits = _merge(_joined_maps(levels[-1], clips, row), method, n_tags, blocks)
+    else:
+        features = build.embed(blocks, levels, last="window")
+        logits = _merge_outputs(features, clips, method, n_tags, blocks)
+    return keras.Model(clips, logits, name=f"{row.name}_{method}")
+
+
+# Convolution and dense layers of each head; c and d differ in the axis that the convolution runs along.
+HEADS = {
+    "a": (None, (Dense(600), Dense(600))),
+    "b": (None, (Dense(600, dropout=0.5), Dense(600, dropout=0.5))),
+    "c": (Conv(32, 3), (Dense(1500, dropout=0.5),)),
+    "d": (Conv(50, 3), (Dense(500, dropout=0.5),)),
+    "e": (Conv(50, 3), (Dense(2500, dropout=0.5),)),
+    "f": (Conv(32, 3), (Dense(1500, dropout=0.5),)),
+}
+_AGGREGATES = ("mean", "max", "attention")
+METHODS = (*HEADS, *_AGGREGATES)
+
+
+def _merge_outputs(features, clips, method, n_tags, blocks):
+    """Merge logits or embeddings (batch * windows, units) of all windows into logits (batch, n_tags)."""
+    if method in HEADS and blocks.row.head.embedding:
+        return _merge(UnfoldWindows(name="window_unfold")([features, clips]), method, n_tags, blocks)
+    logits = blocks.dense(features, n_tags, "window", dtype="float32", seeded_as="logits")
+    outputs = UnfoldWindows(name="window_unfold")([logits, clips])
+    if method == "mean":
+        return MeanProbability(dtype="float32", name="logits_mean")(outputs)
+    if method == "max":
+        return layers.GlobalMaxPooling1D(dtype="float32", name="logits_max")(outputs)
+    if method == "attention":
+        scores = layers.Dense(n_tags, kernel_initializer="zeros", dtype="float32", name="window_attend")(features)
+        scores = UnfoldWindows(name="window_attend_unfold")([scores, clips])
+        return MeanProbability(dtype="float32", name="logits_mean")([outputs, scores])
+    return _merge(outputs, method, n_tags, blocks)
+
+
+def _merge(x, method, n_tags, blocks):
+    """Apply head a to f to `x`: (batch, windows, units), or maps (batch, frames, channels)."""
+    row = dataclasses.replace(
+        blocks.row, activation="elu", padding="valid", bias=True, gamma=True, norm_last=False, init="glorot_uniform"
+    )
+    head = Blocks(row, blocks.seed_of("merge"), blocks.synchronized)
+    conv, dense = HEADS[method]
+    if conv:
+        if method == "c":
+            x = layers.Permute((2, 1), name="merge1_turn")(x)
+        x = head(conv, x, "merge1")
+    first = 2 if conv else 1
+    x = layers.Flatten(name=f"merge{first}_flatten")(x)
+    for i, table in enumerate(dense, start=first):
+        x = head.dense_block(table, x, f"merge{i}")
+    return head.dense(x, n_tags, "logits", dtype="float32")
+
+
+def _joined_maps(maps, clips, row):
+    """Maps (batch * windows, frames, channels) joined in time: (batch, windows * frames, channels)."""
+    if len(maps.shape) != 3:
+        raise ValueError(
+            f"{row.name} ends in {maps.shape[1:]}, not in frames x channels: take another head than e or f."
+        )
+    maps = UnfoldWindows(name="merge1_unfold")([maps, clips])
+    return layers.Reshape((-1, maps.shape[3]), name="merge1_join")(maps)
