@@ -32,7 +32,7 @@ class Instrument:
     ensemble : bool
         Several players by nature, hence never "solo".
     gain_db : float
-        Makes the instruments about equally loud in this soundfont.
+        Makes the instruments about equally loud in this soundfont (measured above the lowest octaves).
     """
 
     programs: tuple[int, ...]
@@ -44,20 +44,20 @@ class Instrument:
 
 
 INSTRUMENTS = {
-    "guitar": Instrument((24, 25), 43, 76, chords=True, gain_db=1),
+    "guitar": Instrument((24, 25), 43, 76, chords=True, gain_db=2),
     "piano": Instrument((0,), 36, 88, chords=True, gain_db=5),
-    "harpsichord": Instrument((6,), 38, 84, chords=True, gain_db=3),
-    "violin": Instrument((40,), 57, 88, gain_db=-2),
+    "harpsichord": Instrument((6,), 38, 84, chords=True, gain_db=2),
+    "violin": Instrument((40,), 57, 88, gain_db=-5),
     "cello": Instrument((42,), 36, 62, gain_db=-2),
-    "flute": Instrument((73,), 62, 90, gain_db=-1),
-    "sitar": Instrument((104,), 48, 74, gain_db=3),
+    "flute": Instrument((73,), 62, 90, gain_db=-4),
+    "sitar": Instrument((104,), 48, 74, gain_db=-3),
     "organ": Instrument((19,), 36, 84, chords=True, gain_db=0),
-    "harp": Instrument((46,), 40, 88, chords=True, gain_db=0),
-    "choir": Instrument((52,), 48, 77, ensemble=True, gain_db=1),
+    "harp": Instrument((46,), 40, 88, chords=True, gain_db=-2),
+    "choir": Instrument((52,), 48, 77, ensemble=True, gain_db=2),
     "trumpet": Instrument((56,), 55, 80, gain_db=0),
     "clarinet": Instrument((71,), 50, 82, gain_db=0),
-    "synth": Instrument((80, 81), 48, 84, ensemble=True, gain_db=-4),
-    "strings": Instrument((48,), 43, 84, ensemble=True, gain_db=0),
+    "synth": Instrument((80, 81), 48, 84, ensemble=True, gain_db=-2),
+    "strings": Instrument((48,), 43, 84, ensemble=True, gain_db=2),
 }
 PROGRAMS = {program: name for name, instrument in INSTRUMENTS.items() for program in instrument.programs}
 IMPLIED = {"violin": "strings", "cello": "strings"}  # bowed strings are strings, as listeners tag them
@@ -70,6 +70,10 @@ SLOW_RATE = 2.0  # "slow": at most so many
 LOUD_DB = -20.0  # "loud": at least this RMS, in dB relative to full scale
 QUIET_DB = -30.0  # "quiet": at most this
 TOGETHER_S = 0.05
+
+# So that every instrument is heard in almost any window of a few seconds.
+MAX_REST_QUARTERS = 1.0
+MAX_REST_S = 1.0
 
 # What is drawn keeps clear of the thresholds.
 _RATES = {"slow": (0.9, 1.7), "": (2.7, 3.8), "fast": (5.7, 8.0)}
@@ -160,10 +164,10 @@ class Arrangement:
 def arrange(plan: Plan, score: Score) -> Arrangement:
     """Turn a plan and its score into notes; the same plan and score always give the same notes."""
     rng = np.random.default_rng(plan.seed)
-    lines = _distribute(plan, score, rng)
+    lines, total = _close_rests(_distribute(plan, score, rng))
     together = scores.line(np.concatenate(lines))
-    onsets, total = together[:, 1], score.quarters
-    start = _passage_start(score, rng)
+    onsets = together[:, 1]
+    start = _passage_start(lines, rng)
     target = rng.uniform(*_RATES[plan.tempo])
     transposition = int(rng.integers(-5, 7))
     pulses = _pulse_length(onsets, total) if plan.drums else None
@@ -172,18 +176,17 @@ def arrange(plan: Plan, score: Score) -> Arrangement:
     rows = []
     for channel, (name, line) in enumerate(zip(plan.instruments, lines, strict=True)):
         played = _passage(line, total, start, quarter_s)
-        played = _fill_rests(played, _passage(together, total, start, quarter_s))
+        played = _join(played, _passage(together, total, start, quarter_s), MAX_REST_S, RENDERED_S)
         rows.append(_perform(played, channel, INSTRUMENTS[name], transposition, plan, rng))
     if plan.drums:
         rows.append(_drum_notes(pulses * quarter_s, plan, rng))
-    notes = np.concatenate(rows)
+    notes = _untangle(np.concatenate(rows))
     programs = {channel: int(rng.choice(INSTRUMENTS[name].programs)) for channel, name in enumerate(plan.instruments)}
     gains = {channel: INSTRUMENTS[name].gain_db for channel, name in enumerate(plan.instruments)}
     if plan.drums:
-        gains[DRUM_CHANNEL] = -1.0
+        gains[DRUM_CHANNEL] = -3.0
     # A synthesizer's amplitude goes with the square of the MIDI volume: 40 dB for a factor of ten.
     volumes = {channel: round(80 * 10 ** ((gain + rng.uniform(-2.5, 2.5)) / 40)) for channel, gain in gains.items()}
-    notes = notes[np.argsort(notes[:, 1], kind="stable")]
     return Arrangement(notes, programs, volumes, level_db=rng.uniform(*_LEVELS[plan.dynamics]))
 
 
@@ -235,7 +238,7 @@ def _distribute(plan: Plan, score: Score, rng: np.random.Generator) -> list[np.n
     lines.sort(key=lambda line: -line[:, 3].mean())
     n = len(plan.instruments)
     if n == 1:
-        return lines[:1]
+        return [_join(lines[0], scores.line(score.notes), MAX_REST_QUARTERS, score.quarters)]
     while len(lines) < n:
         lines.insert(1, lines[0])  # two instruments in unison or octaves
     inner = sorted(rng.choice(np.arange(1, len(lines) - 1), n - 2, replace=False)) if n > 2 else []
@@ -245,12 +248,24 @@ def _distribute(plan: Plan, score: Score, rng: np.random.Generator) -> list[np.n
     return [chosen[i] for i in place]
 
 
-def _passage_start(score: Score, rng: np.random.Generator) -> float:
-    """A whole beat on which at least half of the parts begin a note."""
-    onsets, counts = np.unique(score.notes[:, 1], return_counts=True)
-    n_parts = len(np.unique(score.notes[:, 0]))
-    starts = onsets[(counts >= n_parts / 2) & (np.abs(onsets - np.round(onsets)) < 1e-3)]
-    return float(rng.choice(starts if len(starts) else onsets))
+def _close_rests(lines: list[np.ndarray]) -> tuple[list[np.ndarray], float]:
+    """The lines without what is longer than a quarter of each rest of all of them; and their length in quarters."""
+    notes = np.concatenate(lines)
+    notes = notes[np.argsort(notes[:, 1], kind="stable")]
+    ends = np.maximum.accumulate(notes[:, 1] + notes[:, 2])
+    excess = np.maximum(notes[:, 1] - np.r_[0.0, ends[:-1]] - MAX_REST_QUARTERS, 0)
+    removed = np.cumsum(excess)
+    closed = []
+    for line in lines:
+        before = np.searchsorted(notes[:, 1], line[:, 1], side="right") - 1
+        closed.append(np.column_stack([line[:, 0], line[:, 1] - removed[before], line[:, 2:]]))
+    return closed, float(np.ceil(ends[-1] - removed[-1] - 1e-3))
+
+
+def _passage_start(lines: list[np.ndarray], rng: np.random.Generator) -> float:
+    """A time in quarters at which as many notes begin as at most other times, so that nothing starts with a rest."""
+    onsets, counts = np.unique(np.concatenate(lines)[:, 1], return_counts=True)
+    return float(rng.choice(onsets[counts >= np.median(counts)]))
 
 
 def _passage(notes: np.ndarray, total: float, start: float, quarter_s: float) -> np.ndarray:
@@ -281,16 +296,16 @@ def _quarter_length(onsets: np.ndarray, total: float, start: float, target: floa
     return SECONDS / (turns * total + from_start[rest])
 
 
-def _fill_rests(line: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Where the line rests for more than a second, its instrument joins the highest of the others."""
+def _join(line: np.ndarray, others: np.ndarray, rest: float, until: float) -> np.ndarray:
+    """Where the line rests for longer than `rest` (in the unit of its onsets), its player joins the others."""
     ends = np.maximum.accumulate(np.r_[0.0, line[:, 1] + line[:, 2]])
-    begins = np.r_[line[:, 1], RENDERED_S]
-    filled = [line]
+    begins = np.r_[line[:, 1], until]
+    joined = [line]
     for end, begin in zip(ends, begins, strict=True):
-        if begin - end > 1.0:
-            filled.append(others[(others[:, 1] >= end - 1e-6) & (others[:, 1] < begin - 0.1)])
-    joined = np.concatenate(filled)
-    return joined[np.argsort(joined[:, 1], kind="stable")]
+        if begin - end > rest:
+            joined.append(others[(others[:, 1] >= end - 1e-3) & (others[:, 1] < begin - 0.05)])
+    notes = np.concatenate(joined)
+    return notes[np.argsort(notes[:, 1], kind="stable")]
 
 
 def _perform(
@@ -304,6 +319,16 @@ def _perform(
     duration = notes[:, 2] * rng.uniform(0.85, 1.0)
     velocity = np.clip(_VELOCITIES[plan.dynamics] + rng.normal(0, 6, len(notes)), 25, 127).round()
     return np.column_stack([np.full(len(notes), channel), onset, duration, pitch, velocity])
+
+
+def _untangle(notes: np.ndarray) -> np.ndarray:
+    """Notes sorted by onset, none of them still sounding when its channel strikes the same pitch again."""
+    notes = notes[np.lexsort((notes[:, 1], notes[:, 3], notes[:, 0]))]
+    again = (np.diff(notes[:, 0]) == 0) & (np.diff(notes[:, 3]) == 0)
+    gap = np.where(again, np.diff(notes[:, 1]), np.inf)
+    notes[:-1, 2] = np.minimum(notes[:-1, 2], gap - 0.002)
+    notes = notes[np.r_[gap > 0.03, True]]  # of two at once the second stays
+    return notes[np.argsort(notes[:, 1], kind="stable")]
 
 
 def _fold(pitch: np.ndarray, low: int, high: int) -> np.ndarray:

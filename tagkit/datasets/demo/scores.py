@@ -183,17 +183,19 @@ def _read_part(number: int, part: ET.Element) -> list[list[float]]:
 
 
 def _add(rows: list[list[float]], tied: dict[int, int], element: ET.Element, row: list[float]) -> None:
-    """Append a note, or lengthen the one that it is tied to."""
-    ties = {tie.get("type") for tie in element.findall("tie")}
+    """Append a note, or lengthen the one that it is tied to.
+
+    Some files mark only the beginnings of ties: the next note goes on with a tie when it starts where the first ends.
+    """
     pitch = int(row[3])
-    if "stop" in ties and pitch in tied:
-        rows[tied[pitch]][2] += row[2]
-        if "start" not in ties:
-            del tied[pitch]
-        return
-    rows.append(row)
-    if "start" in ties:
-        tied[pitch] = len(rows) - 1
+    open_row = tied.pop(pitch, None)
+    if open_row is not None and abs(rows[open_row][1] + rows[open_row][2] - row[1]) < 0.01:
+        rows[open_row][2] += row[2]
+    else:
+        open_row = len(rows)
+        rows.append(row)
+    if any(tie.get("type") == "start" for tie in element.findall("tie")):
+        tied[pitch] = open_row
 
 
 def _pitch(element: ET.Element) -> int:
