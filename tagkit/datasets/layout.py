@@ -1,14 +1,12 @@
 """MagnaTagATune's own layout on disk: two tables and a folder of audio. Several datasets here are stored this way."""
 
-import csv
-import gzip
-import zlib
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from tagkit.datasets.catalog import CatalogError
+from tagkit.datasets.tables import read_rows
 
 ANNOTATIONS = "annotations_final.csv"
 CLIP_INFO = "clip_info_final.csv"
@@ -77,26 +75,13 @@ def _read_table(root: Path, name: str) -> tuple[Path, list[str], list[list[str]]
     path = next((root / each for each in (name, name + ".gz") if (root / each).is_file()), None)
     if path is None:
         raise CatalogError(f"{root} has no {name} (nor {name}.gz); put the dataset's file there.")
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter="\t", strict=True)
-            lines = [(reader.line_num, row) for row in reader if row]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
-        raise CatalogError(f"{path} cannot be read ({error}); fetch it again.") from error
-    if not lines:
-        raise CatalogError(f"{path} is empty; fetch it again.")
+    lines = read_rows(path, "\t")
     header = lines[0][1]
     if len(header) == 1:
         raise CatalogError(
             f"{path} is not TAB-separated: its first line is one column, {header[0][:60]!r}; "
             "save it with TABs between the columns."
         )
-    for number, row in lines[1:]:
-        if len(row) != len(header):
-            raise CatalogError(
-                f"{path}, line {number} has {len(row)} columns and the header has {len(header)}; repair that line."
-            )
     return path, header, [row for _, row in lines[1:]]
 
 
