@@ -115,9 +115,9 @@ function geometryWords() {
 function filterWords() {
   const { centre_hz: centre, low_hz: low, high_hz: high, note: remark } = channel();
   let words = "No single tone stands out for this channel.";
-  if (centre) words = `Strongest at ${hertz(centre)}, near the note ${note(centre)}.`;
+  if (centre && !low && high) words = `Answers to everything below ${hertz(high)}, with a peak at ${hertz(centre)}.`;
+  else if (centre) words = `Strongest at ${hertz(centre)}, near the note ${note(centre)}.`;
   if (low && high) words += ` Half power from ${hertz(low)} to ${hertz(high)}.`;
-  else if (high) words += ` Half power up to ${hertz(high)}.`;
   if (!stage().curves) words = "This stage was not probed with tones.";
   return remark ? `${words} ${remark}` : words;
 }
@@ -130,7 +130,7 @@ function modeWords() {
   const told = {
     original: "The piece as it entered the network. Compare it with what one channel keeps of it.",
     raw: `The channel's own numbers as a waveform. Nothing above ${hertz(tagkit.header.sr / (2 * stage().stride))} is left in them: ${rumble}.`,
-    carrier: `A tone at ${centre ? `${hertz(centre)} (${note(centre)})` : "its centre frequency"}, as loud as the channel is active. The pitch is chosen by this page; the rhythm is the network's.`,
+    carrier: `A tone at ${centre ? `${hertz(centre)} (${note(centre)})` : "its centre frequency"}, as loud as the channel is active. The pitch is chosen by this page; the rhythm is the network's.${centre < 80 ? " So low a tone needs headphones." : ""}`,
     gated: `The piece ${band}, let through as far as the channel is active.`,
   };
   const parts = [silent ? "This channel stays silent in this piece." : told[mode()]];

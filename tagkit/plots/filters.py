@@ -1,0 +1,129 @@
+"""Filter curves of a stage's channels, and where they lie on the scales of hearing."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, frequency_axis
+
+FLOOR_DB = -40.0
+
+
+def filter_spectra(
+    frequencies_hz: np.ndarray,
+    responses: np.ndarray,
+    channels: Sequence[int] | None = None,
+    *,
+    title: str = "What the channels answer to",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the response curves of a few channels, each in dB below its own peak.
+
+    Parameters
+    ----------
+    frequencies_hz : array (tones,)
+    responses : array (tones, channels)
+        Amplitude (linear), for example from a tone probe.
+    channels : sequence of int, optional
+        Which to draw, up to eight; by default eight, spread over the peak frequencies.
+    title : str
+    ax : Axes, optional
+    """
+    ax = axes_or_new(ax, height=3.5)
+    if channels is None:
+        by_peak = np.argsort(np.argmax(responses, axis=0), kind="stable")
+        channels = by_peak[np.unique(np.linspace(0, len(by_peak) - 1, 8).round().astype(int))]
+    if len(channels) > len(COLOURS):
+        raise ValueError(
+            f"{len(channels)} curves cannot be told apart; choose up to {len(COLOURS)}, or use filter_bank."
+        )
+    for channel, colour in zip(channels, COLOURS, strict=False):
+        ax.plot(frequencies_hz, _decibels(responses[:, channel]), color=colour, label=str(channel), linewidth=1.8)
+    frequency_axis(ax.xaxis, frequencies_hz[0], frequencies_hz[-1])
+    ax.set(title=title, ylabel="response (dB below the peak)", ylim=(FLOOR_DB, 2))
+    ax.legend(title="channel", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def filter_bank(
+    frequencies_hz: np.ndarray,
+    responses: np.ndarray,
+    centre_hz: np.ndarray | None = None,
+    *,
+    title: str = "All channels, sorted by centre frequency",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the response curves of all channels of a stage as one picture, each in dB below its own peak.
+
+    Parameters
+    ----------
+    frequencies_hz : array (tones,)
+    responses : array (tones, channels)
+        Amplitude (linear).
+    centre_hz : array (channels,), optional
+        What the channels are sorted by; by default the frequency of the largest response. NaN goes last.
+    title : str
+    ax : Axes, optional
+    """
+    ax = axes_or_new(ax, height=4.0)
+    centres = frequencies_hz[np.argmax(responses, axis=0)] if centre_hz is None else centre_hz
+    order = np.argsort(centres, kind="stable")
+    curves = np.stack([_decibels(responses[:, channel]) for channel in order])
+    rows = np.arange(len(order))
+    mesh = ax.pcolormesh(frequencies_hz, rows, curves, cmap=SEQUENTIAL, vmin=FLOOR_DB, vmax=0, shading="nearest")
+    ax.figure.colorbar(mesh, ax=ax, label="response (dB below the peak)", pad=0.01)
+    frequency_axis(ax.xaxis, frequencies_hz[0], frequencies_hz[-1])
+    ax.set(title=title, ylabel="channel (sorted)")
+    return ax
+
+
+def centre_frequencies(
+    centre_hz: Mapping[str, np.ndarray],
+    *,
+    untrained: str | None = None,
+    fmin_hz: float = 30.0,
+    fmax_hz: float = 8000.0,
+    title: str = "Centre frequencies beside the scales of hearing",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw sorted centre frequencies against filters spaced evenly on the mel and on the ERB scale.
+
+    Parameters
+    ----------
+    centre_hz : dict of str -> array (channels,)
+        Centre frequencies in Hz by label; NaN is left out. Channels may differ in number: the axis is their share.
+    untrained : str, optional
+        The label that is the untrained network's, drawn in grey: only what differs from it was learned.
+    fmin_hz, fmax_hz : float
+        Range of the axis and of both scales.
+    title : str
+    ax : Axes, optional
+
+    References
+    ----------
+    ERB-rate 21.4 log10(1 + .00437 f): Glasberg and Moore, 1990. Mel 2595 log10(1 + f / 700): O'Shaughnessy, 1987.
+    """
+    ax = axes_or_new(ax, height=4.0)
+    share = np.linspace(0, 1, 200)
+    for name, style, to, back in (
+        ("mel scale", "--", lambda f: np.log10(1 + f / 700), lambda m: 700 * (10**m - 1)),
+        ("ERB scale", ":", lambda f: np.log10(1 + 0.00437 * f), lambda e: (10**e - 1) / 0.00437),
+    ):
+        ax.plot(share, back(to(fmin_hz) + share * (to(fmax_hz) - to(fmin_hz))), style, color=QUIET, label=name)
+    colours = iter(COLOURS)
+    for label, centres in centre_hz.items():
+        found = np.sort(np.asarray(centres)[np.isfinite(centres)])
+        place = (np.arange(len(found)) + 0.5) / max(len(found), 1)
+        colour = QUIET if label == untrained else next(colours)
+        ax.plot(place, found, "o", markersize=4, color=colour, label=f"{label} ({len(found)})", alpha=0.9)
+    frequency_axis(ax.yaxis, fmin_hz, fmax_hz)
+    ax.set(title=title, xlabel="share of channels", ylabel="centre frequency (Hz)", xlim=(-0.02, 1.02))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def _decibels(amplitude: np.ndarray) -> np.ndarray:
+    """dB below the curve's own peak, with a floor a little under what is drawn."""
+    peak = max(np.max(amplitude), 1e-12)
+    return 20 * np.log10(np.maximum(amplitude / peak, 10 ** ((FLOOR_DB - 20) / 20)))

@@ -1,0 +1,133 @@
+"""Training curves and scores with their intervals."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tagkit.plots.style import COLOURS, QUIET, axes_or_new
+
+
+def training_curves(
+    steps: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    *,
+    best_step: float | None = None,
+    xlabel: str = "step",
+    ylabel: str = "loss",
+    title: str = "Training",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how one or several values changed during training.
+
+    Parameters
+    ----------
+    steps : sequence (points,)
+    curves : dict of str -> sequence (points,)
+        Values by label, for example training and validation loss; NaN leaves a gap.
+    best_step : float, optional
+        Where the kept weights come from, marked by a line.
+    xlabel, ylabel, title : str
+    ax : Axes, optional
+    """
+    ax = axes_or_new(ax)
+    for (label, values), colour in zip(curves.items(), COLOURS, strict=False):
+        ax.plot(steps, values, marker="o", markersize=3, color=colour, label=label)
+    if best_step is not None:
+        ax.axvline(best_step, color=QUIET, linestyle="--", label=f"best ({xlabel} {best_step:,.4g})")
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+    return ax
+
+
+def per_tag_scores(
+    tags: Sequence[str],
+    values: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    positives: Sequence[int] | None = None,
+    chance: float | None = 0.5,
+    metric: str = "ROC-AUC",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw each tag's score as a dot with its interval, the best on top.
+
+    Parameters
+    ----------
+    tags : sequence of str (tags,)
+    values, low, high : arrays (tags,)
+        Score and interval; a tag whose score is NaN is left out.
+    positives : sequence of int, optional
+        Clips with the tag, written beside its name.
+    chance : float, optional
+        What guessing scores, drawn as a line.
+    metric : str
+    title : str, optional
+    ax : Axes, optional
+    """
+    names = [f"{tag} ({n})" for tag, n in zip(tags, positives, strict=True)] if positives is not None else list(tags)
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(np.asarray(values)[known])]
+    counted = " (clips with it)" if positives is not None else ""
+    return _dots(
+        [names[i] for i in order],
+        *(np.asarray(each, float)[order] for each in (values, low, high)),
+        chance=chance,
+        xlabel=f"{metric}, 95 % interval",
+        title=title or f"{metric} of each tag{counted}",
+        ax=ax,
+    )
+
+
+def score_comparison(
+    names: Sequence[str],
+    values: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    reference: tuple[str, float] | None = None,
+    metric: str = "ROC-AUC",
+    title: str = "Scores on held-out clips",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the scores of several models with their intervals, in the order given, first on top.
+
+    Parameters
+    ----------
+    names : sequence of str (models,)
+    values, low, high : arrays (models,)
+    reference : (str, float), optional
+        A published or earlier score and its name, drawn as a line.
+    metric, title : str
+    ax : Axes, optional
+    """
+    ax = _dots(
+        list(names)[::-1],
+        *(np.asarray(each, float)[::-1] for each in (values, low, high)),
+        chance=None,
+        xlabel=f"{metric}, 95 % interval",
+        title=title,
+        ax=ax,
+    )
+    if reference is not None:
+        name, value = reference
+        ax.axvline(value, color=QUIET, linestyle="--", label=f"{name}: {value:.3f}")
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98))  # above: no room beside the dots
+    return ax
+
+
+def _dots(names, values, low, high, *, chance, xlabel, title, ax) -> Axes:
+    """Dots with intervals, one row for each name, the first at the bottom."""
+    ax = axes_or_new(ax, height=0.9 + 0.28 * len(names))
+    rows = np.arange(len(names))
+    ax.hlines(rows, low, high, color=COLOURS[0], linewidth=2, alpha=0.5)
+    ax.plot(values, rows, "o", color=COLOURS[0], markersize=6)
+    if chance is not None:
+        ax.axvline(chance, color=QUIET, linestyle=":", label="guessing")
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98))  # above: no room beside the dots
+    ax.set_yticks(rows, names)
+    ax.set(title=title, xlabel=xlabel, ylim=(-0.7, len(names) - 0.3))
+    ax.grid(axis="x")
+    return ax

@@ -1,0 +1,180 @@
+"""Pictures: the artists are looked at, never the pixels."""
+
+import subprocess
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import librosa
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.patches import FancyBboxPatch
+
+from tagkit import plots
+
+SR = 16000
+FREQUENCIES = np.geomspace(30, 7800, 128)
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    plots.use_style()
+    yield
+    plt.close("all")
+
+
+def gaussian_bank(centres, octaves=0.3):
+    return np.exp(-(np.log2(FREQUENCIES[:, None] / centres) ** 2) / (2 * octaves**2))
+
+
+def tone(hz, seconds=1.0):
+    return np.sin(2 * np.pi * hz * np.arange(round(seconds * SR)) / SR).astype(np.float32)
+
+
+def labelled(ax):
+    return ax.get_title(loc="left") and ax.get_xlabel() and ax.get_ylabel()
+
+
+def test_every_picture_draws_on_the_axes_it_is_given():
+    y, maps = tone(440), np.random.default_rng(0).standard_normal((50, 4))
+    labels = pd.DataFrame({"guitar": [True, False], "drums": [True, True]})
+    drawn = [
+        lambda ax: plots.waveform(y, SR, ax=ax),
+        lambda ax: plots.spectrogram(y, SR, ax=ax),
+        lambda ax: plots.log_mel(y, SR, ax=ax),
+        lambda ax: plots.feature_maps(maps, np.arange(50) / 10, ax=ax),
+        lambda ax: plots.filter_spectra(FREQUENCIES, gaussian_bank([200.0, 900.0]), ax=ax),
+        lambda ax: plots.filter_bank(FREQUENCIES, gaussian_bank([200.0, 900.0]), ax=ax),
+        lambda ax: plots.centre_frequencies({"trained": np.array([200.0, 900.0])}, ax=ax),
+        lambda ax: plots.training_curves([1, 2], {"loss": [2.0, 1.0]}, ax=ax),
+        lambda ax: plots.tag_cooccurrence(labels, ax=ax),
+    ]
+    for draw in drawn:
+        _, ax = plt.subplots()
+        assert draw(ax) is ax
+        assert labelled(ax)
+
+
+def test_the_spectrogram_is_brightest_at_the_tone():
+    ax = plots.spectrogram(tone(1000), SR, n_fft=1024, hop_length=256)
+    mesh = ax.collections[0]
+    levels = np.asarray(mesh.get_array()).reshape(513, -1)
+    assert np.argmax(levels[:, 20]) == 64
+    assert levels.max() == 0
+    assert ax.get_xlabel() == "time (s)"
+
+
+def test_the_feature_map_has_time_in_seconds_and_channels_in_the_order_asked_for():
+    maps = np.random.default_rng(0).standard_normal((100, 3)) * [1, 100, 0]
+    ax = plots.feature_maps(maps, 0.5 + np.arange(100) / 50, order=[2, 0, 1])
+    image = ax.images[0]
+    shown = np.asarray(image.get_array())
+    assert image.get_extent() == pytest.approx((0.49, 2.49, 3, 0))
+    assert (shown[0] == 0).all()
+    np.testing.assert_allclose(shown[2], (maps[:, 1] - maps[:, 1].mean()) / maps[:, 1].std())
+
+
+def test_filter_curves_peak_at_the_centre_at_zero_db():
+    ax = plots.filter_spectra(FREQUENCIES, 7.0 * gaussian_bank(np.array([200.0, 900.0])), [1])
+    (line,) = ax.lines
+    assert line.get_xdata()[np.argmax(line.get_ydata())] == pytest.approx(900, rel=0.03)
+    assert line.get_ydata().max() == 0
+    assert ax.get_xscale() == "log"
+
+
+def test_more_curves_than_colours_are_refused():
+    bank = gaussian_bank(np.geomspace(50, 5000, 20))
+    assert len(plots.filter_spectra(FREQUENCIES, bank).lines) == 8
+    with pytest.raises(ValueError, match="filter_bank"):
+        plots.filter_spectra(FREQUENCIES, bank, range(9))
+
+
+def test_the_filter_bank_is_sorted_by_centre_frequency():
+    centres = np.array([3000.0, 100.0, 800.0])
+    mesh = plots.filter_bank(FREQUENCIES, gaussian_bank(centres), centres).collections[0]
+    peaks = FREQUENCIES[np.argmax(np.asarray(mesh.get_array()).reshape(3, -1), axis=1)]
+    np.testing.assert_allclose(peaks, [100, 800, 3000], rtol=0.03)
+
+
+def test_centre_frequencies_stand_beside_mel_erb_and_the_untrained_network():
+    trained, twin = np.array([900.0, np.nan, 100.0]), np.array([50.0, 60.0])
+    ax = plots.centre_frequencies({"dm16": trained, "untrained": twin}, untrained="untrained", fmin_hz=50, fmax_hz=8000)
+    lines = {line.get_label(): line for line in ax.lines}
+    assert set(lines) == {"mel scale", "ERB scale", "dm16 (2)", "untrained (2)"}
+    assert list(lines["dm16 (2)"].get_ydata()) == [100, 900]
+    mel, erb = lines["mel scale"].get_ydata(), lines["ERB scale"].get_ydata()
+    np.testing.assert_allclose(mel, librosa.mel_frequencies(len(mel), fmin=50, fmax=8000, htk=True))
+    assert (erb[1:-1] < mel[1:-1]).all()
+    assert lines["untrained (2)"].get_color() == plots.style.QUIET
+
+
+def test_training_curves_mark_the_best_step():
+    ax = plots.training_curves([1, 2, 3], {"training": [3, 2, 1], "validation": [3, 2.5, 2.7]}, best_step=2)
+    assert [line.get_label() for line in ax.lines] == ["training", "validation", "best (step 2)"]
+    assert list(ax.lines[1].get_ydata()) == [3, 2.5, 2.7]
+
+
+def test_tag_balance_counts_clips_most_frequent_first():
+    labels = pd.DataFrame({"rare": [1, 0, 0], "all": [1, 1, 1], "some": [0, 1, 1]}).astype(bool)
+    ax = plots.tag_balance(labels)
+    assert [bar.get_width() for bar in ax.patches] == [3, 2, 1]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["all", "some", "rare"]
+
+
+def test_cooccurrence_is_the_share_of_the_rows_clips():
+    labels = pd.DataFrame({"a": [1, 1, 1, 1], "b": [1, 0, 0, 0], "never": [0, 0, 0, 0]}).astype(bool)
+    shown = np.ma.asarray(plots.tag_cooccurrence(labels).collections[0].get_array()).reshape(3, 3)
+    assert shown[0, 1] == 25
+    assert shown[1, 0] == 100
+    assert shown[2, 0] == 0
+    assert shown.mask[0, 0]
+
+
+def test_per_tag_scores_are_sorted_dots_with_intervals():
+    ax = plots.per_tag_scores(
+        ["a", "b", "c"], [0.7, np.nan, 0.9], [0.6, np.nan, 0.8], [0.8, np.nan, 0.95], positives=[4, 0, 9]
+    )
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a (4)", "c (9)"]
+    assert list(ax.lines[0].get_xdata()) == [0.7, 0.9]
+    intervals = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
+    assert intervals == [[0.6, 0.8], [0.8, 0.95]]
+
+
+def test_the_comparison_keeps_the_order_given_first_on_top():
+    ax = plots.score_comparison(["dm16", "logmel"], [0.87, 0.89], [0.85, 0.87], [0.89, 0.91], reference=("paper", 0.88))
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["logmel", "dm16"]
+    assert ax.lines[-1].get_label() == "paper: 0.880"
+
+
+def test_the_architecture_shows_each_stage_longer_and_narrower_as_it_should():
+    stages = [("conv1", 2427, 64), ("conv2", 606, 64), ("conv3", 151, 128)]
+    ax = plots.architecture(stages, samples=38832, outputs=50)
+    boxes = [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+    assert [box.get_gid() for box in boxes] == ["waveform", "conv1", "conv2", "conv3", "tags"]
+    widths, heights = [b.get_width() for b in boxes], [b.get_height() for b in boxes]
+    assert widths == sorted(widths, reverse=True)
+    assert heights[2] < heights[3]
+    assert "38,832\nx 1" in [text.get_text() for text in ax.texts]
+
+
+def test_the_grid_holds_nine_channels_and_no_more():
+    maps = np.random.default_rng(0).standard_normal((20, 12))
+    axes = plots.channel_grid(maps, np.arange(20) / 10, [3, 1, 7], labels=["100 Hz", "200 Hz", "1 kHz"])
+    assert axes.shape == (3, 3)
+    assert [ax.get_title(loc="left") for ax in axes.flat][:3] == [
+        "channel 3, 100 Hz",
+        "channel 1, 200 Hz",
+        "channel 7, 1 kHz",
+    ]
+    assert not axes[2, 2].axison
+    with pytest.raises(ValueError, match="holds 9"):
+        plots.channel_grid(maps, np.arange(20) / 10, range(10))
+
+
+def test_plots_start_without_tensorflow():
+    code = "import sys, tagkit.plots; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
