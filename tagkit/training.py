@@ -240,7 +240,7 @@ class Trainer:
         if not path.is_file():
             return
         try:
-            with np.load(path, allow_pickle=False) as saved:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as saved:
                 progress = json.loads(str(saved["progress"]))
                 for i, variable in enumerate(self._state()):
                     variable.assign(saved[f"variable_{i}"])

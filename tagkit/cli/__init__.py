@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 an error that the message explains, 2 wrong use, 130 inter
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 
 import tagkit
@@ -18,10 +19,10 @@ _COMMANDS = (demo, prepare, train, evaluate, analyse, models)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; TAGKIT_DEBUG=1 shows the traceback of an error."""
-    # Before TensorFlow is imported: its start-up notes would bury our own lines.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     args = _parser().parse_args(arguments)
     try:
+        if args.needs_tensorflow:
+            _import_tensorflow()
         return args.run(args) or 0
     except KeyboardInterrupt as stop:
         print(f"\n{str(stop) or 'Interrupted; the same command goes on from here.'}", file=sys.stderr)
@@ -42,5 +43,25 @@ def _parser() -> argparse.ArgumentParser:
         summary = module.__doc__.splitlines()[0]
         command = commands.add_parser(name, help=summary, description=module.__doc__)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, needs_tensorflow=module.NEEDS_TENSORFLOW)
     return parser
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow without its notes on missing GPUs, which no setting silences; a failing import shows them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -3,6 +3,8 @@
 import argparse
 import json
 
+NEEDS_TENSORFLOW = True
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit models`."""

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+NEEDS_TENSORFLOW = False
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit prepare`."""

@@ -20,6 +20,8 @@ _HELP = {
     "vocabulary": "vocabulary of the records (default: the records' own)",
 }
 
+NEEDS_TENSORFLOW = True
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit train`: one for each field of TrainingConfig."""

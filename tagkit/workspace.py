@@ -1,0 +1,91 @@
+"""What the notebooks and `tagkit demo` work on: datasets, records and runs, each made when first asked for.
+
+Everything lies under `paths.home()`, everything that exists is reused, and what was interrupted goes on. With the
+environment variable TAGKIT_SMOKE=1 it is the same at a tiny size: to see that everything works, in seconds.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from tagkit import evaluation, files, paths
+from tagkit.config import DEMO_RUNS, TrainingConfig
+from tagkit.datasets import demo, magnatagatune
+from tagkit.datasets.catalog import Catalog, CatalogError
+from tagkit.records import Records, prepare
+from tagkit.training import Run, train
+
+DEMO_CLIPS, SMOKE_CLIPS = 300, 40
+
+
+def is_smoke() -> bool:
+    """Whether TAGKIT_SMOKE asks for the tiny size."""
+    return os.environ.get("TAGKIT_SMOKE", "") not in ("", "0")
+
+
+def catalog(dataset: str = "demo", clips: int | None = None, seed: int = 0) -> Catalog:
+    """The Catalog of a dataset: the demo is rendered first, MagnaTagATune must lie in data/raw/magnatagatune.
+
+    Parameters
+    ----------
+    dataset : {"demo", "magnatagatune"}
+    clips : int, optional
+        How many clips of the demo to render (default: 300, or 40 in a smoke run).
+    seed : int
+        Of the demo.
+    """
+    if dataset == "demo":
+        root = paths.data_dir() / "demo"
+        demo.render(root, clips or (SMOKE_CLIPS if is_smoke() else DEMO_CLIPS), seed)
+        return demo.read(root)
+    if dataset == "magnatagatune":
+        return magnatagatune.read(paths.data_dir() / "raw" / "magnatagatune")
+    raise CatalogError(f"There is no dataset {dataset!r} here; choose demo or magnatagatune.")
+
+
+def records(dataset: str = "demo", clips: int | None = None, seed: int = 0) -> Records:
+    """The records of a dataset, prepared if they are not there yet."""
+    return prepare(catalog(dataset, clips, seed), paths.data_dir() / "records" / dataset)
+
+
+def config(model: str, **changes) -> TrainingConfig:
+    """The settings that the demo trains a network with, cut short in a smoke run.
+
+    Parameters
+    ----------
+    model : str
+        A row of the zoo; one that `DEMO_RUNS` does not name takes dm16's settings.
+    **changes
+        Fields of TrainingConfig.
+    """
+    settings = replace(DEMO_RUNS.get(model, DEMO_RUNS["dm16"]), model=model, **changes)
+    return settings.smoke() if is_smoke() else settings
+
+
+def run(model: str, source: Records | None = None, group: str = "demo", name: str | None = None, **changes) -> Run:
+    """A trained network: runs/GROUP/NAME, trained now if it is not there yet.
+
+    Parameters
+    ----------
+    model : str
+        A row of the zoo.
+    source : Records, optional
+        Default: the demo's.
+    group, name : str, optional
+        Where the run lies; `name` defaults to the model's.
+    **changes
+        As for `config`.
+    """
+    return train(config(model, **changes), source or records(), paths.runs_dir() / group / (name or model))
+
+
+def results(runs: dict[str, Run], path: Path) -> dict[str, dict]:
+    """Test scores of some runs (name -> `Evaluation.to_dict`), kept in the JSON file `path` until a run is newer."""
+    if not is_newer(path, *(r.root / "run.json" for r in runs.values())):
+        files.write_json(path, {name: evaluation.evaluate(r).to_dict() for name, r in runs.items()})
+    return files.read_json(path)
+
+
+def is_newer(path: Path, *sources: Path) -> bool:
+    """Whether `path` exists and none of `sources` was written after it."""
+    return path.is_file() and all(path.stat().st_mtime_ns >= s.stat().st_mtime_ns for s in sources)
