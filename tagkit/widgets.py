@@ -1,0 +1,379 @@
+"""Widgets for notebooks: choose a network, a stage, a channel, a clip and a mode; see it and hear it.
+
+What a widget does stands in plain functions (`channel_choices`, `hear`, `draw`, `compare`), which notebooks may call
+without any widget: an exception inside a widget's callback would not stop a notebook.
+"""
+
+import io
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import ipywidgets
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import soundfile as sf
+from IPython.display import Audio, Markdown, display
+from matplotlib.figure import Figure
+
+from tagkit import plots
+from tagkit.analysis import feature_maps, sonify, spectra
+from tagkit.analysis.feature_maps import FeatureMaps
+from tagkit.analysis.sonify import CannotPlay
+from tagkit.listen.packing import encode_mp3, energies
+
+SORTINGS = ("centre frequency", "energy", "tag")
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with what it made of a few clips; from `network`.
+
+    Attributes
+    ----------
+    title : str
+    maps : dict of str -> FeatureMaps
+        By the clip's title.
+    probe : ToneProbe
+    channel_tags : dict of str -> sequence of (tag, ROC-AUC)
+        For some stages: the tag that each channel selects best.
+    """
+
+    title: str
+    maps: dict[str, FeatureMaps] = field(repr=False)
+    probe: spectra.ToneProbe = field(repr=False)
+    channel_tags: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict, repr=False)
+
+    @property
+    def clips(self) -> list[str]:
+        """Titles of the clips."""
+        return list(self.maps)
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages, in order."""
+        return list(next(iter(self.maps.values())).maps)
+
+
+def network(
+    model: keras.Model,
+    clips: Mapping[str, np.ndarray],
+    *,
+    title: str | None = None,
+    stages: Sequence[str] | None = None,
+    probe: spectra.ToneProbe | None = None,
+    channel_tags: Mapping[str, Sequence[tuple[str, float]]] | None = None,
+    sr: int = 16000,
+) -> Network:
+    """Compute what the widgets show of a network.
+
+    Parameters
+    ----------
+    model : keras.Model
+    clips : dict of str -> array (samples,)
+        Excerpts by title, float in [-1, 1).
+    title : str, optional
+        Default: the network's name.
+    stages : sequence of str, optional
+        Default: all that have a time axis.
+    probe : ToneProbe, optional
+        Default: measured now, at -20 dBFS.
+    channel_tags : dict of str -> sequence of (tag, ROC-AUC), optional
+    sr : int
+    """
+    if not clips:
+        raise ValueError(f"There is nothing to hear {model.name} with; pass at least one clip.")
+    streamed = feature_maps.stream(model, clips.values(), stages, sr=sr)
+    maps = dict(zip(clips, streamed, strict=True))
+    probe = probe or spectra.tone_probe(model, stages, sr=sr, levels_dbfs=(-20.0,))
+    return Network(title or model.name, maps, probe, dict(channel_tags or {}))
+
+
+def player(y: np.ndarray, sr: int = 16000, *, max_s: float = 10.0) -> Audio:
+    """An audio player that plays what it is given: not normalised, clipped to [-1, 1], at most `max_s` long.
+
+    The sound is embedded as MP3 (about 5 kB per second), so that notebooks stay small.
+
+    Parameters
+    ----------
+    y : array (samples,)
+    sr : int
+        Hz; below 8 kHz some browsers play nothing.
+    max_s : float
+        Seconds after which the sound is cut.
+
+    Raises
+    ------
+    CannotPlay
+        If `y` is empty or holds NaN or infinity, or `sr` is below 8 kHz.
+    """
+    y = np.asarray(y, np.float32)
+    if y.ndim != 1 or len(y) == 0:
+        raise CannotPlay(f"a sound is an array (samples,) with at least one sample, not one of shape {y.shape}.")
+    if not np.isfinite(y).all():
+        raise CannotPlay("the sound holds NaN or infinity; a player would turn them into noise.")
+    if sr < MP3_RATES[0]:
+        raise CannotPlay(f"browsers do not play {sr} Hz reliably; resample the sound to 16000 Hz.")
+    cut = np.clip(y[: max(round(max_s * sr), 1)], -1, 1)
+    if sr not in MP3_RATES:
+        wav = io.BytesIO()
+        sf.write(wav, cut, sr, format="WAV", subtype="PCM_16")
+        return Audio(data=wav.getvalue(), normalize=False)
+    audio = Audio(data=encode_mp3(cut, sr), normalize=False)
+    audio.mimetype = "audio/mpeg"  # IPython takes all bytes for WAV
+    return audio
+
+
+def channel_order(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[int]:
+    """Channels of a stage, sorted by "centre frequency" (rising), "energy" or "tag" (falling).
+
+    Raises
+    ------
+    ValueError
+        If the sorting is unknown, or by tag where no tags were measured.
+    """
+    if by == "energy":
+        key = -energies(tuple(maps.maps[stage] for maps in seen.maps.values()))
+    elif by == "centre frequency":
+        key = np.nan_to_num(seen.probe.tuning(stage).centre_hz, nan=np.inf)
+    elif by == "tag" and stage in seen.channel_tags:
+        key = -np.array([auc for _, auc in seen.channel_tags[stage]])
+    elif by == "tag":
+        raise ValueError(f"{seen.title}: no tags were measured for the channels of {stage}; pass channel_tags.")
+    else:
+        raise ValueError(f"Channels cannot be sorted by {by!r}; use one of {', '.join(SORTINGS)}.")
+    return np.argsort(key, kind="stable").tolist()
+
+
+def channel_choices(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[tuple[str, int]]:
+    """Label and number of each channel of a stage, sorted, for a dropdown."""
+    return [(channel_label(seen, stage, channel), channel) for channel in channel_order(seen, stage, by)]
+
+
+def channel_label(seen: Network, stage: str, channel: int) -> str:
+    """For example ``"channel 12, 440 Hz, guitar .91"``."""
+    centre = seen.probe.tuning(stage).centre_hz[channel]
+    parts = [f"channel {channel}", f"{centre:.0f} Hz" if np.isfinite(centre) else "no frequency"]
+    if stage in seen.channel_tags:
+        tag, auc = seen.channel_tags[stage][channel]
+        parts.append(f"{tag} {auc:.2f}".replace(" 0.", " ."))
+    return ", ".join(parts)
+
+
+def hear(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> np.ndarray:
+    """The sound (samples,) of one channel; "original" is the clip itself, at the same level.
+
+    Raises
+    ------
+    CannotPlay
+        Where the sound would mean nothing; the message says why.
+    """
+    if mode == "original":
+        return sonify.level(seen.maps[clip].y)
+    return sonify.sonify(seen.maps[clip], stage, channel, mode, probe=seen.probe)
+
+
+def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> Figure:
+    """The clip, the channel over time, what is heard (where it may be heard), and the channel's filter curve."""
+    maps = seen.maps[clip]
+    figure, axes = plt.subplot_mosaic(
+        [["clip", "curve"], ["channel", "curve"], ["sound", "text"]],
+        figsize=(11, 6.5),
+        layout="constrained",
+        width_ratios=(2, 1),
+        height_ratios=(1, 0.6, 1),
+    )
+    plots.spectrogram(maps.y, maps.sr, title=clip, ax=axes["clip"])
+    axes["channel"].plot(maps.times(stage), maps.channel(stage, channel), color=plots.COLOURS[0], linewidth=0.8)
+    axes["channel"].set(
+        title=f"{stage}, channel {channel}", xlabel="time (s)", ylabel="value", xlim=axes["clip"].get_xlim()
+    )
+    try:
+        plots.spectrogram(
+            hear(seen, clip, stage, channel, mode), maps.sr, title=f"What you hear ({mode})", ax=axes["sound"]
+        )
+    except CannotPlay as refusal:
+        axes["sound"].text(0.0, 0.5, _wrapped(str(refusal)), va="center")
+        axes["sound"].set_axis_off()
+    plots.filter_spectra(
+        seen.probe.frequencies, seen.probe.curve(stage), [channel], title="Answers to tones", ax=axes["curve"]
+    ).get_legend().remove()
+    axes["text"].text(0.0, 0.9, describe(seen, stage, channel, maps.sr), va="top")
+    axes["text"].set_axis_off()
+    plt.close(figure)  # else a notebook shows it a second time at the end of the cell
+    return figure
+
+
+def describe(seen: Network, stage: str, channel: int, sr: int = 16000) -> str:
+    """Geometry and tuning of a channel in words."""
+    place, tuning = seen.probe.geometry[stage], seen.probe.tuning(stage)
+    return "\n".join(
+        [
+            f"one value every {1000 * place.stride / sr:.3g} ms ({place.stride} samples)",
+            f"each sees {1000 * place.receptive_field / sr:.3g} ms ({place.receptive_field} samples)",
+            f"changes up to {place.nyquist_hz(sr):.3g} Hz",
+            f"centre {tuning.centre_hz[channel]:.0f} Hz",
+            f"-3 dB band {tuning.low_hz[channel]:.0f} to {tuning.high_hz[channel]:.0f} Hz",
+        ]
+    )
+
+
+def compare(
+    a: tuple[Network, str, int], b: tuple[Network, str, int], clip: str, mode: str = "carrier"
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sounds (samples,) of two channels (network, stage, channel) for one clip, with one gain for both."""
+    (seen_a, stage_a, channel_a), (seen_b, stage_b, channel_b) = a, b
+    first, second = sonify.side_by_side(
+        [seen_a.maps[clip], seen_b.maps[clip]],
+        [stage_a, stage_b],
+        [channel_a, channel_b],
+        mode,
+        probe=[seen_a.probe, seen_b.probe],
+    )
+    return first, second
+
+
+def nine(seen: Network, clip: str, stage: str, by: str = "energy") -> list[int]:
+    """Nine channels of a stage that move in this clip: the first ones of a sorting, or spread over frequency."""
+    a = seen.maps[clip].maps[stage]
+    order = [channel for channel in channel_order(seen, stage, by) if np.ptp(a[:, channel]) > 0]
+    if by == "centre frequency" and len(order) > 9:
+        return [order[i] for i in np.linspace(0, len(order) - 1, 9).round().astype(int)]
+    return order[:9]
+
+
+def explorer(networks: Sequence[Network]) -> ipywidgets.Widget:
+    """Choose network, stage, channel, clip and mode; see the channel and hear it."""
+    picker = _Picker(networks)
+    clip = ipywidgets.Dropdown(options=networks[0].clips, description="clip")
+    mode = ipywidgets.Dropdown(options=("original", *sonify.MODES), value="carrier", description="mode")
+
+    def show() -> None:
+        seen, stage, channel = picker.chosen()
+        display(draw(seen, clip.value, stage, channel, mode.value))
+        _play(lambda: hear(seen, clip.value, stage, channel, mode.value), seen.maps[clip.value].sr)
+
+    return _with_output([picker.box, clip, mode], [picker], [clip, mode], show)
+
+
+def ab(networks: Sequence[Network]) -> ipywidgets.Widget:
+    """Two channels of the same or of two networks, for one clip, with one gain: which is louder may be heard."""
+    left, right = _Picker(networks, "A"), _Picker(networks, "B", start=len(networks) - 1)
+    clip = ipywidgets.Dropdown(options=networks[0].clips, description="clip")
+    mode = ipywidgets.Dropdown(options=sonify.MODES, value="carrier", description="mode")
+
+    def show() -> None:
+        pair = left.chosen(), right.chosen()
+        try:
+            sounds = compare(*pair, clip.value, mode.value)
+        except CannotPlay as refusal:
+            display(Markdown(f"**Not playable:** {refusal}"))
+            return
+        sr = pair[0][0].maps[clip.value].sr
+        for name, (seen, stage, channel), sound in zip("AB", pair, sounds, strict=True):
+            display(Markdown(f"**{name}**: {seen.title}, {stage}, {channel_label(seen, stage, channel)}"))
+            display(player(sound, sr))
+
+    pickers = ipywidgets.HBox([left.box, right.box])
+    return _with_output([pickers, clip, mode], [left, right], [clip, mode], show)
+
+
+def nine_players(
+    seen: Network, clip: str, stage: str, mode: str = "carrier", *, by: str = "energy", max_s: float = 4.0
+) -> ipywidgets.Widget:
+    """A 3 x 3 grid of players, one for each of `nine` channels; a channel that cannot be played says why."""
+    cells = []
+    for channel in nine(seen, clip, stage, by):
+        try:
+            sound = player(hear(seen, clip, stage, channel, mode), seen.maps[clip].sr, max_s=max_s)._repr_html_()
+        except CannotPlay as refusal:
+            sound = str(refusal)
+        cells.append(ipywidgets.HTML(f"<b>{channel_label(seen, stage, channel)}</b>{sound}"))
+    return ipywidgets.GridBox(cells, layout=ipywidgets.Layout(grid_template_columns="repeat(3, 1fr)", grid_gap="0.8em"))
+
+
+class _Picker:
+    """Dropdowns for network, stage, sorting and channel that keep each other up to date."""
+
+    def __init__(self, networks: Sequence[Network], name: str = "", start: int = 0):
+        self.networks = {seen.title: seen for seen in networks}
+        if len(self.networks) < len(networks):
+            raise ValueError("Two networks have the same title; give each its own.")
+        title = networks[start].title
+        self.network = ipywidgets.Dropdown(options=list(self.networks), value=title, description="network")
+        self.stage = ipywidgets.Dropdown(description="stage")
+        self.sorting = ipywidgets.Dropdown(description="sort by")
+        self.channel = ipywidgets.Dropdown(description="channel")
+        self._listener: Callable[[], None] = lambda: None
+        self._refreshing = False
+        self.refresh()
+        for each in (self.network, self.stage, self.sorting):
+            each.observe(self.refresh, "value")
+        self.channel.observe(self._changed, "value")
+        heading = [ipywidgets.HTML(f"<b>{name}</b>")] if name else []
+        self.box = ipywidgets.VBox([*heading, self.network, self.stage, self.sorting, self.channel])
+
+    def observe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` once after every change, also where another stage keeps the channel's number."""
+        self._listener = listener
+
+    def refresh(self, _=None) -> None:
+        if self._refreshing:  # refreshing changes the dropdowns, which must not start it again
+            return
+        self._refreshing = True
+        try:
+            seen = self.networks[self.network.value]
+            _offer(self.stage, seen.stages)
+            known = self.stage.value in seen.channel_tags
+            _offer(self.sorting, [by for by in SORTINGS if by != "tag" or known])
+            _offer(self.channel, channel_choices(seen, self.stage.value, self.sorting.value))
+        finally:
+            self._refreshing = False
+        self._listener()
+
+    def _changed(self, _=None) -> None:
+        if not self._refreshing:
+            self._listener()
+
+    def chosen(self) -> tuple[Network, str, int]:
+        return self.networks[self.network.value], self.stage.value, self.channel.value
+
+
+def _offer(dropdown: ipywidgets.Dropdown, options: list) -> None:
+    """Give a dropdown other options and keep its value where it is still there."""
+    if list(dropdown.options) == options:
+        return
+    values = [option[1] if isinstance(option, tuple) else option for option in options]
+    kept = dropdown.value if dropdown.value in values else values[0]
+    dropdown.options = options
+    dropdown.value = kept
+
+
+def _play(sound: Callable[[], np.ndarray], sr: int) -> None:
+    try:
+        display(player(sound(), sr))
+    except CannotPlay as refusal:
+        display(Markdown(f"**Not playable:** {refusal}"))
+
+
+def _with_output(rows: list, pickers: list[_Picker], inputs: list, show: Callable[[], None]) -> ipywidgets.Widget:
+    """The rows above one Output, which is drawn anew whenever a picker or one of the inputs changes."""
+    output = ipywidgets.Output()
+
+    def update(_=None) -> None:
+        with output:
+            output.clear_output(wait=True)
+            show()
+
+    for picker in pickers:
+        picker.observe(update)
+    for each in inputs:
+        each.observe(update, "value")
+    update()
+    return ipywidgets.VBox([*rows, output])
+
+
+def _wrapped(text: str, width: int = 70) -> str:
+    return "\n".join(textwrap.wrap(text, width))
