@@ -14,11 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Analyse the runs and say where the figures and the page lie."""
+    from tagkit import report
     from tagkit.records import Records
     from tagkit.training import Run
 
-    runs = [Run.open(folder) for folder in args.run_folders]
+    runs = {folder.name: Run.open(folder) for folder in args.run_folders}
     out = args.out or args.run_folders[0]
-    page = analyse(runs, Records.open(runs[0].records_root), out)
-    print(f"Figures in {out / 'figures'}; open {page} in a browser to listen.")
+    records = Records.open(next(iter(runs.values())).records_root)
+    page = report.write_page(runs, records, out / "listen.html")
+    for path in report.draw_filters(runs, out / "figures"):
+        print(f"Figure {path}")
+    print(f"Open {page} in a browser to listen; it needs no network.")
     return 0

@@ -19,17 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run every step that is not done yet, then say what came out and where it lies."""
-    from tagkit import evaluation, workspace
-    from tagkit.cli import analyse
-    from tagkit.cli.prepare import report
+    from tagkit import evaluation, report, workspace
+    from tagkit.cli.prepare import describe
 
     out = paths.runs_dir() / "demo"
     records = workspace.records("demo", args.clips, args.seed)
-    report(records)
+    print(describe(records))
     runs = {model: workspace.run(model, records, seed=args.seed) for model in DEMO_RUNS}
     results = workspace.results(runs, out / "metrics.json")
     if not workspace.is_newer(out / "listen.html", out / "metrics.json"):
-        analyse.analyse(runs, records, out)
+        report.draw_training(runs, out / "figures")
+        report.draw_scores(results, out / "figures")
+        report.draw_filters(runs, out / "figures")
+        report.write_page(runs, records, out / "listen.html")
 
     print("\n" + evaluation.tag_table(results["dm16"]) + "\n")
     print(evaluation.table(results))

@@ -2,6 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tagkit.records import Records
 
 NEEDS_TENSORFLOW = False
 
@@ -21,19 +25,15 @@ def run(args: argparse.Namespace) -> int:
     from tagkit.datasets import demo, magnatagatune
 
     read = {"demo": demo.read, "magnatagatune": magnatagatune.read}[args.dataset]
-    made = records.prepare(read(args.root), args.out, args.sr, jobs=args.jobs)
-    report(made)
+    print(describe(records.prepare(read(args.root), args.out, args.sr, jobs=args.jobs)))
     return 0
 
 
-def report(made) -> None:
-    """Print counts, the quarantine and the fingerprint of some records."""
-    manifest = made.manifest
-    print(f"{manifest['clips']} clips prepared ({manifest['hours']:.2f} h), {manifest['quarantined']} quarantined.")
-    for row in made.quarantine.itertuples():
-        print(f"  quarantined {row.clip_id}: {row.reason}")
-    sizes = made.catalog.split_sizes()
-    print(
-        f"Records in {made.root}, fingerprint {made.fingerprint}; split {made.catalog.default_split}: "
-        + ", ".join(f"{part} {count}" for part, count in sizes.items())
-    )
+def describe(records: "Records") -> str:
+    """What some records hold: counts, the quarantine, the split, the fingerprint."""
+    manifest, catalog = records.manifest, records.catalog
+    sizes = ", ".join(f"{part} {count}" for part, count in catalog.split_sizes().items())
+    lines = [f"{manifest['clips']} clips prepared ({manifest['hours']:.2f} h), {manifest['quarantined']} quarantined"]
+    lines += [f"  quarantined {row.clip_id}: {row.reason}" for row in records.quarantine.itertuples()]
+    lines += [f"Records in {records.root}, fingerprint {records.fingerprint}; split {catalog.default_split}: {sizes}"]
+    return "\n".join(lines)

@@ -100,13 +100,17 @@ def write(
     return Path(path)
 
 
-def excerpt(clip: Clip, seconds: float = 7.0, *, start_s: float | None = None, sr: int = 16000) -> PageClip:
+def excerpt(
+    clip: Clip, seconds: float = 7.0, *, y: np.ndarray | None = None, start_s: float | None = None, sr: int = 16000
+) -> PageClip:
     """Cut an excerpt out of a clip of a Catalog.
 
     Parameters
     ----------
     clip : Clip
     seconds : float
+    y : array (samples,), optional
+        The clip's samples at `sr`, where they are at hand; by default its file is decoded.
     start_s : float, optional
         By default the excerpt starts where the `seconds` with the most onsets do, in steps of half a second.
     sr : int
@@ -115,7 +119,7 @@ def excerpt(clip: Clip, seconds: float = 7.0, *, start_s: float | None = None, s
     -------
     PageClip
     """
-    y = audio.load(clip.path, sr=sr)
+    y = audio.load(clip.path, sr=sr) if y is None else y
     length = min(round(seconds * sr), len(y))
     start = _liveliest(y, length, sr) if start_s is None else min(round(start_s * sr), len(y) - length)
     name = ": ".join(part for part in (clip.artist, clip.title) if part) or clip.clip_id

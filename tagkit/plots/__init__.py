@@ -9,7 +9,7 @@ from tagkit.plots.filters import centre_frequencies, filter_bank, filter_spectra
 from tagkit.plots.grids import channel_grid, grid
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
-from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, use_style
+from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, use_style
 from tagkit.plots.tags import tag_balance, tag_cooccurrence
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "grid",
     "log_mel",
     "per_tag_scores",
+    "save",
     "score_comparison",
     "spectrogram",
     "tag_balance",

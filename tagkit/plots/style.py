@@ -1,8 +1,13 @@
 """The one place for colours, fonts and line widths."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+
+from tagkit import paths
 
 # Okabe and Ito (2008), told apart with every kind of colour blindness; the first is the listening page's accent.
 COLOURS = ("#0f6e74", "#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#000000")
@@ -57,3 +62,11 @@ def frequency_axis(axis, fmin_hz: float, fmax_hz: float) -> None:
     axis.set_ticks(shown, labels=[f"{tick // 1000}k" if tick >= 1000 else str(tick) for tick in shown])
     axis.set_ticks([], minor=True)
     axis.set_label_text("frequency (Hz)")
+
+
+def save(axes: Axes | np.ndarray, name: str) -> Path:
+    """Save the figure of some Axes as NAME.png among the project's figures (`paths.figures_dir`); its path."""
+    path = paths.figures_dir() / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.ravel(axes)[0].figure.savefig(path, dpi=110)
+    return path

@@ -1,0 +1,50 @@
+"""Execute the notebooks and save them as HTML with their outputs, under build/notebooks.
+
+    python notebooks/execute.py              every notebook, in a smoke setting: tiny data, seconds of training
+    python notebooks/execute.py --full 13    notebook 13 in earnest, on the data and runs of `make demo`
+
+A smoke run keeps its data, runs and figures under build/smoke, so that it never overwrites real ones.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", help="beginnings of names, such as 03 (default: all)")
+    parser.add_argument("--full", action="store_true", help="not a smoke run: real data, runs and figures")
+    args = parser.parse_args()
+
+    chosen = [p for p in sorted(HERE.glob("[0-9][0-9]_*.ipynb")) if p.name.startswith(tuple(args.notebooks or [""]))]
+    if not chosen:
+        parser.error(f"no notebook begins with {' or '.join(args.notebooks)}")
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
+    if not args.full:
+        home = ROOT / "build" / "smoke"
+        home.mkdir(parents=True, exist_ok=True)
+        environment |= {"TAGKIT_SMOKE": "1", "TAGKIT_HOME": str(home)}
+    failed = [path.name for path in chosen if not execute(path, environment)]
+    print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def execute(path: Path, environment: dict[str, str]) -> bool:
+    """Run one notebook; its HTML lies in build/notebooks afterwards."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--log-level=WARN", "--to", "html", "--execute"]
+    command += ["--ExecutePreprocessor.timeout=-1", "--output-dir", str(ROOT / "build" / "notebooks"), str(path)]
+    done = subprocess.run(command, env=environment, check=False)
+    print(f"{path.name}: {'ok' if not done.returncode else 'FAILED'}, {time.monotonic() - started:.0f} s", flush=True)
+    return not done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

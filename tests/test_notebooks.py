@@ -1,0 +1,80 @@
+"""The notebooks are thin, bare and in order; `notebooks/execute.py` runs them."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda p: p.stem)
+def notebook(request):
+    return request.param, nbformat.read(request.param, as_version=4)
+
+
+def code(book) -> list[str]:
+    return [c.source for c in book.cells if c.cell_type == "code"]
+
+
+def test_there_are_notebooks_and_their_numbers_are_unique():
+    numbers = [p.name[:2] for p in NOTEBOOKS]
+    assert len(numbers) >= 6 and len(set(numbers)) == len(numbers)
+    assert all(re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", p.name) for p in NOTEBOOKS)
+
+
+def test_it_is_valid_bare_and_small(notebook):
+    path, book = notebook
+    nbformat.validate(book)
+    assert path.stat().st_size < 100_000
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs and cell.execution_count is None, "stored with outputs: clear them"
+    assert set(book.metadata) <= {"kernelspec", "language_info"}
+
+
+def test_it_starts_with_a_title_and_an_import_cell(notebook):
+    path, book = notebook
+    assert book.cells[0].cell_type == "markdown"
+    assert book.cells[0].source.startswith(f"# {path.name[:2]} ")
+    first_code = code(book)[0]
+    assert "import" in first_code and "plots.use_style()" in first_code
+
+
+def test_its_code_calls_tagkit_and_defines_nothing(notebook):
+    _, book = notebook
+    for source in code(book):
+        assert len(source.splitlines()) <= 15, source
+        tree = ast.parse(re.sub(r"^%.*$", "", source, flags=re.M))
+        for node in ast.walk(tree):
+            assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda), source
+            if isinstance(node, ast.For | ast.While):
+                assert node.end_lineno - node.lineno <= 3, source
+
+
+def test_every_figure_and_player_is_explained(notebook):
+    """Text comes before the code that it explains: no two code cells stand without a word between them, but imports."""
+    _, book = notebook
+    kinds = [c.cell_type for c in book.cells]
+    runs = "".join(k[0] for k in kinds)
+    assert "cccc" not in runs, "four code cells in a row: say what to look or listen for"
+
+
+def test_a_player_ends_its_cell(notebook):
+    """An Audio that is not the last expression of its cell is dropped from exported pages."""
+    _, book = notebook
+    for source in code(book):
+        if "player(" in source:
+            last = ast.parse(source).body[-1]
+            assert "player(" in ast.unparse(last) and isinstance(last, ast.Expr), source
+            assert source.count("player(") == 1, "one player a cell"
+
+
+def test_links_resolve(notebook):
+    path, book = notebook
+    for cell in book.cells:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", cell.source if cell.cell_type == "markdown" else ""):
+            assert (path.parent / target).exists(), target
