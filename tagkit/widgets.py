@@ -195,12 +195,12 @@ def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
             hear(seen, clip, stage, channel, mode), maps.sr, title=f"What you hear ({mode})", ax=axes["sound"]
         )
     except CannotPlay as refusal:
-        axes["sound"].text(0.0, 0.5, _wrapped(str(refusal)), va="center")
+        axes["sound"].text(0.0, 0.5, _wrapped(str(refusal)), va="center", in_layout=False)
         axes["sound"].set_axis_off()
     plots.filter_spectra(
         seen.probe.frequencies, seen.probe.curve(stage), [channel], title="Answers to tones", ax=axes["curve"]
     ).get_legend().remove()
-    axes["text"].text(0.0, 0.9, describe(seen, stage, channel, maps.sr), va="top")
+    axes["text"].text(0.0, 0.9, describe(seen, stage, channel, maps.sr), va="top", fontsize=10, in_layout=False)
     axes["text"].set_axis_off()
     plt.close(figure)  # else a notebook shows it a second time at the end of the cell
     return figure
