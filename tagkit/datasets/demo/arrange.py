@@ -67,7 +67,7 @@ DRUM_CHANNEL = 9
 TAGS = (*INSTRUMENTS, "drums", "fast", "slow", "loud", "quiet", "solo")
 FAST_RATE = 5.0  # "fast": at least so many note onsets a second (all instruments; within 50 ms they count as one)
 SLOW_RATE = 2.0  # "slow": at most so many
-LOUD_DB = -20.0  # "loud": at least this RMS, in dB relative to full scale
+LOUD_DB = -21.0  # "loud": at least this RMS, in dB relative to full scale
 QUIET_DB = -30.0  # "quiet": at most this
 TOGETHER_S = 0.05
 
@@ -77,7 +77,7 @@ MAX_REST_S = 1.0
 
 # What is drawn keeps clear of the thresholds.
 _RATES = {"slow": (0.9, 1.7), "": (2.7, 3.8), "fast": (5.7, 8.0)}
-_LEVELS = {"quiet": (-37.0, -32.0), "": (-26.0, -22.0), "loud": (-18.5, -16.5)}
+_LEVELS = {"quiet": (-37.0, -32.0), "": (-27.0, -24.0), "loud": (-18.5, -16.5)}
 _VELOCITIES = {"quiet": 52, "": 78, "loud": 108}
 
 _KICK, _SNARE, _STICK, _HAT, _OPEN_HAT, _RIDE = 36, 38, 37, 42, 46, 51

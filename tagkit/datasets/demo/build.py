@@ -3,18 +3,18 @@
 import csv
 import itertools
 import os
-import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import joblib
 import numpy as np
 import pandas as pd
 import soundfile
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from tagkit import files
+from tagkit import files, processes
 from tagkit.datasets import layout
 from tagkit.datasets.catalog import SPLIT_PARTS, Catalog, CatalogError
 from tagkit.datasets.demo import pieces, scores, synthesis
@@ -84,7 +84,7 @@ def render(
     ----------
     root : path
     n_clips : int
-        Of each 20 clips 13 are train, 2 valid and 5 test; 300 take about 100 seconds on 2 cores.
+        Of each 20 clips 13 are train, 2 valid and 5 test; 300 take 75 to 110 seconds on 2 cores.
     seed : int
     jobs : int, optional
         Processes (default: one for each core).
@@ -98,29 +98,38 @@ def render(
     Raises
     ------
     CatalogError
-        `root` holds something else (another seed, say), or the packages of `tagkit[demo]` are missing.
+        `root` holds something else (another seed, say), another process renders there, or the packages of
+        `tagkit[demo]` are missing.
     """
     root = Path(root)
     if n_clips < 1:
         raise CatalogError(f"{n_clips} clips cannot be rendered; ask for at least one.")
-    _claim(root, seed, n_clips)
-    if _is_complete(root, n_clips):
-        return read(root)
-    jobs = jobs or joblib.cpu_count()
+    if seed < 0:
+        raise CatalogError(f"A seed of {seed} cannot be used; give a whole number from 0 up.")
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(root / ".lock", blocking=False):
+            _claim(root, seed, n_clips)
+            if not _is_complete(root, n_clips):
+                _render_missing(root, n_clips, seed, jobs or joblib.cpu_count(), progress)
+    except filelock.Timeout as error:
+        raise CatalogError(f"{root} is being rendered by another process; wait for it.") from error
+    return read(root)
+
+
+def _render_missing(root: Path, n_clips: int, seed: int, jobs: int, progress: bool) -> None:
+    for leftover in root.glob("?/.*.flac"):  # half-written by a process that was killed
+        leftover.unlink()
     clips = list(itertools.islice(demo_clips(*load_scores(root, jobs, progress), seed), n_clips))
     missing = [clip for clip in clips if not (root / clip.path).is_file()]
     # A list of arrangements of thousands of clips would be large: they are made as the processes take them.
     work = (joblib.delayed(_render_clip)(clip.arrange(), root / clip.path, os.getpid()) for clip in missing)
-    parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, pre_dispatch="2*n_jobs", return_as="generator_unordered")
-    with tqdm(
-        total=n_clips, initial=n_clips - len(missing), desc="rendering", unit="clip", disable=not progress
-    ) as bar:
+    parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+    done = n_clips - len(missing)
+    with tqdm(total=n_clips, initial=done, desc="render", unit="clip", disable=not progress) as bar:
         for _ in parallel(work):
             bar.update()
-    for left in root.glob("?/.*.flac"):  # of a process that was killed
-        left.unlink(missing_ok=True)
     _write_tables(root, clips)
-    return read(root)
 
 
 def read(root: str | Path) -> Catalog:
@@ -135,7 +144,7 @@ def read(root: str | Path) -> Catalog:
     clips, labels = layout.read_layout(root)
     path = root / SPLITS
     if not path.is_file():
-        raise CatalogError(f"{path} is missing; run `tagkit download demo` again, which renders only what is missing.")
+        raise CatalogError(f"{path} is missing; render the demo there again, which keeps the clips that are finished.")
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     if list(table.columns) != ["clip_id", "piece", "part"] or set(table["clip_id"]) != set(clips.index):
         raise CatalogError(f"{path} does not list the clips of {layout.ANNOTATIONS}; remove it and render again.")
@@ -167,7 +176,7 @@ def load_scores(root: Path | None = None, jobs: int = 1, progress: bool = False)
     names = scores.names()
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     read_all = parallel(joblib.delayed(_read_score)(name, os.getpid()) for name in names)
-    bar = tqdm(read_all, desc="reading scores", total=len(names), unit="score", disable=not progress, leave=False)
+    bar = tqdm(read_all, desc="read scores", total=len(names), unit="score", disable=not progress, leave=False)
     pool = [score for score in bar if score is not None]
     piece = pieces.find(pool)
     if cache:
@@ -219,21 +228,15 @@ def _is_complete(root: Path, n_clips: int) -> bool:
 
 
 def _read_score(name: str, parent: int) -> Score | None:
-    _leave_interrupts_to(parent)
+    processes.follow(parent)
     return scores.read(name)
 
 
 def _render_clip(arrangement: Arrangement, path: Path, parent: int) -> None:
-    _leave_interrupts_to(parent)
+    processes.follow(parent)
     y = synthesis.play(arrangement)
     with files.atomic(path) as temporary:
         soundfile.write(temporary, y, synthesis.SR, format="FLAC", subtype="PCM_16")
-
-
-def _leave_interrupts_to(parent: int) -> None:
-    """Ctrl-C reaches every process of a terminal; only the one that can tell the others to stop should answer."""
-    if os.getpid() != parent:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_tables(root: Path, clips: list[DemoClip]) -> None:

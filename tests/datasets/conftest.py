@@ -1,0 +1,33 @@
+"""The scores of the demo, read once for all tests of a run."""
+
+import shutil
+
+import pytest
+
+from tagkit.datasets.demo import build
+
+
+@pytest.fixture(scope="session")
+def scores_folder(tmp_path_factory):
+    """A folder with the scores as `render` keeps them."""
+    folder = tmp_path_factory.mktemp("scores")
+    build.load_scores(folder, jobs=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pool(scores_folder):
+    """All scores of the demo, and the number of the piece of each."""
+    return build.load_scores(scores_folder)
+
+
+@pytest.fixture
+def new_root(scores_folder, tmp_path_factory):
+    """Make folders to render into; the scores are there already."""
+
+    def make():
+        root = tmp_path_factory.mktemp("demo")
+        shutil.copy(scores_folder / build.SCORES, root)
+        return root
+
+    return make
