@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +74,12 @@ class FeatureMaps:
             return cls(maps, stages, stored["y"], about["sr"], about["model"])
 
 
-def trunk(model: keras.Model, samples: int | None, stages: Sequence[str] | None = None) -> keras.Model:
+def trunk(
+    model: keras.Model,
+    samples: int | None,
+    stages: Sequence[str] | None = None,
+    swap: Callable[[keras.Layer], keras.Layer | None] = lambda layer: None,
+) -> keras.Model:
     """The part of a network that has a time axis, rebuilt for another input length, with copied weights.
 
     Parameters
@@ -84,6 +89,8 @@ def trunk(model: keras.Model, samples: int | None, stages: Sequence[str] | None 
         Length of the new input ``(batch, samples, 1)``; None for any length.
     stages : sequence of str, optional
         Which stages are its outputs (default: all that have a time axis), in the network's order.
+    swap : callable, optional
+        Gives the layer that shall stand in the place of another one, with the same weights; None for a copy.
 
     Returns
     -------
@@ -101,6 +108,8 @@ def trunk(model: keras.Model, samples: int | None, stages: Sequence[str] | None 
     part = keras.Model(model.inputs[0], [outputs[name] for name in names])
 
     def copy(layer):
+        if (other := swap(layer)) is not None:
+            return other
         settings = layer.get_config()
         axis = span_of(layer.output).axis
         if isinstance(layer, keras.layers.Reshape) and axis is not None:
@@ -131,11 +140,14 @@ def select(available: Sequence[Stage], wanted: Sequence[str] | None) -> list[Sta
     return [stage for stage in available if wanted is None or stage.name in wanted]
 
 
-def frames_by_channels(output: np.ndarray, axis: int) -> np.ndarray:
-    """A stage's output (batch, ...) as (batch, frames, channels); a frequency axis is averaged, bands stay."""
-    maps = np.moveaxis(np.asarray(output, np.float32), axis, 1)
-    if maps.ndim == 4:
-        maps = maps[..., 0] if maps.shape[-1] == 1 else maps.mean(axis=2)
+def frames_by_channels(output, axis: int, xp=np):
+    """A stage's output (batch, ...) as (batch, frames, channels); a frequency axis is averaged, bands stay.
+
+    `xp` is numpy or, where a gradient must flow, `keras.ops`.
+    """
+    maps = xp.moveaxis(output, axis, 1)
+    if len(maps.shape) == 4:
+        maps = maps[..., 0] if maps.shape[-1] == 1 else xp.mean(maps, axis=2)
     return maps
 
 
@@ -237,7 +249,7 @@ class Tap:
 def run(network: keras.Model, x: np.ndarray) -> list[np.ndarray]:
     """The outputs of a network for one batch `x`, in inference mode, always as a list of arrays."""
     outputs = network.predict_on_batch(x)
-    return [np.asarray(output) for output in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
+    return [np.asarray(output, np.float32) for output in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
 
 
 def compute(model: keras.Model, y: np.ndarray, stages: Sequence[str] | None = None, sr: int = 16000) -> FeatureMaps:

@@ -127,7 +127,7 @@ def step(op, span: Span, before: tuple, after: tuple) -> Span:
     ----------
     op : keras Operation
         A layer of one's own may define ``frame_geometry() -> (kernel, stride, left_padding)``, in its input frames,
-        or have the attributes `frame_length`, `hop_length` and `pad`.
+        or have the attributes `frame_length`, `hop_length`, `pad` and `preemphasis`.
     span : Span
         Of the input.
     before, after : tuple
@@ -145,7 +145,8 @@ def step(op, span: Span, before: tuple, after: tuple) -> Span:
         kernel, stride, left = op.frame_geometry()
         return span.window(kernel, stride, left)
     if hasattr(op, "hop_length") and hasattr(op, "frame_length"):
-        return span.window(op.frame_length, op.hop_length, getattr(op, "pad", 0))
+        before_frame = 1 if getattr(op, "preemphasis", 0) else 0  # the difference reaches one sample further back
+        return span.window(op.frame_length + before_frame, op.hop_length, getattr(op, "pad", 0) + before_frame)
     if name == "Flatten" or name.startswith("Global"):
         return replace(span, axis=None, exact=False)
     if hasattr(op, "return_sequences"):

@@ -1,0 +1,325 @@
+"""From a channel back to the waveform: what it is sensitive to, what it may have heard, what it would like to hear.
+
+Gradients are taken with TensorFlow, Keras' backend here; everything else is numpy.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy import signal
+
+from tagkit.analysis import geometry
+from tagkit.analysis.feature_maps import frames_by_channels, select, trunk
+
+MASK_N_FFT, MASK_HOP = 1024, 256
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """What a channel is sensitive to in a clip; sensitivity, not content.
+
+    Attributes
+    ----------
+    gradient : ndarray (samples,)
+        Of the mean of a_c^2 with respect to the waveform.
+    product : ndarray (samples,)
+        Gradient times waveform: which samples the energy of the channel hangs on.
+    """
+
+    gradient: np.ndarray
+    product: np.ndarray
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A clip behind the mask of one channel.
+
+    Attributes
+    ----------
+    y : ndarray (samples,)
+    mask : ndarray (bins, frames)
+        In [0, 1], of an STFT with `MASK_N_FFT` and `MASK_HOP`.
+    error : float
+        ``||a(y) - a(x)|| / ||a(x)||``: 0 where the masked clip excites the channel as the clip did.
+    """
+
+    y: np.ndarray
+    mask: np.ndarray
+    error: float
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """Inputs that excite a channel most, one for each seed.
+
+    Attributes
+    ----------
+    y : ndarray (seeds, samples)
+    energy : ndarray (seeds,)
+        Mean of a_c^2 at the end.
+    peak_hz : float
+        Peak of their mean power spectrum.
+    """
+
+    y: np.ndarray
+    energy: np.ndarray
+    peak_hz: float
+
+
+class Channel:
+    """One channel as a function of the waveform, differentiable, in inference mode.
+
+    Parameters
+    ----------
+    model : keras.Model
+    stage : str
+    channel : int
+    samples : int
+        Length of the waveform.
+    swap : callable, optional
+        As in `feature_maps.trunk`.
+    """
+
+    def __init__(self, model: keras.Model, stage: str, channel: int, samples: int, swap=lambda layer: None):
+        self.network = trunk(model, samples, [stage], swap)
+        (self.stage,) = select(geometry.stages(self.network), [stage])
+        if not 0 <= channel < self.stage.channels:
+            raise IndexError(f"{stage} has channels 0 to {self.stage.channels - 1}, not {channel}")
+        self.channel = channel
+
+    def field(self, output):
+        """The channel's part of a stage's output, with its frequency axis where it has one."""
+        output = output[0] if isinstance(output, (list, tuple)) else output
+        if output.shape[-1] == 1 < self.stage.channels:  # bands are the channels
+            return output[..., self.channel, 0]
+        return output[..., self.channel]
+
+    def __call__(self, x):
+        """The channel's map (batch, frames) for waveforms (batch, samples, 1)."""
+        output = self.network(x, training=False)
+        output = output[0] if isinstance(output, (list, tuple)) else output
+        return frames_by_channels(output, self.stage.axis, keras.ops)[..., self.channel]
+
+    def gradient(self, x: np.ndarray, score=lambda a: tf.reduce_mean(tf.square(a), axis=-1)):
+        """Scores (batch,) and the gradient of their sum with respect to `x` (batch, samples, 1), as arrays."""
+        x = tf.convert_to_tensor(x, tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            scores = score(self(x))
+            total = tf.reduce_sum(scores)
+        return scores.numpy(), tape.gradient(total, x).numpy()
+
+
+def relevance(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> Relevance:
+    """Sensitivity of one channel to every sample of a clip.
+
+    Parameters
+    ----------
+    model : keras.Model
+    y : ndarray (samples,)
+    stage : str
+    channel : int
+
+    Returns
+    -------
+    Relevance
+
+    Notes
+    -----
+    The gradient says which change of the waveform would change the channel's energy most. It may sound like something
+    that is not in the clip at all.
+    """
+    _, gradient = Channel(model, stage, channel, len(y)).gradient(np.asarray(y, np.float32)[None, :, None])
+    return Relevance(gradient[0, :, 0], gradient[0, :, 0] * y)
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
+class DeconvActivation(keras.layers.Layer):
+    """An activation whose backward pass is a deconvnet's: only what is positive flows back (Zeiler & Fergus 2014)."""
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+
+    def call(self, x):
+        """Apply the activation to `x`."""
+
+        @tf.custom_gradient
+        def forward(inner):
+            return self.activation(inner), tf.nn.relu
+
+        return forward(x)
+
+
+def _deconv(layer):
+    if isinstance(layer, keras.layers.Activation):
+        return DeconvActivation(layer.activation, name=layer.name)
+    if isinstance(layer, (keras.layers.ReLU, keras.layers.ELU, keras.layers.LeakyReLU)):
+        kind, settings = type(layer), layer.get_config()
+        return DeconvActivation(lambda x: kind.from_config(settings)(x), name=layer.name)
+    return None
+
+
+def deconvnet(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> np.ndarray:
+    """Project a channel's map back into the waveform, as a deconvnet does (samples,).
+
+    The positive part of the map flows back through transposed convolutions, the switches of the poolings, and
+    rectified activations (Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", 2014).
+    """
+    unit = Channel(model, stage, channel, len(y), _deconv)
+    return _flow_back(unit, unit.network, np.asarray(y, np.float32)[None, :, None])[0, :, 0]
+
+
+def _flow_back(unit: Channel, network: keras.Model, x) -> np.ndarray:
+    """What reaches `x` of the positive part of the channel's map at the end of `network`."""
+    x = tf.convert_to_tensor(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        score = 0.5 * tf.reduce_sum(tf.square(tf.nn.relu(unit.field(network(x, training=False)))))
+    return tape.gradient(score, x).numpy()
+
+
+def stft(sr: int) -> signal.ShortTimeFFT:
+    """The transform that masks are made for: periodic Hann, 1024 samples, hop 256."""
+    window = signal.windows.hann(MASK_N_FFT, sym=False)
+    return signal.ShortTimeFFT(window, MASK_HOP, sr, fft_mode="onesided")
+
+
+def apply_mask(y: np.ndarray, mask: np.ndarray, sr: int = 16000) -> np.ndarray:
+    """The clip behind a mask (bins, frames) in [0, 1]: ``iSTFT(M X)`` (samples,)."""
+    transform = stft(sr)
+    return transform.istft(transform.stft(np.asarray(y, np.float64)) * mask, k1=len(y))
+
+
+def mask_of(magnitude: np.ndarray) -> np.ndarray:
+    """``clip(max(D, 0) / P99, 0, 1)``, with the peak instead where less than one value in a hundred is positive."""
+    positive = np.maximum(magnitude, 0)
+    scale = np.percentile(positive, 99) or positive.max() or 1.0
+    return np.clip(positive / scale, 0, 1)
+
+
+def masked(model: keras.Model, y: np.ndarray, stage: str, channel: int, sr: int = 16000) -> Masked:
+    """The parts of a clip that a channel may have heard.
+
+    Parameters
+    ----------
+    model : keras.Model
+    y : ndarray (samples,)
+    stage : str
+    channel : int
+    sr : int
+
+    Returns
+    -------
+    Masked
+        With the re-encoding error, which belongs beside the player. The mask is 0 everywhere where the channel's
+        map never rises above 0 in the clip: nothing flows back then.
+
+    Notes
+    -----
+    For a waveform network the mask comes from the STFT of the deconvnet's waveform; behind a spectrogram, from the
+    deconvnet's map of the spectrogram, spread from bands to frequencies.
+    """
+    front = _frontend(model)
+    transform = stft(sr)
+    if front is None:
+        magnitude = np.abs(transform.stft(deconvnet(model, y, stage, channel).astype(np.float64)))
+    else:
+        magnitude = _spectrogram_deconvnet(model, front, y, stage, channel, sr)
+    mask = mask_of(magnitude)
+    heard = apply_mask(y, mask, sr)
+    unit = Channel(model, stage, channel, len(y))
+    before, after = (unit(np.asarray(x, np.float32)[None, :, None]).numpy()[0] for x in (y, heard))
+    return Masked(heard, mask, float(np.linalg.norm(after - before) / max(np.linalg.norm(before), 1e-12)))
+
+
+def _frontend(model: keras.Model) -> keras.Layer | None:
+    """The layer that turns the waveform into bands, if the network has one."""
+    return next((layer for layer in model.layers if hasattr(layer, "bands") and hasattr(layer, "hop_length")), None)
+
+
+def _spectrogram_deconvnet(model, front, y, stage, channel, sr) -> np.ndarray:
+    """The deconvnet's map at the output of the frontend, on the bins and frames of the mask."""
+    unit = Channel(model, stage, channel, len(y), _deconv)
+    bands = unit.network.get_layer(front.name)
+    head = keras.Model(unit.network.inputs[0], bands.output)
+    tail = keras.Model(bands.output, unit.network.outputs[0])
+    spectrogram = head(np.asarray(y, np.float32)[None, :, None], training=False)
+    field = _flow_back(unit, tail, spectrogram)[0]  # (frames, bands)
+    weights = np.asarray(front.bands())
+    spread = np.maximum(field, 0) @ (weights / np.maximum(weights.max(axis=1, keepdims=True), 1e-12))
+    transform = stft(sr)
+    (placed,) = geometry.stages(head)
+    own_f = np.linspace(0, sr / 2, spread.shape[1])
+    own_t = placed.time(np.arange(len(spread)), sr)
+    in_frequency = np.stack([np.interp(transform.f, own_f, row) for row in spread])
+    return np.stack([np.interp(transform.t(len(y)), own_t, row) for row in in_frequency.T])
+
+
+def ascend(unit: Channel, x: np.ndarray, score, steps: int, rms: float, jitter: int, seed: int) -> np.ndarray:
+    """Gradient ascent of `score` from waveforms `x` (batch, samples, 1) under a fixed RMS.
+
+    Every step shifts the waveforms by up to `jitter` samples, so that the answer hangs on no position of a frame, and
+    tapers the gradient, which smooths its spectrum and keeps the edges out of the game.
+    """
+    rng = np.random.default_rng(seed)
+    taper = signal.windows.tukey(x.shape[1], 0.5)[None, :, None]
+    for _ in range(steps):
+        shift = int(rng.integers(-jitter, jitter + 1))
+        _, gradient = unit.gradient(np.roll(x, shift, axis=1), score)
+        gradient = np.roll(gradient * taper, -shift, axis=1)
+        size = np.sqrt(np.square(gradient).mean(axis=1, keepdims=True))
+        x = x + 2 * rms * gradient / np.maximum(size, 1e-30)
+        x = x * rms / np.sqrt(np.square(x).mean(axis=1, keepdims=True))
+    return x
+
+
+def energy(a):
+    """Mean of a^2 over frames: what `preferred` maximises. The mean of a itself would end at DC or at an edge."""
+    return tf.reduce_mean(tf.square(a), axis=-1)
+
+
+def preferred(
+    model: keras.Model,
+    stage: str,
+    channel: int,
+    *,
+    sr: int = 16000,
+    seeds: int = 4,
+    steps: int = 64,
+    rms: float = 0.1,
+    seconds: float | None = None,
+) -> Preferred:
+    """The input that excites a channel most, by gradient ascent from noise.
+
+    Parameters
+    ----------
+    model : keras.Model
+    stage : str
+    channel : int
+    sr : int
+    seeds : int
+        At least 4 starting points: what all of them agree on is the channel's, the rest is chance.
+    steps : int
+    rms : float
+        The waveform's, 0.1 is -20 dBFS; held fixed.
+    seconds : float, optional
+        Default: the receptive field and 16 more frames, at least .25.
+
+    Returns
+    -------
+    Preferred
+    """
+    if seeds < 4:
+        raise ValueError(
+            f"{seeds} seeds cannot tell what a channel prefers from what chance began with; use 4 or more."
+        )
+    (place,) = select(geometry.stages(model), [stage])
+    samples = int(seconds * sr) if seconds else max(place.receptive_field + 16 * place.stride, sr // 4)
+    unit = Channel(model, stage, channel, samples)
+    x = np.random.default_rng(channel).normal(size=(seeds, samples, 1)).astype(np.float32)
+    x = ascend(unit, rms * x, energy, steps, rms, min(place.stride, samples // 8), seed=channel)
+    frequencies, power = signal.periodogram(x[..., 0], sr, "hann", nfft=4 * samples)
+    return Preferred(x[..., 0], unit.gradient(x)[0], float(frequencies[power.mean(axis=0).argmax()]))

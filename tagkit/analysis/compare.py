@@ -1,0 +1,312 @@
+"""Comparing networks: similarity of representations, channels that know a tag, channels that match."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+from tagkit.analysis.feature_maps import FeatureMaps
+
+FEWEST_CLIPS = 256
+
+
+def untrained_twin(model: keras.Model) -> keras.Model:
+    """The same architecture with the weights that its training began with (the zoo's layers carry their seeds)."""
+    return keras.models.clone_model(model)
+
+
+def summary(maps: FeatureMaps, stage: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and maximum over time of every channel of a stage, each (channels,)."""
+    maps.stage(stage)
+    return maps.maps[stage].mean(axis=0), maps.maps[stage].max(axis=0)
+
+
+def _hsic(k: np.ndarray, centred: np.ndarray) -> float:
+    """Unbiased HSIC of two Gram matrices with zero diagonals (Song et al. 2012)."""
+    n = len(k)
+    row_k, row_l = k.sum(axis=1), centred.sum(axis=1)
+    cross = (k * centred).sum() + row_k.sum() * row_l.sum() / ((n - 1) * (n - 2)) - 2 * row_k @ row_l / (n - 2)
+    return float(cross / (n * (n - 3)))
+
+
+def _gram(x: np.ndarray) -> np.ndarray:
+    x = np.asarray(x, np.float64)
+    gram = (x - x.mean(axis=0)) @ (x - x.mean(axis=0)).T
+    np.fill_diagonal(gram, 0)
+    return gram
+
+
+def _cka_of_grams(k: np.ndarray, other: np.ndarray) -> float:
+    return _hsic(k, other) / np.sqrt(max(_hsic(k, k) * _hsic(other, other), 1e-300))
+
+
+def cka(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased linear CKA of two representations of the same clips.
+
+    Parameters
+    ----------
+    x : ndarray (clips, channels)
+    y : ndarray (clips, other_channels)
+
+    Returns
+    -------
+    float
+        1 for representations that differ by rotation, shift and scale; about 0, of either sign, for independent ones.
+        The usual (biased) CKA of independent data is far above 0 where clips are few: .67 for 64 clips, 128 channels.
+
+    References
+    ----------
+    Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019; unbiased HSIC by Song et al.,
+    "Feature Selection via Dependence Maximization", JMLR 2012.
+    """
+    return _cka_of_grams(_gram(x), _gram(y))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with a 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def cka_interval(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    parts: int = 20,
+    fewest_clips: int = FEWEST_CLIPS,
+    seed: int = 0,
+) -> Interval:
+    """Unbiased CKA with an interval by the delete-d jackknife.
+
+    Parameters
+    ----------
+    x : ndarray (clips, channels)
+    y : ndarray (clips, other_channels)
+    groups : ndarray (clips,), optional
+        Piece, song or artist of every clip: clips that belong together are left out together.
+    parts : int
+        How many parts the clips are dealt into; each is left out once. A bootstrap would not do: its duplicates
+        bring back the bias that the estimator removes.
+    fewest_clips : int
+        Refused with fewer.
+    seed : int
+        Of the dealing.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} and {len(y)} clips: CKA compares two representations of the same clips.")
+    if len(x) < fewest_clips:
+        raise ValueError(f"{len(x)} clips are too few for CKA; take at least {fewest_clips} (they need no labels).")
+    names, member = np.unique(np.arange(len(x)) if groups is None else np.asarray(groups), return_inverse=True)
+    parts = min(parts, len(names))
+    dealt = np.random.default_rng(seed).permutation(np.arange(len(names)) % parts)[member]
+    k, other = _gram(x), _gram(y)
+    value = _cka_of_grams(k, other)
+    left = [_cka_of_grams(k[np.ix_(keep, keep)], other[np.ix_(keep, keep)]) for keep in _without(dealt, parts)]
+    error = np.sqrt((parts - 1) / parts * np.square(np.subtract(left, np.mean(left))).sum())
+    reach = stats.t.ppf(0.975, parts - 1) * error
+    return Interval(value, float(value - reach), float(value + reach))
+
+
+def _without(dealt: np.ndarray, parts: int):
+    return (np.flatnonzero(dealt != part) for part in range(parts))
+
+
+def cka_matrix(
+    one: dict[str, np.ndarray], other: dict[str, np.ndarray], **settings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """CKA of every stage of one network with every stage of another: value, low, high, each (stages, other_stages).
+
+    Parameters
+    ----------
+    one, other : dict of str -> ndarray (clips, channels)
+        Per-clip summaries of the same clips in the same order.
+    **settings
+        Of `cka_interval`.
+    """
+    table = np.array(
+        [
+            [(c.value, c.low, c.high) for c in (cka_interval(x, y, **settings) for y in other.values())]
+            for x in one.values()
+        ]
+    )
+    return table[..., 0], table[..., 1], table[..., 2]
+
+
+@dataclass(frozen=True)
+class Selectivity:
+    """Which channel tells which tag, on held-out clips.
+
+    Attributes
+    ----------
+    auc : dict of str -> ndarray (channels, tags)
+        ROC-AUC of the channel's "mean" and "max" over the clip; below .5 the channel is suppressed by the tag. NaN
+        for a tag that all clips or none have.
+    adjusted : dict of str -> ndarray (channels, tags)
+        p-values after Benjamini-Hochberg over channels, tags and both summaries.
+    tags : tuple of str
+    positives : ndarray (tags,)
+    """
+
+    auc: dict[str, np.ndarray]
+    adjusted: dict[str, np.ndarray]
+    tags: tuple[str, ...]
+    positives: np.ndarray
+
+    def table(self, least_auc: float = 0.8, alpha: float = 0.05) -> pd.DataFrame:
+        """Channels with an AUC of at least `least_auc` and an adjusted p of at most `alpha`, best first."""
+        rows = []
+        for kind, auc in self.auc.items():
+            chosen = (np.nan_to_num(auc) >= least_auc) & (self.adjusted[kind] <= alpha)
+            for channel, tag in np.argwhere(chosen):
+                values = auc[channel, tag], self.adjusted[kind][channel, tag], self.positives[tag]
+                rows.append((int(channel), self.tags[tag], kind, *map(float, values[:2]), int(values[2])))
+        columns = ["channel", "tag", "summary", "auc", "p_adjusted", "positives"]
+        return pd.DataFrame(rows, columns=columns).sort_values("auc", ascending=False, ignore_index=True)
+
+
+def selectivity(means: np.ndarray, maxima: np.ndarray, labels: np.ndarray, tags: Sequence[str]) -> Selectivity:
+    """ROC-AUC of every channel for every tag, corrected for the many questions asked.
+
+    Parameters
+    ----------
+    means, maxima : ndarray (clips, channels)
+        Summaries of held-out clips.
+    labels : ndarray (clips, tags) of bool
+    tags : sequence of str
+
+    Returns
+    -------
+    Selectivity
+
+    Notes
+    -----
+    p-values are those of the Mann-Whitney test, two-sided, by its normal approximation with ties, and take clips as
+    independent: count clips of one piece once where you can.
+    """
+    labels = np.asarray(labels, bool)
+    found = {kind: _auc(np.asarray(x, np.float64), labels) for kind, x in (("mean", means), ("max", maxima))}
+    p = np.stack([found[kind][1] for kind in found])
+    adjusted, asked = np.ones_like(p), np.isfinite(p)
+    adjusted[asked] = stats.false_discovery_control(p[asked])
+    return Selectivity(
+        auc={kind: found[kind][0] for kind in found},
+        adjusted=dict(zip(found, adjusted, strict=True)),
+        tags=tuple(tags),
+        positives=labels.sum(axis=0),
+    )
+
+
+def _auc(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ROC-AUC and two-sided p (channels, tags)."""
+    n, positives = len(x), labels.sum(axis=0).astype(float)
+    negatives = n - positives
+    ranks = stats.rankdata(x, axis=0)
+    pairs = np.where(positives * negatives > 0, positives * negatives, np.nan)
+    auc = (ranks.T @ labels - positives * (positives + 1) / 2) / pairs
+    spread = ((ranks - (n + 1) / 2) ** 2).sum(axis=0)[:, None]  # n (n^2 - 1) / 12 without ties
+    error = np.sqrt(np.maximum(spread, 1e-12) / (n * (n - 1)) * pairs) / pairs
+    return auc, 2 * stats.norm.sf(np.abs(auc - 0.5) / error)
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Channels of two networks paired by what they do over time.
+
+    Attributes
+    ----------
+    pairs : ndarray (pairs, 2)
+        Channel of the one, channel of the other.
+    correlation : ndarray (pairs,)
+        With its sign.
+    null : ndarray (shuffles,)
+        Mean |correlation| of the best matching when the other network hears the clips in another order.
+    p : float
+        Share of shuffles that match at least as well; never 0, and never small with a handful of clips.
+    """
+
+    pairs: np.ndarray
+    correlation: np.ndarray
+    null: np.ndarray
+    p: float
+
+
+def aligned(one: FeatureMaps, stage: str, other: FeatureMaps, other_stage: str) -> tuple[np.ndarray, np.ndarray]:
+    """Two stages of one clip on the frames of the slower one, each (frames, channels).
+
+    The faster map is averaged over one frame of the slower one before it is read at that frame's time.
+    """
+    slow_first = one.stage(stage).stride >= other.stage(other_stage).stride
+    slow, slow_stage, fast, fast_stage = (
+        (one, stage, other, other_stage) if slow_first else (other, other_stage, one, stage)
+    )
+    width = max(round(slow.stage(slow_stage).stride / fast.stage(fast_stage).stride), 1)
+    total = np.cumsum(np.pad(fast.maps[fast_stage], ((width, 0), (0, 0)), mode="edge"), axis=0, dtype=np.float64)
+    smooth = (total[width:] - total[:-width]) / width
+    times = fast.times(fast_stage) - (width - 1) / 2 * fast.stage(fast_stage).stride / fast.sr
+    wanted = slow.times(slow_stage)
+    inside = (wanted >= times[0]) & (wanted <= times[-1])
+    read = np.stack([np.interp(wanted[inside], times, column) for column in smooth.T], axis=1)
+    pair = slow.maps[slow_stage][inside], read
+    return pair if slow_first else pair[::-1]
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = (x - x.mean(axis=0, dtype=np.float64) for x in (a, b))
+    a, b = (x / np.maximum(np.linalg.norm(x, axis=0), 1e-12) for x in (a, b))
+    return a.T @ b
+
+
+def match_channels(
+    one: Sequence[FeatureMaps],
+    stage: str,
+    other: Sequence[FeatureMaps],
+    other_stage: str,
+    *,
+    shuffles: int = 20,
+    seed: int = 0,
+) -> Matching:
+    """Pair the channels of two networks so that the sum of |correlation| over all clips is largest.
+
+    Parameters
+    ----------
+    one, other : sequence of FeatureMaps
+        Of the same clips in the same order.
+    stage, other_stage : str
+    shuffles : int
+        The null: the other network's clips in another order, matched afresh, since matching alone makes any two
+        networks look alike.
+    seed : int
+    """
+    if len(one) != len(other) or len(one) < 2:
+        raise ValueError(f"{len(one)} and {len(other)} clips: matching needs the same clips, two at least.")
+    clips = [aligned(a, stage, b, other_stage) for a, b in zip(one, other, strict=True)]
+
+    def matched(order) -> tuple[np.ndarray, np.ndarray]:
+        lengths = [min(len(clips[i][0]), len(clips[j][1])) for i, j in enumerate(order)]
+        a = np.concatenate([clips[i][0][:n] for i, n in enumerate(lengths)])
+        b = np.concatenate([clips[j][1][:n] for j, n in zip(order, lengths, strict=True)])
+        correlation = _correlation(a, b)
+        rows, columns = optimize.linear_sum_assignment(-np.abs(correlation))
+        return np.stack([rows, columns], axis=1), correlation[rows, columns]
+
+    pairs, correlation = matched(range(len(clips)))
+    rng = np.random.default_rng(seed)
+    orders = {tuple(_derangement(len(clips), rng)) for _ in range(shuffles)}  # few clips have few orders
+    null = np.array([np.abs(matched(order)[1]).mean() for order in sorted(orders)])
+    beaten = (null >= np.abs(correlation).mean()).sum()
+    return Matching(pairs, correlation, null, float((beaten + 1) / (len(null) + 1)))
+
+
+def _derangement(n: int, rng: np.random.Generator) -> np.ndarray:
+    """An order in which no clip stays at its place."""
+    order = rng.permutation(n)
+    shifted = np.empty(n, int)
+    shifted[order] = np.roll(order, 1)
+    return shifted
