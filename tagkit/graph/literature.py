@@ -112,8 +112,8 @@ SPECTROGRAM = (
         WINDOW,
         tuple(Conv(width, (3, 3), pool=(2, 2)) for width in (16, 32, 64, 128, 128)),
         Head(pool=("max", "mean"), dropout=0.5),
-        "this project: the log-mel reference at dm16's window and cost",
-        frontend=Mel(n_mels=96),
+        "this project: the log-mel reference at dm16's window, 64 ms frames every 32 ms, a third of dm16's cost",
+        frontend=Mel(n_fft=1024, hop_length=512, n_mels=96),
     ),
     Row(
         "musicnn",

@@ -1,5 +1,6 @@
 """Stochastic pooling (Zeiler & Fergus 2013) as a Keras layer, for one- and two-dimensional maps."""
 
+import itertools
 import math
 
 import keras
@@ -50,34 +51,38 @@ class StochasticPooling(keras.layers.Layer):
 
     def call(self, x, training=False):
         """Pool `x`, (batch, frames[, bands], channels)."""
-        regions = ops.relu(self._regions(x))  # (..., members, channels)
-        if not training:
-            total = ops.sum(regions, axis=-2)
-            safe = ops.where(total > 0, total, ops.ones_like(total))
-            return ops.sum(ops.square(regions), axis=-2) / safe
-        reach = ops.stop_gradient(ops.cumsum(regions, axis=-2))
-        total = reach[..., -1:, :]
-        # The drawn member is the first whose cumulative sum exceeds the threshold: one with activation 0 never is.
-        threshold = total * keras.random.uniform(ops.shape(total), dtype=total.dtype, seed=self.seed_generator)
-        beyond = ops.cast(reach > threshold, x.dtype)
-        before = ops.concatenate([ops.zeros_like(beyond[..., :1, :]), beyond[..., :-1, :]], axis=-2)
-        return ops.sum(regions * (beyond - before), axis=-2)
+        members = self._members(x)
+        weights = [ops.cast(ops.relu(a), "float32") for a in members]
+        if training:
+            drawn = self._draw([ops.stop_gradient(w) for w in weights])
+            return sum(a * ops.cast(d, x.dtype) for a, d in zip(members, drawn, strict=True))
+        total = sum(weights)
+        mean = sum(ops.square(w) for w in weights) / ops.where(total > 0, total, ops.ones_like(total))
+        return ops.cast(mean, x.dtype)
 
-    def _regions(self, x):
-        """Cut `x` into regions: (batch, frames, channels) -> (batch, regions, members, channels), same with bands."""
-        shape = self.compute_output_shape(tuple(x.shape))
-        if len(self.pool_size) == 1:
-            (k,), frames = self.pool_size, shape[1]
-            if frames is None:
-                frames = ops.shape(x)[1] // k
-            return ops.reshape(x[:, : frames * k], (-1, frames, k, shape[-1]))
-        (k, b), (frames, bands) = self.pool_size, shape[1:3]
-        if frames is None:
-            frames = ops.shape(x)[1] // k
-        x = ops.reshape(x[:, : frames * k, : bands * b], (-1, frames, k, bands, b, shape[-1]))
-        return ops.reshape(
-            ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, frames, bands, math.prod(self.pool_size), shape[-1])
-        )
+    def _draw(self, weights):
+        """One-hot masks, one for each member: 1 where it is drawn, with probability proportional to its weight."""
+        reach = list(itertools.accumulate(weights))
+        threshold = reach[-1] * keras.random.uniform(ops.shape(reach[-1]), dtype="float32", seed=self.seed_generator)
+        # The first member whose cumulative weight exceeds the threshold is drawn: one of weight 0 never is.
+        beyond = [ops.cast(r > threshold, "float32") for r in reach]
+        return [beyond[0], *(b - a for a, b in itertools.pairwise(beyond))]
+
+    def _members(self, x):
+        """The first, second, ... activation of every region: a list of (batch, regions[, bands], channels).
+
+        Members stand apart rather than along an axis of their own: with an axis as short as a region, cumulative sums
+        and reductions are several times slower on a CPU.
+        """
+        spatial = [n // k for n, k in zip(ops.shape(x)[1:-1], self.pool_size, strict=True)]
+        channels, count = x.shape[-1], math.prod(self.pool_size)
+        if len(spatial) == 1:
+            x = x[:, : spatial[0] * count]
+        else:
+            (n, m), (k, b) = spatial, self.pool_size
+            x = ops.reshape(x[:, : n * k, : m * b], (-1, n, k, m, b, channels))
+            x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        return ops.split(ops.reshape(x, (-1, *spatial, count * channels)), count, axis=-1)
 
     def get_config(self):
         """Return the constructor's arguments."""

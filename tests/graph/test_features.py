@@ -7,8 +7,6 @@ from python_speech_features import logfbank
 
 from tagkit.graph.features import LogFilterbank, LogMel
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn.t accept a copy:DeprecationWarning")
-
 SR = 16_000
 
 

@@ -5,8 +5,6 @@ import tensorflow as tf
 
 from tagkit.graph.pooling import StochasticPooling
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn.t accept a copy:DeprecationWarning")
-
 
 def numpy(x):
     return keras.ops.convert_to_numpy(x)

@@ -5,8 +5,6 @@ import pytest
 from tagkit import graph
 from tagkit.graph import windowing, zoo
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn.t accept a copy:DeprecationWarning")
-
 WINDOWS = np.random.default_rng(0).normal(scale=0.1, size=(2, 12, 38_832, 1)).astype("float32")
 
 

@@ -11,8 +11,6 @@ from tagkit.graph.tables import Conv, Head, Row
 
 from .sizes import FRAMES, PARAMETERS
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn.t accept a copy:DeprecationWarning")
-
 
 def waveforms(model, seed=0):
     shape = (2, *model.input_shape[1:])
