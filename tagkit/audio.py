@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ TOLERATED_LOSS_S = 0.5
 LOUDEST_FLOAT = 100.0
 # Subtypes that libsndfile hands over as int16 without loss, scale or wrap-around.
 INT16_SUBTYPES = ("PCM_16", "MPEG_LAYER_III")
+# One block takes ffmpeg a second; after this long without one it hangs.
+STALL_S = 120.0
 # Only containers of audio: playlists and scripts, which make ffmpeg open other files, are not among them.
 FFMPEG_FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,matroska,mov,mp3,mpc,mpc8,"
@@ -251,12 +254,12 @@ def _decode(path: Path, source: _Source, sr: int) -> np.ndarray:
 
 def _mono_int16(path: Path, block: np.ndarray, resample: soxr.ResampleStream | None) -> np.ndarray:
     """One block (frames, channels) of float32, averaged, resampled and rounded to int16."""
-    mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
-    if not np.isfinite(mono).all():
+    peak = np.abs(block).max(initial=0)
+    if not np.isfinite(peak):
         raise AudioError(f"{path} holds NaN or infinity among its samples; export it again or leave it out.")
-    peak = np.abs(mono).max(initial=0)
     if peak > LOUDEST_FLOAT:
         raise AudioError(f"{path} holds float samples up to {peak:.4g} where full scale is 1; scale it to [-1, 1].")
+    mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
     if resample is not None:
         mono = resample.resample_chunk(np.ascontiguousarray(mono))
     return to_int16(mono)
@@ -296,20 +299,30 @@ def _ffmpeg_source(path: Path) -> Iterator[_Source]:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints) as process,
     ):
         try:
-            head = process.stdout.read(AU_FLOAT_HEADER.size)
+            head = _read_or_kill(process, AU_FLOAT_HEADER.size)
             if len(head) < AU_FLOAT_HEADER.size:
                 process.wait()
                 raise AudioError(f"{path} is no audio file that can be decoded{_complaint(complaints, path)}.")
             _, offset, _, _, sr, channels = AU_FLOAT_HEADER.unpack(head)
-            process.stdout.read(offset - len(head))
+            _read_or_kill(process, offset - len(head))
             yield _Source(sr, channels, None, _ffmpeg_blocks(path, process, channels, complaints))
         finally:
             process.kill()
 
 
+def _read_or_kill(process: subprocess.Popen, size: int) -> bytes:
+    """So many bytes of what ffmpeg writes; ffmpeg is killed when it stands still."""
+    watchdog = threading.Timer(STALL_S, process.kill)
+    watchdog.start()
+    try:
+        return process.stdout.read(size)
+    finally:
+        watchdog.cancel()
+
+
 def _ffmpeg_blocks(path: Path, process: subprocess.Popen, channels: int, complaints) -> Iterator[np.ndarray]:
     frame_bytes = 4 * channels
-    while data := process.stdout.read(max(1, BLOCK_VALUES // channels) * frame_bytes):
+    while data := _read_or_kill(process, max(1, BLOCK_VALUES // channels) * frame_bytes):
         whole = len(data) - len(data) % frame_bytes
         yield np.frombuffer(data[:whole], dtype=">f4").astype(np.float32).reshape(-1, channels)
     said = _complaint(complaints, path)
