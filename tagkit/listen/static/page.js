@@ -8,7 +8,7 @@ const tagkit = {
   header: JSON.parse($("header").textContent),
   state: { model: 0, stage: 0, channel: 0, clip: 0, mode: "gated", sorting: "frequency" },
   blob: null,
-  sounds: new Map(),
+  kept: new Map(),
   originals: [],
 };
 const player = new Player(tagkit.header.sr);
@@ -56,29 +56,34 @@ function order() {
   return channels.map((_, i) => i).sort((i, j) => by(channels[i], channels[j]) || 0);
 }
 
+// What is computed once and kept for a while: sounds, envelopes and spectrograms of the last choices.
+function kept(what, compute) {
+  const { state, kept: store } = tagkit;
+  const key = [what, state.model, state.stage, state.channel, state.clip].join("/");
+  if (!store.has(key)) {
+    if (store.size > 60) store.delete(store.keys().next().value);
+    store.set(key, compute());
+  }
+  return store.get(key);
+}
+
+const map = () => Synthesis.mapChannel(tagkit.blob, stage().maps[tagkit.state.clip], tagkit.state.channel);
+const envelope = () => kept("envelope", () => Synthesis.envelope(map(), stage(), clip().samples));
+const original = () => tagkit.originals[tagkit.state.clip];
+
 // The sound of the present choice, at the page's sampling rate.
 function sound(name = mode()) {
-  const { state } = tagkit;
-  if (name === "original") return clip().levelled || (clip().levelled = Synthesis.level(tagkit.originals[state.clip]));
-  const key = [state.model, state.stage, state.channel, state.clip, name].join("/");
-  if (!tagkit.sounds.has(key)) {
-    if (tagkit.sounds.size > 40) tagkit.sounds.delete(tagkit.sounds.keys().next().value);
-    const map = Synthesis.mapChannel(tagkit.blob, stage().maps[state.clip], state.channel);
-    const scene = {
+  if (name === "original") return clip().levelled || (clip().levelled = Synthesis.level(original()));
+  return kept(name, () =>
+    Synthesis.sonify(name, map(), {
       sr: tagkit.header.sr,
       samples: clip().samples,
       stage: stage(),
       channel: { centre_hz: channel().centre_hz, sections: channelSections() },
-      y: tagkit.originals[state.clip],
-    };
-    tagkit.sounds.set(key, Synthesis.sonify(name, map, scene));
-  }
-  return tagkit.sounds.get(key);
-}
-
-function envelope() {
-  const map = Synthesis.mapChannel(tagkit.blob, stage().maps[tagkit.state.clip], tagkit.state.channel);
-  return Synthesis.envelope(map, stage(), clip().samples);
+      y: original(),
+      e: name === "raw" ? null : envelope(),
+    }),
+  );
 }
 
 // ---- words -----------------------------------------------------------------------------------------------------
@@ -248,28 +253,29 @@ function renderModes() {
   $("now").textContent = `${what}${clip().title}`;
 }
 
-function spectrogramOf(y) {
-  return Synthesis.spectrogram(y, 1024, 128);
-}
+const spectrogramOf = (y) => Synthesis.spectrogram(y, 1024, 256);
 
 function renderLanes() {
   const { sr } = tagkit.header;
   const { low_hz: low, high_hz: high, sections } = channel();
   const band = sections ? { low: Math.max(low, 20), high } : null;
-  const original = clip().spectrogram || (clip().spectrogram = spectrogramOf(tagkit.originals[tagkit.state.clip]));
-  const heard = mode() === "original" ? original : spectrogramOf(sound());
-  Draw.spectrogram($("piece"), original, sr, Synthesis.largest(original.power), band);
+  const piece = clip().spectrogram || (clip().spectrogram = spectrogramOf(original()));
+  const heard = mode() === "original" ? piece : kept(`spectrogram ${mode()}`, () => spectrogramOf(sound()));
+  Draw.spectrogram($("piece"), piece, sr, Synthesis.largest(piece.power), band);
   Draw.spectrogram($("sound"), heard, sr, Math.max(Synthesis.largest(heard.power), 1e-9), null);
   Draw.signal($("envelope"), envelope(), 0, 1.2, clip().samples / sr);
-  $("piece-words").textContent = band ? `${clip().title}; between the dashed lines lies the channel's band` : clip().title;
-  $("envelope-words").textContent = `how active ${stage().name}, channel ${channel().index} is; the stage reports every ${milliseconds(stage().stride)}`;
+  const where = band ? "; between the dashed lines lies the channel's band" : "";
+  $("piece-words").textContent = `${clip().title}${where}`;
+  $("envelope-words").textContent =
+    `how active ${stage().name}, channel ${channel().index} is; the stage reports every ${milliseconds(stage().stride)}`;
   $("sound-words").textContent = mode() === "original" ? "the piece itself" : `mode ${mode()}`;
 }
 
-function render() {
-  renderClips();
-  renderStages();
-  renderChannels();
+// `changed` says whether something has changed; without it everything is drawn anew.
+function render(changed = () => true) {
+  if (changed("model") || changed("clip")) renderClips();
+  if (changed("model") || changed("stage")) renderStages();
+  if (changed("model") || changed("stage") || changed("channel")) renderChannels();
   renderFilter();
   renderModes();
   renderLanes();
@@ -283,7 +289,8 @@ function select(change) {
   Object.assign(state, change);
   if (state.model !== before.model) state.stage = Math.min(state.stage, model().stages.length - 1);
   if (state.model !== before.model || state.stage !== before.stage) state.channel = "channel" in change ? change.channel : nearest(before);
-  render();
+  render(before.drawn ? (name) => state[name] !== before[name] : undefined);
+  state.drawn = true;
   player.load(sound());
   remember();
 }
@@ -356,9 +363,9 @@ function listen() {
   let waiting;
   window.addEventListener("resize", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(render, 120);
+    waiting = setTimeout(() => render(), 120);
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => render());
 }
 
 async function decodeClip(each) {

@@ -36,11 +36,40 @@ const Synthesis = (() => {
 
   // The q-th percentile with linear interpolation, as numpy has it.
   function percentile(values, q) {
-    const sorted = Float64Array.from(values).sort();
-    const position = ((sorted.length - 1) * q) / 100;
-    const below = Math.floor(position);
-    const above = Math.min(below + 1, sorted.length - 1);
-    return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
+    const copy = Float64Array.from(values);
+    const position = ((copy.length - 1) * q) / 100;
+    const rank = Math.floor(position);
+    const below = smallest(copy, rank);
+    let above = below;
+    if (rank + 1 < copy.length) {
+      above = Infinity; // everything behind `rank` is at least as large now: the next one is their least
+      for (let n = rank + 1; n < copy.length; n++) above = Math.min(above, copy[n]);
+    }
+    return below + (above - below) * (position - rank);
+  }
+
+  // The value that would stand at `rank` in order (Hoare's selection: the array is rearranged, but not sorted).
+  function smallest(values, rank) {
+    let low = 0;
+    let high = values.length - 1;
+    while (low < high) {
+      const pivot = values[(low + high) >> 1];
+      let i = low;
+      let j = high;
+      while (i <= j) {
+        while (values[i] < pivot) i++;
+        while (values[j] > pivot) j--;
+        if (i <= j) {
+          const swap = values[i];
+          values[i++] = values[j];
+          values[j--] = swap;
+        }
+      }
+      if (rank <= j) high = j;
+      else if (rank >= i) low = i;
+      else break;
+    }
+    return values[rank];
   }
 
   function mean(values) {
@@ -61,40 +90,41 @@ const Synthesis = (() => {
   }
 
   // In-place radix-2 FFT of re + i im; the length is a power of two.
-  function fft(re, im, inverse = false) {
+  const circles = new Map();
+  function fft(re, im) {
     const size = re.length;
+    if (!circles.has(size)) {
+      const angle = (k) => (-2 * Math.PI * k) / size;
+      const cos = Float64Array.from({ length: size / 2 }, (_, k) => Math.cos(angle(k)));
+      circles.set(size, { cos, sin: Float64Array.from({ length: size / 2 }, (_, k) => Math.sin(angle(k))) });
+    }
+    const { cos, sin } = circles.get(size);
     for (let i = 1, j = 0; i < size; i++) {
       let bit = size >> 1;
       for (; j & bit; bit >>= 1) j ^= bit;
       j ^= bit;
       if (i < j) {
-        [re[i], re[j]] = [re[j], re[i]];
-        [im[i], im[j]] = [im[j], im[i]];
+        const r = re[i];
+        re[i] = re[j];
+        re[j] = r;
+        const m = im[i];
+        im[i] = im[j];
+        im[j] = m;
       }
     }
     for (let half = 1; half < size; half *= 2) {
-      const cos = new Float64Array(half);
-      const sin = new Float64Array(half);
-      for (let k = 0; k < half; k++) {
-        cos[k] = Math.cos((Math.PI * k) / half);
-        sin[k] = (inverse ? 1 : -1) * Math.sin((Math.PI * k) / half);
-      }
+      const step = size / (2 * half);
       for (let start = 0; start < size; start += 2 * half) {
-        for (let k = start; k < start + half; k++) {
-          const m = k + half;
-          const tr = re[m] * cos[k - start] - im[m] * sin[k - start];
-          const ti = re[m] * sin[k - start] + im[m] * cos[k - start];
-          re[m] = re[k] - tr;
-          im[m] = im[k] - ti;
-          re[k] += tr;
-          im[k] += ti;
+        for (let k = 0; k < half; k++) {
+          const upper = start + k;
+          const lower = upper + half;
+          const tr = re[lower] * cos[k * step] - im[lower] * sin[k * step];
+          const ti = re[lower] * sin[k * step] + im[lower] * cos[k * step];
+          re[lower] = re[upper] - tr;
+          im[lower] = im[upper] - ti;
+          re[upper] += tr;
+          im[upper] += ti;
         }
-      }
-    }
-    if (inverse) {
-      for (let k = 0; k < size; k++) {
-        re[k] /= size;
-        im[k] /= size;
       }
     }
   }
@@ -245,17 +275,18 @@ const Synthesis = (() => {
     return out;
   }
 
-  // The three modes. `stage` has stride and start, `channel` centre_hz and (for gated) sections or null.
+  // The three modes. `stage` has stride and start, `channel` centre_hz and (for gated) sections or null; `e` is the
+  // envelope, where it is known already.
   const modes = {
     raw: (a, { stage, samples }) => {
       const middle = mean(a);
       return upsample(a.map((value) => value - middle), stage, samples, "constant");
     },
-    carrier: (a, { stage, samples, channel, sr }) =>
-      envelope(a, stage, samples).map((e, n) => e * Math.sin((2 * Math.PI * channel.centre_hz * n) / sr)),
-    gated: (a, { stage, samples, channel, y }) => {
+    carrier: (a, { stage, samples, channel, sr, e = envelope(a, stage, samples) }) =>
+      e.map((active, n) => active * Math.sin((2 * Math.PI * channel.centre_hz * n) / sr)),
+    gated: (a, { stage, samples, channel, y, e = envelope(a, stage, samples) }) => {
       const inside = channel.sections ? filtfilt(channel.sections, y) : y;
-      return envelope(a, stage, samples).map((e, n) => e * inside[n]);
+      return e.map((active, n) => active * inside[n]);
     },
   };
 
