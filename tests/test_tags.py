@@ -21,6 +21,16 @@ def test_top50_is_fifty_tags_with_the_disputed_pair_pinned():
     assert (top[0], top[-1], top.index("metal"), top.index("female voice")) == ("guitar", "choral", 47, 48)
 
 
+def test_the_order_is_checked_against_the_counts():
+    labels = frame(common=[1, 1, 1], tied_a=[1, 1, 0], tied_b=[0, 1, 1])
+    tags.check_order(labels, ["common", "tied a", "tied b"])
+    tags.check_order(labels, ["common", "tied b", "tied a"])
+    with pytest.raises(ValueError, match="'tied a' has 2 positives and stands before 'common' with 3"):
+        tags.check_order(labels, ["tied a", "common"])
+    with pytest.raises(ValueError, match="lack the tag 'rare'"):
+        tags.check_order(labels, ["common", "rare"])
+
+
 def test_merging_keeps_order_and_takes_any_member():
     labels = frame(beats=[1, 0, 0], rock=[0, 0, 1], beat=[0, 1, 0])
     merged = tags.merge_synonyms(labels)

@@ -98,6 +98,7 @@ def test_tag_counts_of_the_whole_dataset(full):
     audible = full.labels[full.splits["pons"] != ""]
     assert audible[list(full.tags())].sum().tolist() == counts
     assert set(tags.most_frequent(audible)) == set(tags.MAGNATAGATUNE_TOP50)
+    tags.check_order(audible, full.tags())
     assert len(full.tags("all")) == 188
     assert len(tags.contradictions(audible)) == 82
 
