@@ -14,6 +14,7 @@ shard's byte offsets are known, so a window is read without reading its clip (`R
 import csv
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from tagkit import audio, files, tfrecord
+from tagkit import audio, files, processes, tfrecord
 from tagkit.datasets.catalog import Catalog
 
 FORMAT = 1
@@ -182,7 +183,9 @@ def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: i
     with bar, joblib.Parallel(jobs, return_as="generator_unordered") as parallel:
         bar.update(len(ids) - sum(len(chunk) for _, chunk in missing))
         rows = {k: [(i, catalog.clips.at[i, "path"]) for i in chunk] for k, chunk in missing}
-        for done in parallel(joblib.delayed(_write_shard)(out, k, rows[k], catalog.root, sr) for k, _ in missing):
+        for done in parallel(
+            joblib.delayed(_write_shard)(out, k, rows[k], catalog.root, sr, os.getpid()) for k, _ in missing
+        ):
             bar.update(done)
     return _finish(catalog, out, settings, len(chunks))
 
@@ -215,8 +218,9 @@ def _check_settings(out: Path, settings: dict) -> None:
             )
 
 
-def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr: int) -> int:
+def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr: int, parent: int) -> int:
     """Write one shard, then its side-car; returns the number of clips dealt with."""
+    processes.follow(parent)
     clips, quarantine = [], []
     with files.atomic(out / _shard_name(k)) as temporary, temporary.open("wb") as stream:
         for clip_id, path in rows:
