@@ -151,7 +151,7 @@ class Trainer:
     def __init__(self, config: TrainingConfig, records: Records, out: Path):
         self.config, self.records, self.out = config, records, out
         self.tags = records.catalog.tags(config.vocabulary)
-        row = zoo.ROWS[config.model]
+        row = zoo.find(config.model)
         self.run = _open_or_create(config, records, row, self.tags, out)
         if self.run.finished:
             return

@@ -1,0 +1,101 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tagkit import cli
+
+TAGKIT = [sys.executable, "-m", "tagkit.cli"]
+
+
+def test_help_needs_neither_tensorflow_nor_pandas():
+    code = "import sys, tagkit.cli; tagkit.cli._parser(); print({'tensorflow', 'keras', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["evaluate", "nowhere"], "nowhere holds no run"),
+        (["train", "--model", "dm16", "--records", "nowhere", "--out", "x"], "run `tagkit prepare` first"),
+        (["prepare", "magnatagatune", "--root", "nowhere", "--out", "x"], "nowhere"),
+        (["train", "--model", "dm16", "--records", "r", "--out", "x", "--steps", "0"], "steps is 0"),
+    ],
+)
+def test_an_error_is_one_sentence_and_exit_code_1(arguments, complaint, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"tagkit {arguments[0]}: ") and complaint in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_an_unknown_model_names_those_that_exist(capsys, tone_records, tmp_path):
+    arguments = ["train", "--model", "dm17", "--records", str(tone_records.root), "--out", str(tmp_path / "run")]
+    assert cli.main(arguments) == 1
+    assert "dm17" in (error := capsys.readouterr().err) and "dm16" in error
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_wrong_use_is_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train"])
+    assert stop.value.code == 2
+    assert "--model" in capsys.readouterr().err
+
+
+@pytest.mark.real_data
+def test_real_recordings_from_files_to_scores(real_data, tmp_path, capsys):
+    """The README's four commands for MagnaTagATune, on real recordings in its layout, cut short."""
+    records, run = tmp_path / "records", tmp_path / "run"
+    assert cli.main(["prepare", "magnatagatune", "--root", str(real_data / "mini-mtat"), "--out", str(records)]) == 0
+    out = capsys.readouterr().out
+    assert "487 clips prepared" in out and "3 quarantined" in out
+    for clip_id in ("35644", "55753", "57881"):
+        assert f"quarantined {clip_id}: " in out
+    train = ["train", "--model", "ds256ra", "--records", str(records), "--out", str(run), "--steps", "40"]
+    assert cli.main([*train, "--eval-every", "20", "--seed", "3"]) == 0
+    assert cli.main(["evaluate", str(run), "--min-positives", "5", "--json", str(tmp_path / "scores.json")]) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert {"roc_auc", "roc_auc_ci", "pr_auc", "pr_auc_ci", "split", "seed", "data"} <= set(scores)
+    assert scores["seed"] == 3 and len(scores["tags"]) == 21 and scores["clips"] == 67
+    assert "artists" in scores["interval"]
+    assert "67" in capsys.readouterr().out
+
+
+def test_the_demo_runs_resumes_and_redoes_nothing(tmp_path):
+    """`tagkit demo` at its smoke size: interrupted by Ctrl-C while training, run to its end, run again."""
+    environment = os.environ | {"TAGKIT_SMOKE": "1", "TAGKIT_HOME": str(tmp_path)}
+    out = tmp_path / "runs" / "demo"
+    first = subprocess.Popen(
+        [*TAGKIT, "demo"], env=environment, stderr=subprocess.PIPE, start_new_session=True, text=True
+    )
+    while first.poll() is None and not (out / "dm16" / "run.json").exists():
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGINT)
+    error = first.communicate()[1]
+    assert first.returncode == 130 and "Traceback" not in error, error
+
+    done = subprocess.run([*TAGKIT, "demo"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "macro ROC-AUC" in done.stdout and str(out / "listen.html") in done.stdout
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert set(metrics) == {"dm16", "logmel"}
+    assert all(m["split"] == "piece" and m["data"] for m in metrics.values())
+    assert (out / "listen.html").stat().st_size < 2_000_000
+    assert {p.name for p in (out / "figures").iterdir()} >= {"training.png", "scores_dm16.png", "filters_dm16.png"}
+
+    before = _times(tmp_path)
+    again = subprocess.run([*TAGKIT, "demo"], env=environment, capture_output=True, text=True, check=True)
+    assert again.stdout == done.stdout
+    assert _times(tmp_path) == before
+
+
+def _times(folder: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
