@@ -1,19 +1,25 @@
-"""Feature maps as sound: three ways to hear a channel, each refused where it would mean nothing.
+"""Feature maps as sound: ways to hear a channel, each refused where it would mean nothing.
 
 `raw` plays the map itself, `carrier` lets it shape a tone at the channel's own frequency, `gated` lets it open and
-shut the clip in the channel's own band. Every mode returns audio at the clip's rate, of the clip's length.
+shut the clip in the channel's own band: these need the maps alone. `play` knows three more that go through the network
+(`tagkit.analysis.attribution`): `relevance`, `mask` and `preferred`. Every mode returns audio at the clip's rate, of
+the clip's length.
 """
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from scipy import signal
 
-from tagkit.analysis.feature_maps import FeatureMaps
+from tagkit import audio
+from tagkit.analysis import attribution
+from tagkit.analysis.feature_maps import FeatureMaps, compute
 from tagkit.analysis.geometry import Stage
-from tagkit.analysis.spectra import ToneProbe
+from tagkit.analysis.spectra import ToneProbe, tone_probe
 
 MODES = ("raw", "carrier", "gated")
+NETWORK_MODES = ("relevance", "mask", "preferred")
 LOUDEST_RAW_STRIDE = 81  # above it the whole map lies below 99 Hz at 16 kHz: a rumble at best
 TAPS_EACH_SIDE = 32  # frames that the interpolation filter reaches to either side
 HEADROOM = 0.5  # where the 99th percentile of |y| is put; peaks up to 6 dB above it are not clipped
@@ -186,7 +192,8 @@ def render(
 ) -> np.ndarray:
     """As `sonify`, not levelled: what `shared_gain` compares."""
     if mode not in MODES:
-        raise CannotPlay(f"there is no mode {mode!r} for feature maps; use one of {', '.join(MODES)}.")
+        more = " (or play, for those that go through the network)" if mode in NETWORK_MODES else ""
+        raise CannotPlay(f"there is no mode {mode!r} for feature maps; use one of {', '.join(MODES)}{more}.")
     geometry, a, y = maps.stage(stage), maps.channel(stage, channel), maps.y
     if not np.isfinite(a).all():
         raise CannotPlay(f"channel {channel} of {stage} holds NaN or infinity; look for them in the network's weights.")
@@ -277,3 +284,65 @@ def side_by_side(
     ]
     gain = shared_gain(sounds)
     return [level(y, gain) for y in sounds]
+
+
+def play(
+    model: keras.Model,
+    clip,
+    stage: str,
+    channel: int,
+    mode: str = "carrier",
+    *,
+    sr: int = 16000,
+    probe: ToneProbe | None = None,
+    gain: float | None = None,
+) -> np.ndarray:
+    """One channel of a network hearing one clip, as audio, in any of the six modes.
+
+    Parameters
+    ----------
+    model : keras.Model
+    clip : Clip, path or ndarray (samples,)
+        A row of a Catalog, an audio file, or a waveform at `sr`.
+    stage : str
+    channel : int
+    mode : {"carrier", "gated", "raw", "relevance", "mask", "preferred"}
+        "relevance" is the gradient of the channel's energy: sensitivity, not content. "preferred" has nothing of the
+        clip but its length, over which the sounds of several seeds follow each other.
+    sr : int
+    probe : ToneProbe, optional
+        Measured here for carrier and gated if it is not given.
+    gain : float, optional
+        From `shared_gain`; by default every clip is levelled by itself.
+
+    Returns
+    -------
+    ndarray (samples,), float32
+        At `sr`, finite, in [-1, 1]. Show it with ``Audio(y, rate=sr, normalize=False)``.
+
+    Raises
+    ------
+    CannotPlay
+        Where the sound would mean nothing; the message says why and which mode to use.
+    """
+    y = clip if isinstance(clip, np.ndarray) else audio.load(getattr(clip, "path", clip), sr)
+    if mode in NETWORK_MODES:
+        return level(_through_network(model, y, stage, channel, mode, sr), gain)
+    if mode in ("carrier", "gated") and probe is None:
+        probe = tone_probe(model, [stage], sr=sr, levels_dbfs=(-20.0,))
+    return sonify(compute(model, y, [stage], sr), stage, channel, mode, probe=probe, gain=gain)
+
+
+def _through_network(model, y: np.ndarray, stage: str, channel: int, mode: str, sr: int) -> np.ndarray:
+    if mode == "preferred":
+        return np.resize(attribution.preferred(model, stage, channel, sr=sr).y, len(y))
+    if mode == "mask":
+        sound = attribution.masked(model, y, stage, channel, sr).y
+    else:
+        sound = attribution.relevance(model, y, stage, channel).gradient
+    if not np.any(sound):
+        raise CannotPlay(
+            f"nothing flows back from channel {channel} of {stage}: it stays at or below 0 in this clip; use "
+            "mode='carrier', or another channel."
+        )
+    return sound

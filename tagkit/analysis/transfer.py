@@ -269,3 +269,71 @@ def between(maps: Sequence[FeatureMaps], below: str | None, stage: str, *, lengt
     stride = maps[0].stage(stage).stride // (1 if below is None else maps[0].stage(below).stride)
     inputs = [m.y[:, None] if below is None else m.maps[below] for m in maps]
     return h1(inputs, [m.maps[stage] for m in maps], stride, rate, length=length)
+
+
+@dataclass(frozen=True)
+class LevelComparison:
+    """A stage's filters by comparison with the level before, by every estimator that is valid there.
+
+    Attributes
+    ----------
+    stage : str
+    below : str or None
+        None is the waveform.
+    weights : list of ConvFilter
+        Empty for a stage without a convolution over time.
+    ratio : Ratio or None
+    h1 : Transfer or None
+    refused : dict of str -> str
+        Why an estimator is missing.
+    """
+
+    stage: str
+    below: str | None
+    weights: list[ConvFilter]
+    ratio: Ratio | None
+    h1: Transfer | None
+    refused: dict[str, str]
+
+
+def compare_levels(
+    model: keras.Model, maps: Sequence[FeatureMaps], below: str | None, stage: str, *, length: int = 64
+) -> LevelComparison:
+    """Compare a stage with the level before by weights, ratio and H1; the tone probe stands beside them.
+
+    Parameters
+    ----------
+    model : keras.Model
+    maps : sequence of FeatureMaps
+        Of as many clips as there are; `h1` needs them.
+    below : str or None
+        The stage before; None is the waveform.
+    stage : str
+    length : int
+        Frames of the stage's map in one segment.
+    """
+    first = maps[0]
+    rate = first.sr if below is None else first.stage(below).frame_rate(first.sr)
+    stride = round(rate / first.stage(stage).frame_rate(first.sr))
+    attempts = {
+        "weights": lambda: weights(model, stage, first.sr),
+        "ratio": lambda: ratio(*_joined(maps, below, stage, stride), stride, rate, length),
+        "h1": lambda: between(maps, below, stage, length=length),
+    }
+    found, refused = {}, {}
+    for name, attempt in attempts.items():
+        try:
+            found[name] = attempt()
+        except ValueError as error:  # each of them refuses with a reason for people
+            refused[name] = str(error)
+    return LevelComparison(stage, below, found.get("weights", []), found.get("ratio"), found.get("h1"), refused)
+
+
+def _joined(maps: Sequence[FeatureMaps], below: str | None, stage: str, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and outputs of all clips, one after the other, cut to whole strides."""
+    pairs = []
+    for m in maps:
+        x, y = m.y[:, None] if below is None else m.maps[below], m.maps[stage]
+        frames = min(len(x) // stride, len(y))
+        pairs.append((x[: frames * stride], y[:frames]))
+    return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])

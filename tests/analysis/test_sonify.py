@@ -5,8 +5,10 @@ import pytest
 from known_networks import SR, filterbank, gabor_bank, small_tagger
 from scipy import signal
 
+from tagkit import audio
 from tagkit.analysis import feature_maps, sonify, spectra
 from tagkit.analysis.geometry import Stage
+from tagkit.datasets.catalog import Clip
 
 SECONDS = 4
 
@@ -135,3 +137,26 @@ def test_raw_plays_up_to_stride_81_and_not_beyond():
     channel = int(maps.maps["conv4"].std(axis=0).argmax())
     assert sonify.sonify(maps, "conv4", channel, "raw").size == 8000  # stride 72
     assert sonify.LOUDEST_RAW_STRIDE == 81
+
+
+@pytest.mark.parametrize("mode", sonify.MODES + sonify.NETWORK_MODES)
+def test_play_knows_six_modes(mode, tmp_path):
+    model = filterbank(gabor_bank(np.array([1000.0, 2090.0]), 128), 4096, stride=16, activation="elu")
+    y = (0.1 * np.random.default_rng(2).normal(size=6000)).astype(np.float32)
+    audio.save(tmp_path / "clip.wav", y, SR)
+    for clip in (y, tmp_path / "clip.wav", Clip("1", tmp_path / "clip.wav", ())):
+        heard = sonify.play(model, clip, stage="conv1", channel=1, mode=mode)
+        assert heard.shape == y.shape
+        assert heard.dtype == np.float32
+        assert np.isfinite(heard).all()
+        assert 0.1 < np.abs(heard).max() <= 1
+    f, power = signal.welch(heard, SR, nperseg=1024)
+    if mode not in ("raw", "relevance"):  # a map with a stride of 16 holds an alias of 2090 Hz
+        assert f[power.argmax()] == pytest.approx(2090, rel=0.1)
+
+
+def test_play_refuses_a_channel_that_heard_nothing():
+    model = filterbank(-np.ones((16, 1)), 4096, stride=16, activation="relu")
+    for mode in ("mask", "relevance", "carrier"):
+        with pytest.raises(sonify.CannotPlay):
+            sonify.play(model, np.full(4096, 0.1, np.float32), "conv1", 0, mode)

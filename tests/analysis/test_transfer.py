@@ -101,6 +101,18 @@ def test_between_stages_of_a_network():
     assert np.median(found.adjusted) > 0.99
 
 
+def test_every_estimator_that_is_valid_stands_beside_the_others():
+    model = small_tagger()
+    maps = [feature_maps.compute(model, np.random.default_rng(i).normal(size=30_000) * 0.1) for i in range(2)]
+    first = transfer.compare_levels(model, maps, None, "conv1")
+    assert first.refused == {}
+    assert (len(first.weights), first.h1.inputs, first.ratio.gain.shape) == (1, 4, (33, 8))
+    deep = transfer.compare_levels(model, maps, "conv2", "conv3", length=32)
+    assert deep.h1 is None
+    assert "24" in deep.refused["h1"]
+    assert deep.ratio.frequencies[-1] == pytest.approx(SR / 72)
+
+
 @pytest.mark.parametrize("ratio", [-1, 0, 1])
 def test_check_4_bussgang(ratio):
     rng = np.random.default_rng(5)
