@@ -38,9 +38,9 @@ class TrainingConfig:
 
     model: str = "dm16"
     steps: int = 1500
-    batch_size: int = 32
+    batch_size: int = 16
     optimizer: str = "adamw"
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     warmup: float = 0.1
     weight_decay: float = 1e-2
     eval_every: int = 100
@@ -75,8 +75,5 @@ class TrainingConfig:
         return cls(**values)
 
 
-# What `tagkit demo` trains: the raw-waveform network and its spectrogram reference, about equally long on a CPU.
-DEMO_RUNS = {
-    "dm16": TrainingConfig(model="dm16", steps=900, batch_size=48),
-    "logmel": TrainingConfig(model="logmel", steps=900, batch_size=48),
-}
+# What `tagkit demo` trains: the raw-waveform network and its spectrogram reference, on equally many examples.
+DEMO_RUNS = {name: TrainingConfig(model=name, steps=1250, eval_every=125) for name in ("dm16", "logmel")}
