@@ -121,7 +121,7 @@ def fetch(
     Parameters
     ----------
     name : str
-        A key of `DATASETS`: magnatagatune, fma_small, fma_medium, fma_large, fma_full, fma_metadata, msd_lastfm.
+        A key of `DATASETS`.
     root : path
         The dataset's folder; created if missing.
     base_url : str, optional
@@ -140,11 +140,9 @@ def fetch(
 
     Raises
     ------
-    DownloadError
-        The name is unknown, the disk too full, a file missing on the host, the connection broken for good, or a
-        checksum wrong twice.
-    ArchiveError
-        See `archive.unpack`.
+    DownloadError, ArchiveError
+        The name is unknown, the disk too full, a file missing on the host, the connection broken for good, a
+        checksum wrong twice, or the archive unsafe or damaged.
     """
     if isinstance(name, str) and name not in DATASETS:
         raise DownloadError(f"there is no dataset {name!r} to fetch; choose one of {', '.join(DATASETS)}.")

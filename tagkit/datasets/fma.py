@@ -40,7 +40,7 @@ def read(
     Parameters
     ----------
     root : path
-        Holds fma_metadata/ (or its tracks.csv and genres.csv) and the folder of audio, such as fma_small/.
+        Holds fma_metadata/ (or its files) and the folder of audio, such as fma_small/.
     subset : {"small", "medium", "large", "full"}
         Each holds the one before. The audio is taken from the subset's own folder, or that of a larger one.
     tags : {"top_genres", "all_genres", "lastfm"}
@@ -75,30 +75,32 @@ def read(
         vocabularies["lastfm"] = tuple(added.columns)
         labels = labels.join(added.reindex(labels.index, fill_value=False))
     if tags not in vocabularies:
-        needs = " (give the labels of lastfm.labels as `lastfm`)" if tags == "lastfm" else ""
+        needs = " (give them: lastfm=lastfm.labels(...))" if tags == "lastfm" else ""
         raise CatalogError(f"FMA has no tags {tags!r}{needs}; choose one of {', '.join(vocabularies)}.")
-    folder = _audio_folder(root, subset)
-    clips = pd.DataFrame(
-        {
-            "path": [f"{folder}/{track:0>6}"[: len(folder) + 4] + f"/{track:0>6}.mp3" for track in tracks.index],
-            "artist": tracks["artist"],
-            "song": tracks.index,
-            "title": tracks["title"],
-        },
-        index=tracks.index,
-    )
     own = tracks["split"]
-    bad = pd.Series([int(track) in BAD_CLIPS for track in tracks.index], index=tracks.index)
+    bad = tracks.index.astype(int).isin(BAD_CLIPS)
     return Catalog(
         name=f"fma_{subset}",
         root=root.absolute(),
-        clips=clips,
+        clips=_clips(tracks, _audio_folder(root, subset)),
         labels=labels,
         splits=pd.DataFrame({"fma": own.where(~bad, ""), "all": own}),
         vocabularies=vocabularies,
         default_split="fma",
         default_vocabulary=tags,
-        cluster_by="artist",
+    )
+
+
+def _clips(tracks: pd.DataFrame, folder: str) -> pd.DataFrame:
+    numbers = [f"{track:0>6}" for track in tracks.index]
+    return pd.DataFrame(
+        {
+            "path": [f"{folder}/{number[:3]}/{number}.mp3" for number in numbers],
+            "artist": tracks["artist"],
+            "song": tracks.index,
+            "title": tracks["title"],
+        },
+        index=tracks.index,
     )
 
 

@@ -45,10 +45,9 @@ def read(root: str | Path, merge_synonyms: bool = False, seed: int = 0) -> Catal
     - ``pons`` (18,706 / 1,825 / 5,329): without the zero-byte files. Pons et al. 2018, MusiCNN, CLMR. The default.
     - ``clean`` (15,247 / 1,529 / 4,332): `pons` with at least one of the top 50 tags. Won et al. 2020.
     - ``lee`` (15,244 / 1,529 / 4,332): `clean` without three training clips. Lee et al. 2017 (SampleCNN).
-    - ``predecessor``: 70 / 10 / 20 % of the clips of `pons`, shuffled. Clips of one song stand on both sides, so
-      scores on it compare with nothing.
-    - ``artist`` (about 75 / 6 / 19 % of the clips of `pons`): no artist in two parts, the top 50 tags spread as
-      evenly as `splits.grouped` finds. The standard splits share artists: see `splits.leakage_summary`.
+    - ``predecessor``: 70 / 10 / 20 % of `pons`, shuffled, with songs on both sides: compares with nothing.
+    - ``artist`` (about 75 / 6 / 19 % of `pons`): no artist in two parts, the top 50 tags spread as evenly as
+      `splits.grouped` finds. The others share artists: see `splits.leakage_summary`.
 
     Parameters
     ----------
@@ -78,22 +77,21 @@ def read(root: str | Path, merge_synonyms: bool = False, seed: int = 0) -> Catal
             f"{root}: {ANNOTATIONS} lacks {len(missing)} of the top 50 tags ({', '.join(missing[:3])}, ...); "
             "it is another dataset's, so read it as a folder with a CSV."
         )
-    table = _splits(Path(root), clips, labels[list(tags.MAGNATAGATUNE_TOP50)], seed)
-    top = tags.MAGNATAGATUNE_TOP50
+    top, name = tags.MAGNATAGATUNE_TOP50, "top50"
+    table = _splits(Path(root), clips, labels[list(top)], seed)
     if merge_synonyms:
-        names = tags.canonical_names()
-        labels = tags.merge_synonyms(labels)
-        top = tuple(dict.fromkeys(names.get(tag, tag) for tag in top))
+        merged = tags.canonical_names()
+        labels, name = tags.merge_synonyms(labels), "merged50"
+        top = tuple(dict.fromkeys(merged.get(tag, tag) for tag in top))
     return Catalog(
         name="magnatagatune",
         root=Path(root).absolute(),
         clips=clips,
         labels=labels,
         splits=table,
-        vocabularies={"merged50" if merge_synonyms else "top50": top, "all": tuple(labels.columns)},
+        vocabularies={name: top, "all": tuple(labels.columns)},
         default_split="pons",
-        default_vocabulary="merged50" if merge_synonyms else "top50",
-        cluster_by="artist",
+        default_vocabulary=name,
     )
 
 

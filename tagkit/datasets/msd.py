@@ -50,8 +50,7 @@ def read(
         Table (comma, TAB, ...) with the columns track_id and path, relative to `root`; only its tracks are read.
         Default: every tagged track, at A/B/C/TRABC....mp3 as the dataset's own files are laid out.
     splits : mapping of str to Series, optional
-        Named splits as `read_split` gives them; the first is the default. Tracks in none of them are left out of the
-        splits, not of the Catalog. Default: one split ``none`` that holds no clip.
+        Named splits as `read_split` gives them; the first is the default. Default: ``none``, which holds no clip.
     vocabulary : sequence of str, or int
         Tags in pinned order (default: Choi's 50), or how many of the most frequent.
     min_val : int
@@ -76,9 +75,7 @@ def read(
     if found is None:
         found = {tid: f"{tid[2]}/{tid[3]}/{tid[4]}/{tid}.mp3" for tid in labels.index}
     index = labels.index
-    about = _read_metadata(Path(metadata), index) if metadata else pd.DataFrame("", index, ["artist", "song", "title"])
-    clips = about.assign(path=[found[tid] for tid in index])[["path", "artist", "song", "title"]]
-    clips["song"] = clips["song"].where(clips["song"] != "", pd.Series(index, index=index))
+    clips = _clips(index, found, metadata)
     table = {name: split.reindex(index, fill_value="") for name, split in (splits or {}).items()}
     table = table or {"none": pd.Series("", index=index)}
     return Catalog(
@@ -251,6 +248,13 @@ def _read_paths(path: Path, root: Path) -> dict[str, str]:
             )
         found[tid] = pure.as_posix()
     return found
+
+
+def _clips(index: pd.Index, paths: Mapping[str, str], metadata: str | Path | None) -> pd.DataFrame:
+    about = _read_metadata(Path(metadata), index) if metadata else pd.DataFrame("", index, ["artist", "song", "title"])
+    clips = about.assign(path=[paths[tid] for tid in index])[["path", "artist", "song", "title"]]
+    clips["song"] = clips["song"].where(clips["song"] != "", pd.Series(index, index=index))
+    return clips
 
 
 def _read_metadata(path: Path, index: pd.Index) -> pd.DataFrame:

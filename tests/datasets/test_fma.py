@@ -109,5 +109,5 @@ def test_missing_metadata_and_unknown_names(tmp_path):
     write(tmp_path)
     with pytest.raises(CatalogError, match="no subset 'huge'; choose one of small"):
         fma.read(tmp_path, "huge")
-    with pytest.raises(CatalogError, match=r"no tags 'lastfm' \(give the labels of lastfm.labels"):
+    with pytest.raises(CatalogError, match=r"no tags 'lastfm' \(give them: lastfm=lastfm\.labels"):
         fma.read(tmp_path, tags="lastfm")
