@@ -6,9 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tagkit import cli
+from tagkit import audio, cli
+from tagkit.cli import download
+from tagkit.datasets.download import DATASETS
+from tagkit.records import Records
 
 TAGKIT = [sys.executable, "-m", "tagkit.cli"]
 
@@ -41,6 +45,20 @@ def test_an_unknown_model_names_those_that_exist(capsys, tone_records, tmp_path)
     assert cli.main(arguments) == 1
     assert "dm17" in (error := capsys.readouterr().err) and "dm16" in error
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_every_dataset_that_can_be_downloaded_is_offered():
+    assert set(download.NAMES) == set(DATASETS)
+
+
+def test_your_own_folder_is_prepared(tmp_path, capsys):
+    """A folder for each tag, as a person would lay it out."""
+    for tag in ("low", "high"):
+        for k in range(3):
+            audio.save(tmp_path / "music" / tag / f"{k}.flac", 0.1 * np.sin(np.arange(8_000) * (k + 1) / 20), 8_000)
+    assert cli.main(["prepare", "folder", "--root", str(tmp_path / "music"), "--out", str(tmp_path / "records")]) == 0
+    assert "6 clips prepared" in capsys.readouterr().out
+    assert Records.open(tmp_path / "records").lengths.tolist() == [16_000] * 6
 
 
 def test_wrong_use_is_exit_code_2(capsys):

@@ -5,27 +5,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tagkit.datasets.catalog import Catalog
     from tagkit.records import Records
 
 NEEDS_TENSORFLOW = False
+_SUMMARIES = {
+    "demo": "the rendered dataset of `tagkit demo`",
+    "magnatagatune": "MagnaTagATune: annotations_final.csv, clip_info_final.csv and mp3/",
+    "fma": "FMA: fma_metadata/ and fma_small/ (or larger)",
+    "msd": "Million Song: lastfm_tags.db, and audio that you have",
+    "folder": "your own music: a folder and a CSV file, or one folder for each tag",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `tagkit prepare`."""
-    parser.add_argument("dataset", choices=["demo", "magnatagatune"])
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="where the dataset lies")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the records folder to write")
-    parser.add_argument("--sr", type=int, default=16_000, help="sampling rate in Hz (default: 16000)")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes (default: one for each core)")
+    """Arguments of `tagkit prepare`: those of every dataset, and its own."""
+    datasets = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET")
+    for name, summary in _SUMMARIES.items():
+        command = datasets.add_parser(name, help=summary, description=summary)
+        command.add_argument("--root", type=Path, required=True, metavar="DIR", help="where the dataset lies")
+        command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the records folder to write")
+        command.add_argument("--sr", type=int, default=16_000, help="sampling rate in Hz (default: 16000)")
+        command.add_argument("--jobs", type=int, default=-1, help="processes (default: one for each core)")
+        _OPTIONS.get(name, lambda parser: None)(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, then say what was prepared and what was left out."""
     from tagkit import records
-    from tagkit.datasets import demo, magnatagatune
 
-    read = {"demo": demo.read, "magnatagatune": magnatagatune.read}[args.dataset]
-    print(describe(records.prepare(read(args.root), args.out, args.sr, jobs=args.jobs)))
+    print(describe(records.prepare(_READERS[args.dataset](args), args.out, args.sr, jobs=args.jobs)))
     return 0
 
 
@@ -37,3 +46,70 @@ def describe(records: "Records") -> str:
     lines += [f"  quarantined {row.clip_id}: {row.reason}" for row in records.quarantine.itertuples()]
     lines += [f"Records in {records.root}, fingerprint {records.fingerprint}; split {catalog.default_split}: {sizes}"]
     return "\n".join(lines)
+
+
+def _magnatagatune_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--merge-synonyms", action="store_true", help="one tag for each group of synonyms")
+
+
+def _fma_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--subset", choices=["small", "medium", "large", "full"], default="small")
+    parser.add_argument("--tags", choices=["top_genres", "all_genres", "lastfm"], default="top_genres")
+    parser.add_argument("--lastfm", type=Path, metavar="FILE", help="answers collected by `tagkit lastfm`")
+
+
+def _msd_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--db", type=Path, required=True, metavar="FILE", help="lastfm_tags.db")
+    parser.add_argument("--paths", type=Path, metavar="FILE", help="table of track_id and path of your audio")
+    parser.add_argument("--split", type=Path, metavar="PATH", help="a published split: a folder or a table")
+
+
+def _folder_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="table of paths and tags")
+
+
+def _read_demo(args: argparse.Namespace) -> "Catalog":
+    from tagkit.datasets import demo
+
+    return demo.read(args.root)
+
+
+def _read_magnatagatune(args: argparse.Namespace) -> "Catalog":
+    from tagkit.datasets import magnatagatune
+
+    return magnatagatune.read(args.root, merge_synonyms=args.merge_synonyms)
+
+
+def _read_fma(args: argparse.Namespace) -> "Catalog":
+    from tagkit.datasets import fma, lastfm
+
+    labels = lastfm.labels(fma.read_tracks(args.root, args.subset), args.lastfm) if args.lastfm else None
+    return fma.read(args.root, args.subset, args.tags, labels)
+
+
+def _read_msd(args: argparse.Namespace) -> "Catalog":
+    from tagkit.datasets import msd
+
+    splits = {args.split.stem: msd.read_split(args.split)} if args.split else None
+    return msd.read(args.db, args.root, args.paths, splits)
+
+
+def _read_folder(args: argparse.Namespace) -> "Catalog":
+    from tagkit.datasets import folder
+
+    return folder.read(args.root, args.csv)
+
+
+_OPTIONS = {
+    "magnatagatune": _magnatagatune_options,
+    "fma": _fma_options,
+    "msd": _msd_options,
+    "folder": _folder_options,
+}
+_READERS = {
+    "demo": _read_demo,
+    "magnatagatune": _read_magnatagatune,
+    "fma": _read_fma,
+    "msd": _read_msd,
+    "folder": _read_folder,
+}

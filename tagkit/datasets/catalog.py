@@ -79,9 +79,7 @@ class Catalog:
                 raise CatalogError(f"{self.name}: the rows of `{table}` are not those of `clips`.")
         for path in self.clips["path"]:
             if Path(path).is_absolute() or ".." in Path(path).parts:
-                raise CatalogError(
-                    f"{self.name}: path {path!r} leads out of {self.root}; make it relative."
-                )
+                raise CatalogError(f"{self.name}: path {path!r} leads out of {self.root}; make it relative.")
 
     def __len__(self) -> int:
         return len(self.clips)
