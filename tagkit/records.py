@@ -15,6 +15,7 @@ import csv
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -112,6 +113,15 @@ class Records:
     def waveform(self, clip_id: str) -> np.ndarray:
         """The whole clip as float32 in [-1, 1), (samples,)."""
         return audio.to_float(self.read(self.positions[clip_id]))
+
+    def levels_dbfs(self, positions: Sequence[int] | None = None) -> np.ndarray:
+        """Root mean square level of some clips (default: all), (clips,), in dB relative to full scale.
+
+        A sine at full scale has -3 dBFS; digital silence is given as -120.
+        """
+        chosen = range(len(self.catalog)) if positions is None else positions
+        power = [np.square(self.read(p), dtype=np.float64).mean() / 32_768**2 for p in chosen]
+        return 10 * np.log10(np.maximum(power, 1e-12))
 
     def verify(self, progress: bool = False) -> None:
         """Compare every file with its sha256; RecordsError names the first that differs."""

@@ -17,14 +17,14 @@ import soundfile as sf
 from IPython.display import Audio, Markdown, display
 from matplotlib.figure import Figure
 
-from tagkit import plots
+from tagkit import audio, plots
 from tagkit.analysis import feature_maps, sonify, spectra
 from tagkit.analysis.feature_maps import FeatureMaps
 from tagkit.analysis.sonify import CannotPlay
-from tagkit.listen.packing import encode_mp3, energies
+from tagkit.datasets.catalog import Catalog, Clip
+from tagkit.listen.packing import MP3_RATES, encode_mp3, energies
 
 SORTINGS = ("centre frequency", "energy", "tag")
-MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def network(
 def player(y: np.ndarray, sr: int = 16000, *, max_s: float = 10.0) -> Audio:
     """An audio player that plays what it is given: not normalised, clipped to [-1, 1], at most `max_s` long.
 
-    The sound is embedded as MP3 (about 5 kB per second), so that notebooks stay small.
+    The sound is embedded as MP3 (about 7 kB per second), so that notebooks stay small.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def player(y: np.ndarray, sr: int = 16000, *, max_s: float = 10.0) -> Audio:
         wav = io.BytesIO()
         sf.write(wav, cut, sr, format="WAV", subtype="PCM_16")
         return Audio(data=wav.getvalue(), normalize=False)
-    audio = Audio(data=encode_mp3(cut, sr), normalize=False)
+    audio = Audio(data=encode_mp3(cut, sr)[0], normalize=False)
     audio.mimetype = "audio/mpeg"  # IPython takes all bytes for WAV
     return audio
 
@@ -292,6 +292,32 @@ def nine_players(
             sound = str(refusal)
         cells.append(ipywidgets.HTML(f"<b>{channel_label(seen, stage, channel)}</b>{sound}"))
     return ipywidgets.GridBox(cells, layout=ipywidgets.Layout(grid_template_columns="repeat(3, 1fr)", grid_gap="0.8em"))
+
+
+def example(catalog: Catalog, tag: str, number: int) -> tuple[Clip, np.ndarray]:
+    """Clip number `number` (from 0; past the last one it starts again) of those with a tag, and its samples."""
+    ids = catalog.labels.index[catalog.labels[tag]]
+    clip = catalog[ids[number % len(ids)]]
+    return clip, audio.load(clip.path)
+
+
+def examples(catalog: Catalog, count: int = 5) -> ipywidgets.Widget:
+    """Choose a tag and one of `count` clips that carry it; see it and hear it."""
+    present = [tag for tag in catalog.tags() if catalog.labels[tag].any()]
+    tag = ipywidgets.Dropdown(options=present, description="tag")
+    number = ipywidgets.Dropdown(options=[(str(n + 1), n) for n in range(count)], description="example")
+
+    def show() -> None:
+        try:
+            clip, y = example(catalog, tag.value, number.value)
+        except audio.AudioError as broken:
+            display(Markdown(f"**Not playable:** {broken}"))
+            return
+        display(plots.log_mel(y, title=f"{clip.title}: {', '.join(clip.tags)}").figure)
+        plt.close()
+        display(player(y))
+
+    return _with_output([ipywidgets.HBox([tag, number])], [], [tag, number], show)
 
 
 class _Picker:

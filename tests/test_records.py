@@ -35,6 +35,12 @@ def test_windows_are_cut_and_padded_with_zeros(tone_records):
     assert not tone_records.read(2, len(whole) + 5, 30).any()
 
 
+def test_levels_are_those_of_the_waveforms(tone_records):
+    y = tone_records.waveform("3").astype(float)
+    assert tone_records.levels_dbfs([3])[0] == pytest.approx(20 * np.log10(np.sqrt((y**2).mean())), abs=1e-6)
+    assert len(tone_records.levels_dbfs()) == 35
+
+
 def test_metadata_labels_and_splits_survive(tone_catalog, tone_records):
     kept = tone_catalog.clips.index != "7"
     read = tone_records.catalog

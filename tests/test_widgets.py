@@ -40,13 +40,14 @@ def other(seen):
     )
 
 
-def decoded(audio):
-    return soundfile.read(io.BytesIO(audio.data))
+def decoded(audio, step=1):
+    y, sr = soundfile.read(io.BytesIO(audio.data))
+    return y[::step], sr // step
 
 
 def test_a_player_is_cut_clipped_and_not_normalised():
     y = np.concatenate([np.full(SR, 0.1), np.full(20 * SR, 3.0)]).astype(np.float32)
-    sound, sr = decoded(widgets.player(y, SR, max_s=2.0))
+    sound, sr = decoded(widgets.player(y, SR, max_s=2.0), 2)
     assert sr == SR
     assert len(sound) == 2 * SR
     assert np.abs(sound).max() <= 1
@@ -54,10 +55,17 @@ def test_a_player_is_cut_clipped_and_not_normalised():
     assert np.abs(decoded(widgets.player(quiet, SR))[0]).max() == pytest.approx(0.1, abs=0.02)
 
 
+@pytest.mark.parametrize("hz", [40, 440, 7000, 7840])
+def test_a_player_keeps_the_tones_of_the_whole_band(hz):
+    tone = 0.5 * np.sin(2 * np.pi * hz * np.arange(SR) / SR)
+    sound, _ = decoded(widgets.player(tone, SR), 2)
+    assert np.std(sound) == pytest.approx(np.std(tone), rel=0.1)
+
+
 def test_ten_seconds_of_music_take_little_of_a_notebook():
     html = widgets.player(piece(0, 30.0), SR)._repr_html_()
     assert "data:audio/mpeg;base64," in html
-    assert len(html) < 80_000
+    assert len(html) < 100_000
 
 
 @pytest.mark.parametrize(
@@ -125,7 +133,8 @@ def test_nine_channels_are_chosen_and_played(seen):
     grid = widgets.nine_players(seen, "first", "conv2", max_s=1.0)
     assert len(grid.children) == 9
     mp3 = base64.b64decode(grid.children[0].value.split("base64,")[1].split('"')[0])
-    assert len(soundfile.read(io.BytesIO(mp3))[0]) == SR
+    sound, sr = soundfile.read(io.BytesIO(mp3))
+    assert len(sound) == sr
 
 
 def dropdowns(widget):
@@ -164,3 +173,17 @@ def test_the_ab_widget_plays_two(seen, other, capsys):
 def test_networks_need_their_own_titles(seen):
     with pytest.raises(ValueError, match="same title"):
         widgets.explorer([seen, seen])
+
+
+def test_examples_carry_the_tag_and_start_again(tone_catalog, capsys):
+    clip, y = widgets.example(tone_catalog, "high", 0)
+    assert "high" in clip.tags and len(y) == 65_000
+    count = int(tone_catalog.labels["high"].sum())
+    assert widgets.example(tone_catalog, "high", count)[0] == clip
+    box = widgets.examples(tone_catalog)
+    tag, number = box.children[0].children
+    capsys.readouterr()
+    tag.value = "middle"  # without a kernel, what is displayed is printed
+    assert "Audio object" in capsys.readouterr().out
+    number.value = 2  # clip 7, whose file is empty
+    assert "Markdown" in capsys.readouterr().out
