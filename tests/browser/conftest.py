@@ -33,24 +33,38 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory):
-    """A Chromium that is cut off from the network; its profile and home are thrown away."""
+def browser(profile: Path):
+    """A new Chromium whose profile is thrown away; skips where there is none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install -e .[browser]")
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    binary = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
-    if not (browser and driver):
+    if not (binary and driver):
         pytest.skip("no Chromium with chromedriver on PATH: the pages were not opened in a browser")
     options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     session = webdriver.Chrome(options, webdriver.ChromeService(driver))
     session.set_script_timeout(30)
+    return session
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A Chromium that is cut off from every network."""
+    session = browser(tmp_path_factory.mktemp("chromium"))
     session.execute_cdp_cmd("Network.enable", {})
     offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
     session.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    yield session
+    session.quit()
+
+
+@pytest.fixture(scope="session")
+def lab_chromium(tmp_path_factory):
+    """A Chromium that reaches this machine, for JupyterLab."""
+    session = browser(tmp_path_factory.mktemp("lab-chromium"))
     yield session
     session.quit()
 

@@ -40,8 +40,8 @@ def stored(listening_page):
 
 
 def decoded_clip(header, blob, clip):
-    at = header["clips"][clip]["mp3"]
-    return soundfile.read(io.BytesIO(blob[at["at"] : at["at"] + at["bytes"]]))[0]
+    mp3 = header["clips"][clip]["mp3"]
+    return soundfile.read(io.BytesIO(blob[mp3["at"] : mp3["at"] + mp3["bytes"]]))[0][:: mp3["step"]]
 
 
 def stored_maps(header, blob, clip, network):

@@ -371,9 +371,9 @@ function listen() {
 async function decodeClip(each) {
   const { sr } = tagkit.header;
   const bytes = tagkit.blob.slice(each.mp3.at, each.mp3.at + each.mp3.bytes);
-  const decoded = await new OfflineAudioContext(1, 1, sr).decodeAudioData(bytes.buffer);
+  const decoded = await new OfflineAudioContext(1, 1, sr * each.mp3.step).decodeAudioData(bytes.buffer);
   const anchor = new Int8Array(tagkit.blob.buffer, each.anchor.at, each.anchor.samples);
-  return Synthesis.lineUp(decoded.getChannelData(0), anchor, each.anchor.start, each.samples);
+  return Synthesis.lineUp(decoded.getChannelData(0), each.mp3.step, anchor, each.anchor.start, each.samples);
 }
 
 async function start() {

@@ -156,21 +156,22 @@ const Synthesis = (() => {
     return most;
   }
 
-  // Browsers delay an MP3 by different amounts. The anchor is a short passage of the original (int8); where it is
-  // found tells the delay. Returns exactly `samples` samples that line up with the original.
-  function lineUp(decoded, anchor, start, samples) {
+  // Every `step`-th sample of a decoded MP3, which holds the clip at `step` times its rate, lined up with the clip.
+  // Browsers delay an MP3 by different amounts: where the anchor, a short passage of the clip as int8, is found tells
+  // the delay. Returns exactly `samples` samples.
+  function lineUp(decoded, step, anchor, start, samples) {
     let delay = 0;
     let best = -Infinity;
-    for (let lag = -1200; lag <= 3600; lag++) {
+    for (let lag = -1200 * step; lag <= 3600 * step; lag++) {
       let match = 0;
-      for (let n = 0; n < anchor.length; n++) match += anchor[n] * (decoded[start + lag + n] || 0);
+      for (let n = 0; n < anchor.length; n++) match += anchor[n] * (decoded[(start + n) * step + lag] || 0);
       if (match > best) {
         best = match;
         delay = lag;
       }
     }
     const y = new Float32Array(samples);
-    for (let n = 0; n < samples; n++) y[n] = decoded[n + delay] || 0;
+    for (let n = 0; n < samples; n++) y[n] = decoded[n * step + delay] || 0;
     return y;
   }
 
