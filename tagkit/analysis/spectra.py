@@ -12,7 +12,7 @@ from tagkit.analysis.geometry import Stage
 from tagkit.analysis.tuning import Tuning
 
 STEADY_FRAMES = 32  # frames of every stage that see nothing but the tone
-FRAMES_READ = 512  # of a stage with many more frames; phases already average out what a longer stretch would
+FRAMES_READ = 256  # of a stage with many more frames; phases already average out what a longer stretch would
 SAMPLES_AT_ONCE = 2**19
 
 
@@ -152,7 +152,7 @@ def tone_probe(
         found |= _probe(model, fast, STEADY_FRAMES, frequencies, amplitudes, phases, sr)
     if slow:
         at = middle(levels)
-        for name, (stage, measured) in _probe(model, slow, 2, frequencies, [amplitudes[at]], 1, sr).items():
+        for name, (stage, measured) in _probe(model, slow, 1, frequencies, [amplitudes[at]], 1, sr).items():
             padded = np.full((len(levels), *measured.shape[1:]), np.nan)
             padded[at, :, 1] = measured[0, :, 1]
             padded[at, :, 0], padded[at, :, 2] = np.abs(measured[0, :, 1]), 0.0

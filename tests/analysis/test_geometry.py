@@ -132,3 +132,10 @@ def test_branches_without_common_frames_are_refused():
 @pytest.mark.parametrize("row", zoo.ROWS)
 def test_check_12_clicks_in_every_row_of_the_zoo(row):
     assert_aligned(zoo.build(row), zoo.ROWS[row].samples, steps=(0, 101))
+
+
+def test_a_network_inside_a_network_is_named():
+    inner = small_tagger()
+    source = keras.Input((4096, 1), name="waveform")
+    with pytest.raises(geometry.GeometryError, match=r"get_layer\('small_tagger'\)"):
+        geometry.stages(keras.Model(source, inner(source), name="windows"))
