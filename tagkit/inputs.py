@@ -4,7 +4,7 @@ Nothing here depends on what was read before: batch 1,000 is the same whether or
 and the same on one device or split over several.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,11 +88,8 @@ class TrainingWindows:
 
     def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """The batches of steps `first_step` up to, not including, `last_step`, read ahead in the background."""
-        signature = (
-            tf.TensorSpec((self.batch_size, self.window), tf.int16),
-            tf.TensorSpec((self.batch_size, self.labels.shape[1]), tf.float32),
-        )
-        return _read_ahead(lambda: map(self.batch, range(first_step, last_step)), signature)
+        shapes = (self.batch_size, self.window), (self.batch_size, self.labels.shape[1])
+        return _read_ahead(self.batch, range(first_step, last_step), shapes, (tf.int16, tf.float32))
 
     @property
     def _n(self) -> int:
@@ -120,7 +117,7 @@ def evaluation_windows(
     Returns
     -------
     dataset : tf.data.Dataset
-        Batches (batch_size, window) of int16.
+        One-tuples of a batch (batch_size, window) of int16.
     owner : ndarray of int (windows,)
         Row of `positions` that each window was cut from; the padding has no owner.
     """
@@ -128,14 +125,14 @@ def evaluation_windows(
     owner = np.repeat(np.arange(len(positions)), [len(s) for s in starts])
     cuts = list(zip(np.asarray(positions)[owner], np.concatenate(starts), strict=True))
 
-    def batches() -> Iterator[np.ndarray]:
-        for first in range(0, len(cuts), batch_size):
-            x = np.zeros((batch_size, window), np.int16)
-            for row, (position, start) in enumerate(cuts[first : first + batch_size]):
-                x[row] = records.read(position, start, window)
-            yield x
+    def batch(k: int) -> tuple[np.ndarray]:
+        x = np.zeros((batch_size, window), np.int16)
+        for row, (position, start) in enumerate(cuts[k * batch_size : (k + 1) * batch_size]):
+            x[row] = records.read(position, start, window)
+        return (x,)
 
-    return _read_ahead(batches, tf.TensorSpec((batch_size, window), tf.int16)), owner
+    batches = _read_ahead(batch, range(-(-len(cuts) // batch_size)), ((batch_size, window),), (tf.int16,))
+    return batches, owner
 
 
 def part_positions(records: Records, part: str, split: str | None = None) -> np.ndarray:
@@ -149,5 +146,15 @@ def part_positions(records: Records, part: str, split: str | None = None) -> np.
     return np.array([records.positions[i] for i in ids])
 
 
-def _read_ahead(batches: Callable[[], Iterator], signature: object) -> tf.data.Dataset:
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(4)
+def _read_ahead(batch: Callable[[int], tuple], steps: range, shapes: tuple, dtypes: tuple) -> tf.data.Dataset:
+    """`batch` of each step in turn, computed in the background.
+
+    Not ``Dataset.from_generator``: its mere use sets malloc's trim threshold to 128 kB for the whole process
+    (TensorFlow's generator_dataset_op.cc), and every training step then pays for its memory anew, half its time.
+    """
+
+    def load(step):
+        arrays = tf.numpy_function(batch, [step], dtypes, stateful=False)
+        return tuple(tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes, strict=True))
+
+    return tf.data.Dataset.range(steps.start, steps.stop).map(load, num_parallel_calls=2).prefetch(4)

@@ -39,7 +39,7 @@ def predict(model: keras.Model, records: Records, positions: np.ndarray, batch_s
         return tf.sigmoid(model(to_waveform(x), training=False))
 
     dataset, owner = evaluation_windows(records, positions, model.input_shape[1], batch_size)
-    scores = np.concatenate([window_scores(x).numpy() for x in dataset])[: len(owner)]
+    scores = np.concatenate([window_scores(x).numpy() for (x,) in dataset])[: len(owner)]
     # The windows of a clip stand together, so each clip is one run of rows.
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     return np.add.reduceat(scores, first) / np.diff([*first, len(owner)])[:, None].astype(np.float32)

@@ -65,7 +65,7 @@ def test_window_starts_refuses_nothing():
 def test_evaluation_sees_all_windows_in_order(tone_records):
     positions = part_positions(tone_records, "test")
     dataset, owner = evaluation_windows(tone_records, positions, 30_000, batch_size=4)
-    x = np.concatenate([batch.numpy() for batch in dataset])
+    x = np.concatenate([x.numpy() for (x,) in dataset])
     assert len(x) % 4 == 0 and len(x) >= len(owner)
     np.testing.assert_array_equal(owner, np.repeat(np.arange(6), 3))
     np.testing.assert_array_equal(x[2], tone_records.read(positions[0])[-30_000:])
