@@ -7,7 +7,7 @@ from keras import layers
 from known_networks import SR, layer, small_tagger
 
 from tagkit.analysis import feature_maps, geometry
-from tagkit.graph import zoo
+from tagkit.graph import windowing, zoo
 
 
 def clicks_heard(network: keras.Model, positions: list[int], samples: int) -> list[np.ndarray]:
@@ -139,3 +139,8 @@ def test_a_network_inside_a_network_is_named():
     source = keras.Input((4096, 1), name="waveform")
     with pytest.raises(geometry.GeometryError, match=r"get_layer\('small_tagger'\)"):
         geometry.stages(keras.Model(source, inner(source), name="windows"))
+
+
+def test_a_network_of_many_windows_is_refused():
+    with pytest.raises(geometry.GeometryError, match=r"ds256ra_mean takes .*not one waveform.*zoo.build"):
+        geometry.stages(windowing.superpool("ds256ra", "mean"))
