@@ -95,7 +95,11 @@ def write_page(runs: Mapping[str, Run], records: Records, path: Path, clips: int
 
 
 def best_tags(model, records: Records, positions: np.ndarray, tags, progress: bool = True) -> dict[str, list]:
-    """For every stage, the tag that each channel's mean tells best among some clips, as (tag, ROC-AUC)."""
+    """For every stage, the tag that is each channel's own, as (tag, ROC-AUC of the channel's mean over a clip).
+
+    Its own is the tag that it tells best in comparison with the other channels of its stage: every channel knows a
+    loud clip from a quiet one, which says nothing about any of them.
+    """
     waveforms = (records.waveform(records.catalog.clips.index[p]) for p in positions)
     means: dict[str, list] = {}
     maxima: dict[str, list] = {}
@@ -109,7 +113,8 @@ def best_tags(model, records: Records, positions: np.ndarray, tags, progress: bo
     found = {}
     for stage in means:
         auc = compare.selectivity(np.stack(means[stage]), np.stack(maxima[stage]), labels, tags).auc["mean"]
-        best = np.nan_to_num(auc).argmax(1)
+        auc = np.where(np.isfinite(auc), auc, 0.5)  # a tag that none or all of these clips have
+        best = (auc - np.median(auc, axis=0)).argmax(axis=1)
         found[stage] = [(tags[k], float(row[k])) for k, row in zip(best, auc, strict=True)]
     return found
 
@@ -140,6 +145,7 @@ def is_raw(model) -> bool:
 
 def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Axes | np.ndarray]:
     # Without pyplot: nothing is shown, no window system is touched, nothing has to be closed.
+    plots.use_style()
     fig = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots(1, columns)
 

@@ -56,7 +56,7 @@ class DemoClip:
         """For example "bwv66.6 for violin, harp and drums"."""
         players = [*self.plan.instruments, *(["drums"] if self.plan.drums else [])]
         listed = " and ".join([", ".join(players[:-1]), players[-1]] if len(players) > 1 else players)
-        work = self.score.name.split("/", 1)[1].rsplit(".", 1)[0].replace("/", " ")
+        work = self.score.name.split("/", 1)[1].rsplit(".", 1)[0].replace("/", " ").replace("_", " ")
         return f"{work} for {listed}"
 
     @property
