@@ -70,8 +70,8 @@ def tensors(model: keras.Model) -> dict[str, keras.KerasTensor]:
     shape = model.inputs[0].shape
     if len(shape) != 3 or shape[-1] != 1:
         raise GeometryError(
-            f"{model.name} takes {shape}, not one waveform (batch, samples, 1); analyse the network of one window: build "
-            "its row with zoo.build and copy the weights of the layers that have the same names."
+            f"{model.name} takes {shape}, not one waveform (batch, samples, 1); analyse the network of one window: "
+            "build its row with zoo.build and copy the weights of the layers that have the same names."
         )
     for layer in model.layers:
         if isinstance(layer, keras.Model):
