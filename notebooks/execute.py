@@ -39,7 +39,7 @@ def main() -> int:
 def execute(path: Path, environment: dict[str, str]) -> bool:
     """Run one notebook; its HTML lies in build/notebooks afterwards."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "jupyter", "nbconvert", "--log-level=WARN", "--to", "html", "--execute"]
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--log-level=ERROR", "--to", "html", "--execute"]
     command += ["--ExecutePreprocessor.timeout=-1", "--output-dir", str(ROOT / "build" / "notebooks"), str(path)]
     done = subprocess.run(command, env=environment, check=False)
     print(f"{path.name}: {'ok' if not done.returncode else 'FAILED'}, {time.monotonic() - started:.0f} s", flush=True)
