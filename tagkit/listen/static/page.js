@@ -199,7 +199,11 @@ function renderClips() {
     };
   });
   radios($("clips"), items, tagkit.state.clip, (value) => select({ clip: value }));
-  $("clips").querySelectorAll("canvas").forEach((canvas, i) => Draw.signal(canvas, tagkit.originals[i], -1, 1));
+  $("clips").querySelectorAll("canvas").forEach((canvas, i) => {
+    const y = tagkit.originals[i];
+    const peak = Synthesis.largest(y.map(Math.abs)) || 1; // a quiet piece has a shape, too
+    Draw.signal(canvas, y, -peak, peak);
+  });
 }
 
 function renderStages() {
