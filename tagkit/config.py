@@ -26,6 +26,9 @@ class TrainingConfig:
         Share of the steps that warms up linearly.
     weight_decay : float
         AdamW only.
+    speed_semitones, attenuation_db : float
+        Augmentation of training windows: played faster or slower by up to so many semitones; softer by up to so many
+        dB, with a random sign. 0 leaves them as they are.
     eval_every : int
         Steps between validations; each one also writes a checkpoint.
     patience : int
@@ -43,6 +46,8 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     warmup: float = 0.1
     weight_decay: float = 1e-2
+    speed_semitones: float = 2.0
+    attenuation_db: float = 12.0
     eval_every: int = 100
     patience: int = 0
     seed: int = 0
@@ -75,5 +80,9 @@ class TrainingConfig:
         return cls(**values)
 
 
-# What `tagkit demo` trains: the raw-waveform network and its spectrogram reference, on equally many examples.
-DEMO_RUNS = {name: TrainingConfig(model=name, steps=1250, eval_every=125) for name in ("dm16", "logmel")}
+# What `tagkit demo` trains: the raw-waveform network and its spectrogram reference, on equally many examples. Its tags
+# include fast, slow, loud and quiet by exact measures, so its windows keep their speed and their level.
+DEMO_RUNS = {
+    name: TrainingConfig(model=name, steps=1250, eval_every=125, speed_semitones=0, attenuation_db=0)
+    for name in ("dm16", "logmel")
+}

@@ -4,12 +4,13 @@ Nothing here depends on what was read before: batch 1,000 is the same whether or
 and the same on one device or split over several.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
+from tagkit.config import TrainingConfig
 from tagkit.records import Records, RecordsError
 
 # Independent random streams are drawn from (seed, purpose, index).
@@ -55,6 +56,10 @@ class TrainingWindows:
         Samples.
     batch_size : int
     seed : int
+    speed_semitones : float
+        Each window is played faster or slower, by up to so many semitones (linear interpolation); 0 leaves it.
+    attenuation_db : float
+        Each window is made softer by up to so many dB, and its sign is drawn; 0 leaves both.
     """
 
     records: Records
@@ -63,15 +68,24 @@ class TrainingWindows:
     window: int
     batch_size: int
     seed: int
+    speed_semitones: float = 0.0
+    attenuation_db: float = 0.0
 
     @classmethod
-    def of(
-        cls, records: Records, tags: list[str], window: int, batch_size: int, seed: int, split: str | None = None
-    ) -> "TrainingWindows":
-        """The training part of a split (default: the records' own), labelled with `tags` in this order."""
-        positions = part_positions(records, "train", split)
+    def of(cls, records: Records, tags: Sequence[str], window: int, config: TrainingConfig) -> "TrainingWindows":
+        """The training part of the config's split, labelled with `tags` in this order."""
+        positions = part_positions(records, "train", config.split)
         labels = records.catalog.labels[list(tags)].to_numpy(bool)[positions]
-        return cls(records, positions, labels, window, batch_size, seed)
+        return cls(
+            records,
+            positions,
+            labels,
+            window,
+            config.batch_size,
+            config.seed,
+            config.speed_semitones,
+            config.attenuation_db,
+        )
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`: windows (batch, window) int16 and labels (batch, tags) float32."""
@@ -79,12 +93,23 @@ class TrainingWindows:
         clips = np.concatenate(
             [self._order(epoch)[drawn[drawn // self._n == epoch] % self._n] for epoch in np.unique(drawn // self._n)]
         )
-        where = np.random.default_rng([self.seed, _CROP, step]).random(self.batch_size)
+        rng = np.random.default_rng([self.seed, _CROP, step])
+        where = rng.random(self.batch_size)
+        speed = 2 ** (rng.uniform(-self.speed_semitones, self.speed_semitones, self.batch_size) / 12)
+        gain = 10 ** (-rng.uniform(0, self.attenuation_db, self.batch_size) / 20)
+        if self.attenuation_db:
+            gain *= rng.choice([-1, 1], self.batch_size)
         x = np.empty((self.batch_size, self.window), np.int16)
-        for row, (clip, u) in enumerate(zip(self.positions[clips], where, strict=True)):
-            room = max(int(self.records.lengths[clip]) - self.window, 0)
-            x[row] = self.records.read(clip, int(u * (room + 1)), self.window)
+        for row, clip in enumerate(self.positions[clips]):
+            x[row] = self._cut(clip, where[row], speed[row]) * gain[row]
         return x, self.labels[clips].astype(np.float32)
+
+    def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
+        """A window of a clip, (window,), that starts at the share `where` of the starts that there are."""
+        length = self.window if speed == 1 else int(np.ceil(self.window * speed)) + 1
+        room = max(int(self.records.lengths[clip]) - length, 0)
+        y = self.records.read(clip, int(where * (room + 1)), length)
+        return y if speed == 1 else np.interp(np.arange(self.window) * speed, np.arange(length), y)
 
     def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """The batches of steps `first_step` up to, not including, `last_step`, read ahead in the background."""

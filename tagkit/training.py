@@ -35,7 +35,7 @@ from tagkit import files, losses, metrics
 from tagkit.config import TrainingConfig
 from tagkit.graph import zoo
 from tagkit.inputs import TrainingWindows, part_positions
-from tagkit.prediction import predict, to_waveform
+from tagkit.prediction import Predictor, to_waveform
 from tagkit.records import Records
 
 BEST_WEIGHTS = "best.weights.h5"
@@ -160,8 +160,9 @@ class Trainer:
         self.model = zoo.build(row, n_tags=len(self.tags), seed=config.seed)
         self.optimizer = build_optimizer(config)
         self.optimizer.build(self.model.trainable_variables)
-        self.window = self.model.input_shape[1]
-        self.input = TrainingWindows.of(records, self.tags, self.window, config.batch_size, config.seed, config.split)
+        self.predict = Predictor(self.model)
+        window = self.model.input_shape[1]
+        self.input = TrainingWindows.of(records, self.tags, window, config)
         self.valid = part_positions(records, "valid", config.split)
         self.valid_labels = records.catalog.labels[list(self.tags)].to_numpy(bool)[self.valid]
         self.history: list[dict] = []
@@ -183,7 +184,9 @@ class Trainer:
             disable=not progress,
         )
         with bar, writer.as_default():
-            for x, y in self.input.dataset(self.step, config.steps):
+            # A run that was killed between its last validation and its end has nothing left to do.
+            last = self.step if self._out_of_patience() else config.steps
+            for x, y in self.input.dataset(self.step, last):
                 self.losses.append(train_step(x, y))
                 self.step += 1
                 bar.update(config.batch_size)
@@ -207,7 +210,7 @@ class Trainer:
             raise TrainingError(
                 f"The loss of {self.config.model} is {loss} at step {self.step}; lower the learning rate."
             )
-        scores = predict(self.model, self.records, self.valid)
+        scores = self.predict(self.records, self.valid)
         tagged = metrics.score_tags(self.valid_labels, scores, self.tags, self.valid, resamples=1)
         row = {"step": self.step, "loss": loss, "valid_roc_auc": tagged.roc.mean(), "valid_pr_auc": tagged.pr.mean()}
         row = {k: v if k == "step" else float(v) for k, v in row.items()}
@@ -222,7 +225,7 @@ class Trainer:
         self._save_checkpoint()
 
     def _out_of_patience(self) -> bool:
-        scores = [h["valid_roc_auc"] for h in self.history]
+        scores = [h["valid_roc_auc"] for h in self.history] or [0.0]
         return 0 < self.config.patience <= len(scores) - 1 - int(np.argmax(scores))
 
     def _state(self) -> list[keras.Variable]:

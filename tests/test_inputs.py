@@ -1,13 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tagkit.config import TrainingConfig
 from tagkit.inputs import TrainingWindows, evaluation_windows, part_positions, window_starts
 from tagkit.records import RecordsError
+
+PLAIN = TrainingConfig(batch_size=10, seed=3, speed_semitones=0, attenuation_db=0)
 
 
 @pytest.fixture(scope="module")
 def windows(tone_records):
-    return TrainingWindows.of(tone_records, ["high", "low"], window=8_000, batch_size=10, seed=3)
+    return TrainingWindows.of(tone_records, ["high", "low"], 8_000, PLAIN)
 
 
 def test_a_batch_depends_on_seed_and_step_alone(windows, tone_records):
@@ -16,7 +21,7 @@ def test_a_batch_depends_on_seed_and_step_alone(windows, tone_records):
         again_x, again_y = windows.batch(step)
         np.testing.assert_array_equal(x, again_x)
         np.testing.assert_array_equal(y, again_y)
-    other = TrainingWindows.of(tone_records, ["high", "low"], 8_000, 10, seed=4)
+    other = TrainingWindows.of(tone_records, ["high", "low"], 8_000, replace(PLAIN, seed=4))
     assert (other.batch(5)[0] != later[0][0]).any()
 
 
@@ -38,8 +43,23 @@ def test_windows_hold_the_clip_that_their_labels_say(windows, tone_records):
     np.testing.assert_allclose(peak_hz, expected, atol=4)
 
 
+def test_speed_moves_the_pitch_and_attenuation_the_level(tone_records, windows):
+    augmented = replace(windows, speed_semitones=2.0, attenuation_db=12.0)
+    ratios, levels = [], []
+    for step in range(12):
+        (x, y), plain = augmented.batch(step), windows.batch(step)[0]
+        expected = np.where(y[:, 0] == 1, 3520, np.where(y[:, 1] == 1, 220, 880))
+        peak_hz = np.abs(np.fft.rfft(x.astype(float), 80_000)).argmax(1) * 16_000 / 80_000
+        ratios.extend(12 * np.log2(peak_hz / expected))
+        levels.extend(10 * np.log10((x.astype(float) ** 2).mean(1) / (plain.astype(float) ** 2).mean(1)))
+    assert -2.1 < min(ratios) < -1.7 and 1.7 < max(ratios) < 2.1
+    # Linear interpolation takes up to 1.5 dB of the highest tone.
+    assert -14 < min(levels) < -11 and -1.5 < max(levels) < 0.5
+    np.testing.assert_array_equal(augmented.batch(3)[0], augmented.batch(3)[0])
+
+
 def test_windows_longer_than_a_clip_are_zero_padded(tone_records):
-    longer = TrainingWindows.of(tone_records, ["low"], window=100_000, batch_size=2, seed=0)
+    longer = TrainingWindows.of(tone_records, ["low"], 100_000, PLAIN)
     assert not longer.batch(0)[0][:, 90_000:].any()
 
 

@@ -13,6 +13,8 @@ _HELP = {
     "learning_rate": "the peak, after warm-up",
     "warmup": "share of the steps that warms up",
     "weight_decay": "AdamW's",
+    "speed_semitones": "play training windows faster or slower by up to so many semitones",
+    "attenuation_db": "play training windows softer by up to so many dB, with a random sign",
     "eval_every": "steps between validations",
     "patience": "validations without improvement before stopping early; 0: never",
     "seed": "of weights, dropout and data order",
