@@ -23,10 +23,6 @@ FLAGS = (
 SR = 16000
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "browser: drives a real headless Chromium")
-
-
 def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
