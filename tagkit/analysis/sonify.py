@@ -22,7 +22,7 @@ MODES = ("raw", "carrier", "gated")
 NETWORK_MODES = ("relevance", "mask", "preferred")
 LOUDEST_RAW_STRIDE = 81  # above it the whole map lies below 99 Hz at 16 kHz: a rumble at best
 TAPS_EACH_SIDE = 32  # frames that the interpolation filter reaches to either side
-HEADROOM = 0.5  # where the 99th percentile of |y| is put; peaks up to 6 dB above it are not clipped
+HEADROOM = 0.5  # where the 99th percentile of |y| is put, unless a peak would then be clipped
 BROADBAND_OCTAVES = 2.5
 
 
@@ -155,6 +155,11 @@ def _reference(y: np.ndarray) -> float:
     return float(percentile if percentile > 0.01 * peak else peak) or 1.0
 
 
+def _gain(y: np.ndarray) -> float:
+    """What brings the 99th percentile of |y| to -6 dBFS, or the peak to full scale where it would go beyond."""
+    return min(HEADROOM / _reference(y), 1 / (float(np.abs(y).max()) or 1.0))
+
+
 def level(y: np.ndarray, gain: float | None = None) -> np.ndarray:
     """Audio ready to play: float32 in [-1, 1].
 
@@ -163,7 +168,7 @@ def level(y: np.ndarray, gain: float | None = None) -> np.ndarray:
     y : ndarray (samples,)
     gain : float, optional
         One gain for everything that is compared (`shared_gain`); by default the clip's own, which puts the 99th
-        percentile of its magnitude at -6 dBFS.
+        percentile of its magnitude at -6 dBFS, or its peak at full scale: clipping would be heard as noise.
 
     Raises
     ------
@@ -172,12 +177,12 @@ def level(y: np.ndarray, gain: float | None = None) -> np.ndarray:
     """
     if not np.isfinite(y).all():
         raise CannotPlay("the sound holds NaN or infinity; look for them in the network's weights or in the clip.")
-    return np.clip(y * (HEADROOM / _reference(y) if gain is None else gain), -1, 1).astype(np.float32)
+    return np.clip(y * (_gain(y) if gain is None else gain), -1, 1).astype(np.float32)
 
 
 def shared_gain(signals: Sequence[np.ndarray]) -> float:
-    """One gain for several sounds that are not levelled yet: their loudest stands at -6 dBFS."""
-    return HEADROOM / max(_reference(y) for y in signals)
+    """One gain for several sounds that are not levelled yet: the one that needs the least of it decides."""
+    return min(_gain(y) for y in signals)
 
 
 def render(

@@ -115,6 +115,16 @@ def test_shared_gain_keeps_the_difference_in_loudness(heard):
     assert np.abs(own).max() > 5 * np.abs(quiet).max()
 
 
+def test_a_rare_loud_moment_lowers_the_whole_instead_of_being_clipped():
+    t = np.arange(SR) / SR
+    y = np.sin(2 * np.pi * 2000 * t) * np.where((t > 0.5) & (t < 0.505), 1.0, 0.1)
+    played = sonify.level(y)
+    assert np.abs(played).max() == pytest.approx(1.0, abs=1e-3)
+    np.testing.assert_allclose(played / np.abs(played).max(), y / np.abs(y).max(), atol=1e-6)
+    hidden = np.clip(y * sonify.HEADROOM / np.percentile(np.abs(y), 99), -1, 1)  # what clipping would have done
+    assert np.abs(hidden / np.abs(hidden).max() - y / np.abs(y).max()).max() > 0.1
+
+
 def test_refusals_say_why_and_what_to_use(heard):
     maps, probe = heard
     with pytest.raises(sonify.CannotPlay, match=r"one frame every 243 samples.*33 Hz.*mode='carrier'"):

@@ -179,7 +179,7 @@ const Synthesis = (() => {
 
   const TAPS_EACH_SIDE = 32; // frames that the interpolation filter reaches to either side
   const KAISER_BETA = 0.1102 * (80 - 8.7); // 80 dB
-  const HEADROOM = 0.5; // where the 99th percentile of |y| is put
+  const HEADROOM = 0.5; // where the 99th percentile of |y| is put, unless a peak would then be clipped
 
   // scipy.signal.firwin(64 S + 1, 1 / S, window=("kaiser", beta)) times S, cut into S phases.
   const phases = new Map();
@@ -291,9 +291,14 @@ const Synthesis = (() => {
     },
   };
 
-  // Audio ready to play: the 99th percentile of its magnitude stands at -6 dBFS, or `gain` is applied.
+  // Brings the 99th percentile of the magnitude to -6 dBFS, or the peak to full scale where it would go beyond.
+  function ownGain(y) {
+    return Math.min(HEADROOM / reference(y), 1 / (largest(y.map(Math.abs)) || 1));
+  }
+
+  // Audio ready to play, with its own gain or a given one.
   function level(y, gain) {
-    const factor = gain || HEADROOM / reference(Float64Array.from(y));
+    const factor = gain || ownGain(Float64Array.from(y));
     return Float32Array.from(y, (value) => Math.max(-1, Math.min(1, value * factor)));
   }
 
