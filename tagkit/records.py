@@ -82,10 +82,6 @@ class Records:
         return pd.read_csv(self.root / "quarantine.csv", dtype=str, keep_default_na=False)
 
     @cached_property
-    def _shards(self) -> list[np.memmap]:
-        return [np.memmap(self.root / s["name"], np.uint8, "r") for s in self.manifest["shards"]]
-
-    @cached_property
     def _places(self) -> np.ndarray:
         return self.catalog.clips[list(_PLACE)].to_numpy(np.int64)
 
@@ -105,9 +101,14 @@ class Records:
         Samples past the clip's end are zeros. Without `length`, the clip to its end.
         """
         shard, offset, samples = self._places[position]
+        start = min(start, samples)
         length = samples - start if length is None else length
-        there = max(min(length, samples - start), 0)
-        y = np.frombuffer(self._shards[shard], "<i2", there, offset + 2 * start)
+        there = min(length, samples - start)
+        # Not a memory map of each shard: each keeps a file open, and large datasets have more than a system allows.
+        path = self.root / self.manifest["shards"][shard]["name"]
+        y = np.fromfile(path, "<i2", there, offset=offset + 2 * start)
+        if len(y) < there:
+            raise RecordsError(f"{path} is cut short; remove it and prepare again.")
         return y if there == length else np.pad(y, (0, length - there))
 
     def waveform(self, clip_id: str) -> np.ndarray:
@@ -125,7 +126,8 @@ class Records:
 
     def verify(self, progress: bool = False) -> None:
         """Compare every file with its sha256; RecordsError names the first that differs."""
-        for entry in tqdm(self.manifest["shards"], "verify", unit="shard", disable=not progress):
+        clips = {"name": "clips.jsonl", "sha256": self.manifest["clips_sha256"]}
+        for entry in tqdm([clips, *self.manifest["shards"]], "verify", unit="file", disable=not progress):
             path = self.root / entry["name"]
             if not path.is_file():
                 raise RecordsError(f"{path} is missing; run `tagkit prepare` again.")
@@ -180,9 +182,9 @@ def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: i
     settings = {"format": FORMAT, "catalog": catalog.fingerprint(), "sr": sr, "clips_per_shard": clips_per_shard}
     _check_settings(out, settings)
     if (out / "manifest.json").is_file():
-        records = Records.open(out)
-        if all((out / s["name"]).is_file() for s in records.manifest["shards"]):
-            return records
+        shards = files.read_json(out / "manifest.json")["shards"]
+        if all((out / name).is_file() for name in ("clips.jsonl", *(s["name"] for s in shards))):
+            return Records.open(out)
     for leftover in out.glob(".*.shard-*"):  # half-written by a process that was killed
         leftover.unlink()
 
@@ -260,6 +262,8 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
     places = {c["clip_id"]: (k, c["offset"], c["samples"]) for k, e in enumerate(entries) for c in e["clips"]}
     quarantine = [row for entry in entries for row in entry["quarantine"]]
     if not places:
+        for k in range(n_shards):  # else the same call would only repeat what it found, after the files were mended
+            _sidecar(out, k).unlink()
         reason = f" The first: {quarantine[0]['reason']}" if quarantine else ""
         raise RecordsError(f"No clip of {catalog.name} in {catalog.root} could be read.{reason}")
 
@@ -308,7 +312,8 @@ def _clip_lines(catalog: Catalog, places: dict[str, tuple[int, int, int]]):
 
 
 def _read_clips(root: Path, manifest: dict) -> Catalog:
-    lines = [json.loads(line) for line in (root / "clips.jsonl").read_text(encoding="utf-8").splitlines()]
+    with (root / "clips.jsonl").open(encoding="utf-8") as stream:  # str.splitlines would also cut at U+0085 in a title
+        lines = [json.loads(line) for line in stream]
     index = pd.Index([line["clip_id"] for line in lines], name="clip_id", dtype=object)
     clips = pd.DataFrame({c: [line[c] for line in lines] for c in (*_METADATA, *_PLACE)}, index)
     column = {tag: i for i, tag in enumerate(manifest["tags"])}
