@@ -152,6 +152,13 @@ class Trainer:
         self.config, self.records, self.out = config, records, out
         self.tags = records.catalog.tags(config.vocabulary)
         row = zoo.find(config.model)
+        if records.sr != row.sr:
+            raise TrainingError(
+                f"{records.root} has {records.sr} Hz, but {row.name} takes {row.sr} Hz; prepare it with --sr {row.sr}."
+            )
+        # Before run.json exists: a split without clips must not bind the folder to its settings.
+        part_positions(records, "train", config.split)
+        self.valid = part_positions(records, "valid", config.split)
         self.run = _open_or_create(config, records, row, self.tags, out)
         if self.run.finished:
             return
@@ -163,7 +170,6 @@ class Trainer:
         self.predict = Predictor(self.model)
         window = self.model.input_shape[1]
         self.input = TrainingWindows.of(records, self.tags, window, config)
-        self.valid = part_positions(records, "valid", config.split)
         self.valid_labels = records.catalog.labels[list(self.tags)].to_numpy(bool)[self.valid]
         self.history: list[dict] = []
         self.losses: list[float] = []  # since the last validation
@@ -322,6 +328,8 @@ def _git_commit() -> str:
     """The commit of the checkout that this file lies in, with "+changes" if it was edited; "" elsewhere."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
+        # Installed inside somebody else's checkout, this file is not part of it, nor is its commit ours.
+        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         edits = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
