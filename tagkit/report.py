@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -140,13 +139,13 @@ def varied(labels: np.ndarray, n: int) -> np.ndarray:
 
 def is_raw(model) -> bool:
     """Whether a network works on the bare waveform: its first stage is not a spectrogram."""
-    return not any(layer.name.startswith(("logmel", "filterbank")) for layer in model.layers)
+    return not any(layer.name.startswith(("logmel_", "fbank_")) for layer in model.layers)
 
 
 def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Axes | np.ndarray]:
     # Without pyplot: nothing is shown, no window system is touched, nothing has to be closed.
     plots.use_style()
-    fig = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+    fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots(1, columns)
 
 
