@@ -18,7 +18,11 @@ def run(args: argparse.Namespace) -> int:
     from tagkit.records import Records
     from tagkit.training import Run
 
-    runs = {folder.name: Run.open(folder) for folder in args.run_folders}
+    runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
+    if len(runs) < len(args.run_folders):
+        raise ValueError("Two of these runs have the same folder name; analyse them one at a time.")
+    if len({(run.record["data"], run.record["split"]) for run in runs.values()}) > 1:
+        raise ValueError("These runs were trained on different records or splits; analyse them one at a time.")
     out = args.out or args.run_folders[0]
     records = Records.open(next(iter(runs.values())).records_root)
     page = report.write_page(runs, records, out / "listen.html")

@@ -26,5 +26,6 @@ def run(args: argparse.Namespace) -> int:
     family = args.dataset.partition("_")[0]
     root = args.root or paths.data_dir() / "raw" / family
     download.fetch(args.dataset, root, args.base_url, keep_archives=args.keep_archives)
-    print(f"{args.dataset} is in {root}. Next: tagkit prepare {family} --root {root} --out ...")
+    source = f"--db {root / 'lastfm_tags.db'} --root YOUR_AUDIO" if family == "msd" else f"--root {root}"
+    print(f"{args.dataset} is in {root}. Next: tagkit prepare {family} {source} --out ...")
     return 0
