@@ -2,9 +2,6 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 
-SAMPLE_RATE = 16_000  # Hz; MagnaTagATune holds nothing above 8 kHz
-CLIP_SAMPLES = 465_984  # a MagnaTagATune clip, 29.124 s
-
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -60,6 +57,9 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "eval_every", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("speed_semitones", "attenuation_db", "weight_decay", "patience", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup}; it is a share of the steps, from 0 to below 1.")
 

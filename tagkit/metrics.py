@@ -118,8 +118,10 @@ def score_tags(
     Raises
     ------
     ValueError
-        No tag has enough positives, or a score is not finite.
+        No tag has enough positives, a score is not finite, or there are no resamples.
     """
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; it must be at least 1.")
     if not np.isfinite(scores).all():
         raise ValueError(
             "Some scores are not finite: the model has diverged; train it again with a lower learning rate."
