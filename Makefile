@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: help install demo test lint unit notebooks lock clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
 
 install: .venv/installed  ## set up .venv with the locked dependencies
 
@@ -22,15 +22,15 @@ demo: install  ## render a tagged dataset, train two networks on it, score them,
 
 test: lint unit notebooks  ## lint, import contracts, tests and every notebook
 
-lint: install
+lint: install  ## ruff and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-unit: install
+unit: install  ## the tests
 	$(BIN)/pytest
 
-notebooks: install
+notebooks: install  ## execute every notebook on tiny data; their pages lie in build/notebooks
 	$(BIN)/python notebooks/execute.py
 
 lock: install  ## write the lock files anew from pyproject.toml

@@ -32,7 +32,7 @@ def runs_dir() -> Path:
 def figures_dir() -> Path:
     """Pictures that the README and docs show, each written by a notebook.
 
-    TAGKIT_FIGURES moves them alone, so that a smoke run of the notebooks never overwrites the real ones.
+    TAGKIT_FIGURES moves them alone.
     """
     if moved := os.environ.get("TAGKIT_FIGURES"):
         return Path(moved).expanduser().resolve()
