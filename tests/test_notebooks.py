@@ -56,7 +56,7 @@ def test_its_code_calls_tagkit_and_defines_nothing(notebook):
 
 
 def test_every_figure_and_player_is_explained(notebook):
-    """Text comes before the code that it explains: no two code cells stand without a word between them, but imports."""
+    """Text comes before the code that it explains: at most three code cells stand without a word between them."""
     _, book = notebook
     kinds = [c.cell_type for c in book.cells]
     runs = "".join(k[0] for k in kinds)

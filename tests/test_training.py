@@ -67,7 +67,7 @@ def test_a_signal_saves_and_the_same_call_goes_on(number, whole, tone_records, t
 
 
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(whole, tone_records, tmp_path):
-    """Real SIGKILLs of a real process: before the first checkpoint, between two, and at the end."""
+    """Real SIGKILLs of a real process: before the first checkpoint, and after it."""
     command = [sys.executable, "-m", "tagkit.cli", "train", "--records", str(tone_records.root), "--out", str(tmp_path)]
     for name in ("model", "steps", "batch_size", "eval_every", "learning_rate", "seed"):
         command += [f"--{name.replace('_', '-')}", str(getattr(CONFIG, name))]
