@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit notebooks lock clean
+.PHONY: help install demo test lint unit test-browser notebooks picture lock clean
 
 help:  ## this list
 	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
@@ -30,8 +30,15 @@ lint: install  ## ruff and the import contracts
 unit: install  ## the tests
 	$(BIN)/pytest
 
+test-browser: install  ## only the tests that drive a real Chromium
+	$(BIN)/pytest -m browser
+
 notebooks: install  ## execute every notebook on tiny data; their pages lie in build/notebooks
 	$(BIN)/python notebooks/execute.py
+
+picture:  ## photograph runs/demo/listen.html for the README; needs Chromium
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=8000 --window-size=1280,1120 \
+		--screenshot=figures/listening_page.png "file://$(CURDIR)/runs/demo/listen.html"
 
 lock: install  ## write the lock files anew from pyproject.toml
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \

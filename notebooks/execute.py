@@ -8,6 +8,7 @@ A smoke run keeps its data, runs and figures under build/smoke, so that it never
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -26,10 +27,11 @@ def main() -> int:
     chosen = [p for p in sorted(HERE.glob("[0-9][0-9]_*.ipynb")) if p.name.startswith(tuple(args.notebooks or [""]))]
     if not chosen:
         parser.error(f"no notebook begins with {' or '.join(args.notebooks)}")
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "TAGKIT_SMOKE": "0"}
     if not args.full:
         home = ROOT / "build" / "smoke"
-        home.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(home, ignore_errors=True)  # runs of other settings would be refused, and old ones not trained
+        home.mkdir(parents=True)
         environment |= {"TAGKIT_SMOKE": "1", "TAGKIT_HOME": str(home)}
     failed = [path.name for path in chosen if not execute(path, environment)]
     print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed")

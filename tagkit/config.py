@@ -14,7 +14,7 @@ class TrainingConfig:
     steps : int
         Optimizer steps in all.
     batch_size : int
-        Windows in a step, over all devices.
+        Windows in a step.
     optimizer : {"adamw", "sgd"}
         SGD has Nesterov momentum .9.
     learning_rate : float

@@ -88,6 +88,7 @@ def evaluate(
             f"{records.root} holds {records.fingerprint}, but {run.root} was trained on {run.record['data']}: "
             "name the records that it was trained on."
         )
+    records.verify()
     positions = part_positions(records, part, run.record["split"])
     with tqdm(total=len(positions), desc=f"evaluate {run.root.name}", unit="clip", disable=not progress) as bar:
         scores = predict(run.model(), records, positions)
@@ -123,12 +124,14 @@ def save(evaluation: Evaluation, path: str | Path) -> None:
 
 def table(results: dict[str, dict]) -> str:
     """A plain-text table of several evaluations (name -> `Evaluation.to_dict`), best ROC-AUC first."""
-    head = f"{'model':<12} {'macro ROC-AUC':<22} {'macro PR-AUC':<22} {'split':<8} {'seed':>4} {'clips':>6} {'tags':>5}"
+    wide = max(len("model"), *map(len, results))
+    head = f"{'model':<{wide}} {'macro ROC-AUC':<22} {'macro PR-AUC':<22} {'split':<8} "
+    head += f"{'seed':>4} {'clips':>6} {'tags':>5}"
     lines = [head, "-" * len(head)]
     for name, r in sorted(results.items(), key=lambda item: -item[1]["roc_auc"]):
         roc, pr = (metrics.Interval(r[m], *r[f"{m}_ci"]) for m in ("roc_auc", "pr_auc"))
         lines.append(
-            f"{name:<12} {roc!s:<22} {pr!s:<22} {r['split']:<8} {r['seed']:>4} {r['clips']:>6} {len(r['tags']):>5}"
+            f"{name:<{wide}} {roc!s:<22} {pr!s:<22} {r['split']:<8} {r['seed']:>4} {r['clips']:>6} {len(r['tags']):>5}"
         )
     any_result = next(iter(results.values()))
     return "\n".join([*lines, f"{any_result['part']} part of {any_result['dataset']}; {any_result['interval']}."])

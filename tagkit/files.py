@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove what `atomic` left in a folder when its process was killed; call it only where nobody else writes."""
+    for path in Path(folder).iterdir():
+        if re.match(r"\.\d+\.", path.name):
+            path.unlink()
 
 
 def write_json(path: str | Path, content: object) -> None:

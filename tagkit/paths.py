@@ -30,10 +30,5 @@ def runs_dir() -> Path:
 
 
 def figures_dir() -> Path:
-    """Pictures that the README and docs show, each written by a notebook.
-
-    TAGKIT_FIGURES moves them alone.
-    """
-    if moved := os.environ.get("TAGKIT_FIGURES"):
-        return Path(moved).expanduser().resolve()
+    """Pictures that the README and docs show, each written by a notebook."""
     return home() / "figures"

@@ -185,8 +185,7 @@ def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: i
         shards = files.read_json(out / "manifest.json")["shards"]
         if all((out / name).is_file() for name in ("clips.jsonl", *(s["name"] for s in shards))):
             return Records.open(out)
-    for leftover in out.glob(".*.shard-*"):  # half-written by a process that was killed
-        leftover.unlink()
+    files.sweep(out)
 
     ids = list(catalog.clips.index)
     chunks = [ids[i : i + clips_per_shard] for i in range(0, len(ids), clips_per_shard)]

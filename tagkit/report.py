@@ -15,6 +15,8 @@ from tagkit.prediction import predict
 from tagkit.records import Records
 from tagkit.training import Run
 
+MOST_CLIPS = 300  # listened through to find each channel's own tag
+
 
 def draw_scores(results: Mapping[str, dict], folder: Path) -> list[Path]:
     """Draw the scores of every tag, one figure for each result (name -> `Evaluation.to_dict`); the paths."""
@@ -87,7 +89,7 @@ def write_page(runs: Mapping[str, Run], records: Records, path: Path, clips: int
         tags = runs[name].tags
         top = predict(model, records, chosen)
         scores[name] = [{tags[k]: float(row[k]) for k in np.argsort(-row)[:5]} for row in top]
-        channel_tags[name] = best_tags(model, records, positions, tags, progress)
+        channel_tags[name] = best_tags(model, records, positions[:MOST_CLIPS], tags, progress)
     shown = [records.catalog.clip(position) for position in chosen]
     pieces = [listen.excerpt(clip, y=records.waveform(clip.clip_id), sr=records.sr) for clip in shown]
     return listen.write(path, models, pieces, scores=scores, channel_tags=channel_tags, sr=records.sr)

@@ -137,6 +137,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(out / ".lock", blocking=False), _stop_signal() as stop:
+            files.sweep(out)
             trainer = Trainer(config, records, out)
             if not trainer.run.finished:
                 trainer.fit(stop, progress, after)
@@ -159,6 +160,11 @@ class Trainer:
         # Before run.json exists: a split without clips must not bind the folder to its settings.
         part_positions(records, "train", config.split)
         self.valid = part_positions(records, "valid", config.split)
+        self.valid_labels = records.catalog.labels[list(self.tags)].to_numpy(bool)[self.valid]
+        if not (self.valid_labels.any(0) & ~self.valid_labels.all(0)).any():
+            raise TrainingError(
+                f"No tag tells the {len(self.valid)} valid clips of {records.root} apart; give it more."
+            )
         self.run = _open_or_create(config, records, row, self.tags, out)
         if self.run.finished:
             return
@@ -170,7 +176,6 @@ class Trainer:
         self.predict = Predictor(self.model)
         window = self.model.input_shape[1]
         self.input = TrainingWindows.of(records, self.tags, window, config)
-        self.valid_labels = records.catalog.labels[list(self.tags)].to_numpy(bool)[self.valid]
         self.history: list[dict] = []
         self.losses: list[float] = []  # since the last validation
         self.step = 0
@@ -314,7 +319,7 @@ def _open_or_create(config: TrainingConfig, records: Records, row: zoo.Row, tags
     there = json.loads(json.dumps(run.record))
     for key in ("config", "row", "tags", "data", "split"):
         if there[key] != json.loads(json.dumps(record[key])):
-            raise TrainingError(f"{out} holds a run with another {key}; choose another --out, or remove that folder.")
+            raise TrainingError(f"{out} holds a run with another {key}; remove that folder, or choose another.")
     return run
 
 

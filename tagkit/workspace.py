@@ -23,29 +23,26 @@ def is_smoke() -> bool:
     return os.environ.get("TAGKIT_SMOKE", "") not in ("", "0")
 
 
-def catalog(dataset: str = "demo", clips: int | None = None, seed: int = 0) -> Catalog:
+def catalog(dataset: str = "demo") -> Catalog:
     """The Catalog of a dataset: the demo is rendered first, MagnaTagATune must lie in data/raw/magnatagatune.
 
     Parameters
     ----------
     dataset : {"demo", "magnatagatune"}
-    clips : int, optional
-        How many clips of the demo to render (default: 300, or 40 in a smoke run).
-    seed : int
-        Of the demo.
+        Of the demo, 300 clips (40 in a smoke run).
     """
     if dataset == "demo":
         root = paths.data_dir() / "demo"
-        demo.render(root, clips or (SMOKE_CLIPS if is_smoke() else DEMO_CLIPS), seed)
+        demo.render(root, SMOKE_CLIPS if is_smoke() else DEMO_CLIPS)
         return demo.read(root)
     if dataset == "magnatagatune":
         return magnatagatune.read(paths.data_dir() / "raw" / "magnatagatune")
     raise CatalogError(f"There is no dataset {dataset!r} here; choose demo or magnatagatune.")
 
 
-def records(dataset: str = "demo", clips: int | None = None, seed: int = 0) -> Records:
+def records(dataset: str = "demo") -> Records:
     """The records of a dataset, prepared if they are not there yet."""
-    return prepare(catalog(dataset, clips, seed), paths.data_dir() / "records" / dataset)
+    return prepare(catalog(dataset), paths.data_dir() / "records" / dataset)
 
 
 def config(model: str, **changes) -> TrainingConfig:
@@ -81,7 +78,8 @@ def run(model: str, source: Records | None = None, group: str = "demo", name: st
 
 def results(runs: dict[str, Run], path: Path) -> dict[str, dict]:
     """Test scores of some runs (name -> `Evaluation.to_dict`), kept in the JSON file `path` until a run is newer."""
-    if not is_newer(path, *(r.root / "run.json" for r in runs.values())):
+    current = is_newer(path, *(r.root / "run.json" for r in runs.values()))
+    if not current or set(files.read_json(path)) != set(runs):
         files.write_json(path, {name: evaluation.evaluate(r).to_dict() for name, r in runs.items()})
     return files.read_json(path)
 

@@ -61,6 +61,12 @@ def test_your_own_folder_is_prepared(tmp_path, capsys):
     assert Records.open(tmp_path / "records").lengths.tolist() == [16_000] * 6
 
 
+def test_render_makes_what_prepare_takes(tmp_path, capsys):
+    assert cli.main(["render", "--root", str(tmp_path / "raw"), "--clips", "8", "--seed", "5"]) == 0
+    assert cli.main(["prepare", "demo", "--root", str(tmp_path / "raw"), "--out", str(tmp_path / "records")]) == 0
+    assert "8 clips prepared" in capsys.readouterr().out
+
+
 def test_wrong_use_is_exit_code_2(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["train"])

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,6 +118,20 @@ def test_a_damaged_checkpoint_is_named(tone_records, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(TrainingError, match=r"checkpoint.npz is damaged"):
         train(CONFIG, tone_records, tmp_path, progress=False)
+
+
+def test_a_valid_part_that_cannot_judge_is_refused(tone_records, tmp_path):
+    catalog = tone_records.catalog
+    one_tag = replace(catalog, vocabularies={"all": ("low",)}, labels=catalog.labels.assign(low=True))
+    with pytest.raises(TrainingError, match="No tag tells the 6 valid clips"):
+        train(CONFIG, replace(tone_records, catalog=one_tag), tmp_path, progress=False)
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_what_a_killed_process_left_is_swept_away(tone_records, whole):
+    (whole.root / ".123.checkpoint.npz").write_bytes(b"half")
+    train(CONFIG, tone_records, whole.root, progress=False)
+    assert not (whole.root / ".123.checkpoint.npz").exists()
 
 
 def test_opening_no_run_says_what_to_do(tmp_path):

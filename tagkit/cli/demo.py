@@ -12,9 +12,7 @@ NEEDS_TENSORFLOW = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `tagkit demo`."""
-    parser.add_argument("--clips", type=int, metavar="N", help="clips to render (default: 300)")
-    parser.add_argument("--seed", type=int, default=0, help="of the data and of both networks (default: 0)")
+    """`tagkit demo` takes none: TAGKIT_HOME says where things go, TAGKIT_SMOKE=1 makes them tiny."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,9 +21,9 @@ def run(args: argparse.Namespace) -> int:
     from tagkit.cli.prepare import describe
 
     out = paths.runs_dir() / "demo"
-    records = workspace.records("demo", args.clips, args.seed)
+    records = workspace.records("demo")
     print(describe(records))
-    runs = {model: workspace.run(model, records, seed=args.seed) for model in DEMO_RUNS}
+    runs = {model: workspace.run(model, records) for model in DEMO_RUNS}
     results = workspace.results(runs, out / "metrics.json")
     if not workspace.is_newer(out / "listen.html", out / "metrics.json"):
         report.draw_training(runs, out / "figures")
