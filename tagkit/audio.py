@@ -346,7 +346,9 @@ def _save_soundfile(path: Path, temporary: Path, pcm: np.ndarray, sr: int) -> No
         with soundfile.SoundFile(temporary, "w", sr, channels, subtype, format=form) as sound:
             # In pieces: libsndfile's Vorbis writer overflows its stack on a long array.
             for start in range(0, len(pcm), 1 << 16):
-                sound.write(pcm[start : start + (1 << 16)])
+                piece = pcm[start : start + (1 << 16)]
+                # libsndfile 1.2 mixes the channels of int16 stereo on their way into an MP3; those of floats it keeps.
+                sound.write(to_float(piece) if form == "MP3" else piece)
     except (soundfile.LibsndfileError, ValueError) as error:
         raise AudioError(f"{path}: {path.suffix} cannot hold {channels} channels at {sr} Hz ({error}).") from error
 

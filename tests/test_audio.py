@@ -86,6 +86,16 @@ def test_stereo_is_written(tmp_path):
     assert np.abs(audio.load_int16(tmp_path / "a.flac")).max() <= 1
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
+def test_stereo_channels_stay_apart(tmp_path, suffix):
+    """A loud left and a soft right channel: libsndfile's MP3 writer once swapped part of one into the other."""
+    left, right = 0.6 * tone(), 0.1 * tone()
+    audio.save(tmp_path / f"a{suffix}", np.stack([left, right], axis=1), SR)
+    read, _ = soundfile.read(tmp_path / f"a{suffix}")
+    levels = np.sqrt((read**2).mean(axis=0))
+    np.testing.assert_allclose(levels, [np.sqrt((c**2).mean()) for c in (left, right)], rtol=0.05)
+
+
 def test_one_sample(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.array([0.5], np.float32), SR)
     assert audio.load_int16(tmp_path / "a.wav").tolist() == [16384]
