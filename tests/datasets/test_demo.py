@@ -38,9 +38,9 @@ def rendered(tmp_path_factory, scores_folder):
     return root
 
 
-def start(root):
-    """A process that renders `N_CLIPS` clips with two workers, in a terminal session of its own."""
-    command = f"from tagkit.datasets import demo; demo.render({str(root)!r}, {N_CLIPS}, jobs=2, progress=False)"
+def start(root, n_clips=N_CLIPS):
+    """A process that renders clips with two workers, in a terminal session of its own."""
+    command = f"from tagkit.datasets import demo; demo.render({str(root)!r}, {n_clips}, jobs=2, progress=False)"
     arguments = [sys.executable, "-W", "error", "-c", command]
     return subprocess.Popen(
         arguments, start_new_session=True, stderr=subprocess.PIPE, cwd=Path(demo.__file__).parents[3]
@@ -140,7 +140,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(rendered, new_root):
 
 def test_ctrl_c_ends_all_processes_at_once_with_one_traceback(new_root):
     root = new_root()
-    process = start(root)
+    process = start(root, n_clips=200)  # far more than are made before the signal comes
     wait_for_clips(root, 1, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
     error = process.communicate(timeout=20)[1].decode()
