@@ -37,6 +37,7 @@ notebooks: install  ## execute every notebook on tiny data; their pages lie in b
 	$(BIN)/python notebooks/execute.py
 
 picture:  ## photograph runs/demo/listen.html for the README; needs Chromium
+	mkdir -p figures
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=8000 --window-size=1280,1120 \
 		--screenshot=figures/listening_page.png "file://$(CURDIR)/runs/demo/listen.html"
 
