@@ -141,11 +141,17 @@ def gated(a: np.ndarray, stage: Stage, y: np.ndarray, band_hz: tuple[float, floa
     -------
     ndarray (samples,)
     """
-    low, high = max(band_hz[0], 20.0), min(band_hz[1], 0.98 * sr / 2)
-    inside = y
-    if low < high and np.log2(high / low) <= BROADBAND_OCTAVES:
-        inside = signal.sosfiltfilt(signal.butter(2, (low, high), "bandpass", fs=sr, output="sos"), y)
+    sections = band_sections(*band_hz, sr)
+    inside = y if sections is None else signal.sosfiltfilt(sections, y)
     return envelope(a, stage, len(y)) * inside
+
+
+def band_sections(low_hz: float, high_hz: float, sr: int) -> np.ndarray | None:
+    """The band-pass of `gated` as second-order sections (2, 6); None for a broad channel: it gates the clip itself."""
+    low, high = max(low_hz, 20.0), min(high_hz, 0.98 * sr / 2)
+    if not (low < high and np.log2(high / low) <= BROADBAND_OCTAVES):
+        return None
+    return signal.butter(2, (low, high), "bandpass", fs=sr, output="sos")
 
 
 def _reference(y: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile as sf
 from scipy import signal
 
-from tagkit.analysis.sonify import BROADBAND_OCTAVES, MODES
+from tagkit.analysis.sonify import MODES, band_sections
 
 CURVE_FLOOR_DB = -60.0
 ANCHOR_SAMPLES = 2048
@@ -275,14 +275,6 @@ def encode_mp3(y: np.ndarray, sr: int) -> tuple[bytes, int]:
     buffer = io.BytesIO()
     sf.write(buffer, y, sr, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.9, bitrate_mode="CONSTANT")
     return buffer.getvalue(), sr
-
-
-def band_sections(low_hz: float, high_hz: float, sr: int) -> np.ndarray | None:
-    """The band-pass of `tagkit.analysis.sonify.gated` as second-order sections (2, 6); None for a broad channel."""
-    low, high = max(low_hz, 20.0), min(high_hz, 0.98 * sr / 2)
-    if not (low < high and np.log2(high / low) <= BROADBAND_OCTAVES):
-        return None
-    return signal.butter(2, (low, high), "bandpass", fs=sr, output="sos")
 
 
 def _check_stage(model: str, stage: PageStage, n_clips: int) -> None:

@@ -118,8 +118,8 @@ def render(
 
 
 def _render_missing(root: Path, n_clips: int, seed: int, jobs: int, progress: bool) -> None:
-    for leftover in root.glob("?/.*.flac"):  # half-written by a process that was killed
-        leftover.unlink()
+    for folder in root.glob("?/"):
+        files.sweep(folder)
     clips = list(itertools.islice(demo_clips(*load_scores(root, jobs, progress), seed), n_clips))
     missing = [clip for clip in clips if not (root / clip.path).is_file()]
     # A list of arrangements of thousands of clips would be large: they are made as the processes take them.
