@@ -10,7 +10,7 @@ from tagkit import files, metrics
 from tagkit.inputs import part_positions
 from tagkit.prediction import predict
 from tagkit.records import Records
-from tagkit.training import Run, TrainingError, code_version
+from tagkit.runs import Run, TrainingError, code_version
 
 
 @dataclass(frozen=True)

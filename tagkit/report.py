@@ -13,7 +13,7 @@ from tagkit.analysis import compare, feature_maps, spectra
 from tagkit.inputs import part_positions
 from tagkit.prediction import predict
 from tagkit.records import Records
-from tagkit.training import Run
+from tagkit.runs import Run
 
 MOST_CLIPS = 300  # listened through to find each channel's own tag
 

@@ -5,7 +5,8 @@ from tagkit import evaluation, prediction
 from tagkit.config import TrainingConfig
 from tagkit.inputs import part_positions, window_starts
 from tagkit.records import prepare
-from tagkit.training import TrainingError, train
+from tagkit.runs import TrainingError
+from tagkit.training import train
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 
 from tagkit import files
 from tagkit.config import TrainingConfig
-from tagkit.training import Run, TrainingError, TrainingInterrupted, train
+from tagkit.runs import Run, TrainingError
+from tagkit.training import TrainingInterrupted, train
 
 # dm16 has dropout: its random generators must be restored, too.
 CONFIG = TrainingConfig(model="dm16", steps=12, batch_size=4, eval_every=5, learning_rate=1e-3, seed=1)

@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
     """Analyse the runs and say where the figures and the page lie."""
     from tagkit import report
     from tagkit.records import Records
-    from tagkit.training import Run
+    from tagkit.runs import Run
 
     runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
     if len(runs) < len(args.run_folders):
