@@ -109,6 +109,14 @@ def name_of(result: dict) -> str:
     return " ".join(words)
 
 
+def told_apart(results: Sequence[dict], names: Sequence[str]) -> list[dict]:
+    """The results, by these other names where two of them would be the same network with the same seed."""
+    identities = [(name_of(r), r["seed"]) for r in results]
+    if len(set(identities)) == len(identities):
+        return list(results)
+    return [r | {"name": name} for r, name in zip(results, names, strict=True)]
+
+
 def group(results: Iterable[dict]) -> list[Group]:
     """Group results by network (`name_of`), in the order in which they come, seeds ascending.
 
@@ -229,6 +237,19 @@ def tag_table(groups: Sequence[Group], metric: str = "roc_auc") -> pd.DataFrame:
     """Each tag's score for each network, (tags, networks), the mean over seeds; easiest tag first."""
     frame = pd.DataFrame({g.name: g.tag_scores(metric) for g in groups})
     return frame.loc[frame.mean(axis=1).sort_values(ascending=False).index]
+
+
+def ranking(groups: Sequence[Group], metric: str = "roc_auc") -> dict:
+    """What `tagkit.plots.score_ranking` draws of some networks, by the names of its parameters."""
+    scores = [g.score(metric) for g in groups]
+    return {
+        "names": [g.name for g in groups],
+        "values": np.array([s.value for s in scores]),
+        "low": np.array([s.low for s in scores]),
+        "high": np.array([s.high for s in scores]),
+        "kinds": [g.first["network"]["input"] for g in groups],
+        "seeds": [g.values(metric) for g in groups],
+    }
 
 
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:

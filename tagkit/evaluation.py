@@ -112,6 +112,7 @@ def evaluate(
         "training": describe_training(run),
         "dataset": records.catalog.name,
         "split": run.record["split"],
+        "split_sizes": run.record["split_sizes"],
         "part": part,
         "seed": run.record["seed"],
         "data": records.fingerprint,

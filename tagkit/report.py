@@ -1,6 +1,6 @@
 """What an analysed run leaves behind: figures of its scores and filters, and the listening page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from tagkit import listen, plots
+from tagkit import comparison, listen, plots
 from tagkit.analysis import compare, feature_maps, spectra
 from tagkit.inputs import part_positions
 from tagkit.prediction import predict
@@ -50,6 +50,17 @@ def draw_training(runs: Mapping[str, Run], folder: Path) -> Path:
         [h["step"] for h in longest], curves, ylabel="validation macro ROC-AUC", title="Training", ax=ax
     )
     return _save(fig, folder / "training.png")
+
+
+def draw_comparison(groups: Sequence[comparison.Group], folder: Path) -> list[Path]:
+    """Draw the ranking of some networks, and their scores for each tag; the paths."""
+    fig, ax = _figure(8, 1.1 + 0.26 * len(groups))
+    plots.score_ranking(**comparison.ranking(groups), ax=ax)
+    ranking = _save(fig, folder / "comparison.png")
+    tags = comparison.tag_table(groups)
+    fig, ax = _figure(3.5 + 0.62 * tags.shape[1], 1.8 + 0.28 * len(tags))
+    plots.tag_heat_map(tags, ax=ax)
+    return [ranking, _save(fig, folder / "tags.png")]
 
 
 def draw_filters(runs: Mapping[str, Run], folder: Path, stage: str = "conv1") -> list[Path]:

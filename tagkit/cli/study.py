@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 NEEDS_TENSORFLOW = False  # the trainings have processes of their own
-PLANS = ("zoo",)
+PLANS = ("zoo", "recordings", "pretraining")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

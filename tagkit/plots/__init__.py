@@ -5,6 +5,7 @@ side and changed afterwards. Colours, fonts and line widths are set in one place
 """
 
 from tagkit.plots.architecture import architecture
+from tagkit.plots.comparison import score_against_cost, score_ranking, tag_heat_map
 from tagkit.plots.filters import centre_frequencies, filter_bank, filter_spectra
 from tagkit.plots.grids import channel_grid, grid
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
@@ -26,10 +27,13 @@ __all__ = [
     "log_mel",
     "per_tag_scores",
     "save",
+    "score_against_cost",
     "score_comparison",
+    "score_ranking",
     "spectrogram",
     "tag_balance",
     "tag_cooccurrence",
+    "tag_heat_map",
     "training_curves",
     "use_style",
     "waveform",

@@ -7,6 +7,30 @@ from tagkit.graph.windowing import METHODS, PREFIX
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    """Training on rendered music before the training that counts.
+
+    Attributes
+    ----------
+    clips : int
+        Rendered clips; of each 20 clips, 13 are trained on.
+    budget_s : float
+        CPU seconds of training steps.
+    settings : dict
+        Fields of TrainingConfig that depart from plain training.
+    """
+
+    clips: int
+    budget_s: float
+    settings: dict = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """A name for its runs."""
+        return f"rendered-{self.clips}" + ("-varied" if self.settings else "")
+
+
+@dataclass(frozen=True)
 class Entry:
     """One network of a study.
 
@@ -20,12 +44,17 @@ class Entry:
         Fields of TrainingConfig that depart from the plan's.
     name : str
         What tables call it.
+    budget_s : float or None
+        Instead of the plan's.
+    pretraining : Pretraining, optional
     """
 
     model: str
     family: str
     settings: dict = field(default_factory=dict)
     name: str = ""
+    budget_s: float | None = None
+    pretraining: Pretraining | None = None
 
     @property
     def label(self) -> str:
@@ -58,6 +87,9 @@ class Plan:
         In the course of one training.
     min_positives : int
         Tags with fewer positive test clips are left out.
+    finalists : int or None
+        So many entries get more than the first seed: the best by validation score, so that the test part chooses
+        nothing. None: all.
     """
 
     name: str
@@ -66,8 +98,13 @@ class Plan:
     budget_s: float
     seeds: int
     base: TrainingConfig
-    validations: int = 6
+    validations: int = 4
     min_positives: int = 1
+    finalists: int | None = None
+
+    def budget(self, entry: Entry) -> float:
+        """CPU seconds of training steps for an entry."""
+        return entry.budget_s or self.budget_s
 
 
 KERNELS = ("dm8", "dm16", "dm64", "dm128", "mkc_r", "mkc_f", "ds256ra", "ds256fa", "ds256rb", "ds256rc", "dm16_clip")
@@ -129,4 +166,41 @@ ZOO = Plan(
     base=PLAIN,
 )
 
-PLANS = {ZOO.name: ZOO}
+RECORDINGS = Plan(
+    "recordings",
+    "magnatagatune",
+    tuple(
+        Entry(name, "recordings")
+        for name in ("dm16", "dm16_stochastic", "res13", "multiscale", "crnn_dm16", "mul16f", "ds256ra", "logmel")
+    ),
+    budget_s=300,
+    seeds=3,
+    base=TrainingConfig(),
+    min_positives=5,
+    finalists=2,
+)
+
+FINE, BEFORE = 100, 140  # CPU seconds of training on the recordings, and on rendered music before
+AUGMENTED = {"speed_semitones": 2.0, "attenuation_db": 12.0}
+PRETRAINING = Plan(
+    "pretraining",
+    "magnatagatune",
+    (
+        Entry("dm16", "pretraining", name="dm16 from scratch"),
+        Entry("dm16", "pretraining", name="dm16 from scratch, longer", budget_s=BEFORE + FINE),
+        Entry("dm16", "pretraining", name="dm16 after 500 rendered", pretraining=Pretraining(500, BEFORE)),
+        Entry("dm16", "pretraining", name="dm16 after 2000 rendered", pretraining=Pretraining(2_000, BEFORE)),
+        Entry(
+            "dm16",
+            "pretraining",
+            name="dm16 after 2000 rendered, varied",
+            pretraining=Pretraining(2_000, BEFORE, AUGMENTED),
+        ),
+    ),
+    budget_s=FINE,
+    seeds=3,
+    base=TrainingConfig(),
+    min_positives=5,
+)
+
+PLANS = {plan.name: plan for plan in (ZOO, RECORDINGS, PRETRAINING)}

@@ -18,10 +18,12 @@ from tqdm.auto import tqdm
 
 from tagkit import files, paths, processes
 from tagkit.config import TrainingConfig
-from tagkit.records import Records
-from tagkit.study.plan import Entry, Plan
+from tagkit.datasets import demo
+from tagkit.records import Records, prepare
+from tagkit.study.plan import PLAIN, Entry, Plan
 
 WARM_UP, MEASURED_S = 2, 1.5
+RENDER_SEED = 1  # other clips than the demo's
 INTERRUPTED = 130  # a training's exit code after Ctrl-C
 
 
@@ -57,9 +59,33 @@ def run(plan: Plan, records: Records, jobs: int = 2, only: Iterable[str] = (), p
     if unknown := only - {entry.label for entry in plan.entries}:
         raise ValueError(f"The study {plan.name} has no {sorted(unknown)[0]!r}.")
     entries = [e for e in plan.entries if not only or e.label in only]
-    todo = [(e, s) for s in range(plan.seeds) for e in entries if not result_path(plan, e, s).is_file()]
-    bar = tqdm(total=plan.seeds * len(entries), desc=f"study {plan.name}", unit="run", disable=not progress)
-    bar.update(bar.total - len(todo))
+    for clips in sorted({e.pretraining.clips for e in entries if e.pretraining}):
+        rendered(clips)
+    _train_all(plan, [(entry, 0) for entry in entries], records, jobs, progress)
+    further = [e for e in entries if e in finalists(plan)]
+    _train_all(plan, [(e, seed) for seed in range(1, plan.seeds) for e in further], records, jobs, progress)
+
+
+def finalists(plan: Plan) -> tuple[Entry, ...]:
+    """The entries that get further seeds: all, or the best by validation score of those with a first result."""
+    if plan.finalists is None:
+        return plan.entries
+    there = [e for e in plan.entries if result_path(plan, e, 0).is_file()]
+    scores = {e.label: files.read_json(result_path(plan, e, 0))["training"]["best_valid_roc_auc"] for e in there}
+    return tuple(sorted(there, key=lambda e: -scores[e.label])[: plan.finalists])
+
+
+def rendered(clips: int) -> Records:
+    """Records of so many rendered clips, made if they are not there yet."""
+    catalog = demo.render(paths.data_dir() / "rendered", clips, seed=RENDER_SEED)
+    return prepare(catalog, paths.data_dir() / "records" / f"rendered-{clips}")
+
+
+def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records, jobs: int, progress: bool) -> None:
+    """Train what has no result yet, `jobs` at a time."""
+    todo = [(e, seed) for e, seed in trainings if not result_path(plan, e, seed).is_file()]
+    bar = tqdm(total=len(trainings), desc=f"study {plan.name}", unit="run", disable=not progress)
+    bar.update(len(trainings) - len(todo))
     with bar, ThreadPoolExecutor(jobs) as threads:
         futures = [threads.submit(_in_a_process, plan, entry, seed, records.root) for entry, seed in todo]
         try:
@@ -91,24 +117,44 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path, parent: i
 
     processes.follow(parent)
     records = Records.open(records_root)
-    out = paths.runs_dir() / "study" / plan.name / f"{entry.slug}-{seed}"
+    config = replace(plan.base, model=entry.model, seed=seed, **entry.settings)
     try:
-        run = train(settle(plan, entry, seed, records), records, out, progress=False)
+        if entry.pretraining:
+            config = replace(config, init=str(pretrain(plan, entry, seed)))
+        run = train(settle(plan, entry, config, records), records, run_folder(plan, entry, seed), progress=False)
     except TrainingInterrupted:
         sys.exit(INTERRUPTED)
     scored = evaluation.evaluate(run, records, min_positives=plan.min_positives, progress=False)
-    result = {"name": entry.label, "family": entry.family, "budget_s": plan.budget_s} | scored.to_dict()
-    files.write_json(result_path(plan, entry, seed), result)
+    about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
+    files.write_json(result_path(plan, entry, seed), about | scored.to_dict())
 
 
-def settle(plan: Plan, entry: Entry, seed: int, records: Records) -> TrainingConfig:
+def run_folder(plan: Plan, entry: Entry, seed: int) -> Path:
+    """Where one training keeps its weights."""
+    return paths.runs_dir() / "study" / plan.name / f"{entry.slug}-{seed}"
+
+
+def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
+    """Train an entry's network on rendered music, if that is not done yet; the run folder."""
+    from tagkit.training import train
+
+    before = entry.pretraining
+    records = Records.open(paths.data_dir() / "records" / f"rendered-{before.clips}")
+    config = replace(PLAIN, model=entry.model, seed=seed, **before.settings)
+    out = paths.runs_dir() / "study" / plan.name / f"{before.slug}-{seed}"
+    steps = _steps_of(out) or round(before.budget_s / step_seconds(config, records))
+    config = replace(config, steps=steps, eval_every=-(-steps // plan.validations))
+    return train(config, records, out, progress=False).root
+
+
+def settle(plan: Plan, entry: Entry, config: TrainingConfig, records: Records) -> TrainingConfig:
     """The settings of one training, with as many steps as its budget pays for.
 
     Steps are measured once for an entry: other seeds, and the same training after an interruption, take what is in a
     result or in a run that is there.
     """
-    config = replace(plan.base, model=entry.model, seed=seed, **entry.settings)
-    steps = _steps_there(plan, entry) or max(round(plan.budget_s / step_seconds(config, records)), plan.validations)
+    steps = _steps_there(plan, entry) or round(plan.budget(entry) / step_seconds(config, records))
+    steps = max(steps, plan.validations)
     return replace(config, steps=steps, eval_every=-(-steps // plan.validations))
 
 
@@ -116,10 +162,14 @@ def _steps_there(plan: Plan, entry: Entry) -> int | None:
     for seed in range(plan.seeds):
         if (path := result_path(plan, entry, seed)).is_file():
             return files.read_json(path)["training"]["config"]["steps"]
-        run = paths.runs_dir() / "study" / plan.name / f"{entry.slug}-{seed}" / "run.json"
-        if run.is_file():
-            return files.read_json(run)["config"]["steps"]
+        if steps := _steps_of(run_folder(plan, entry, seed)):
+            return steps
     return None
+
+
+def _steps_of(run: Path) -> int | None:
+    """The steps of a run that was begun."""
+    return files.read_json(run / "run.json")["config"]["steps"] if (run / "run.json").is_file() else None
 
 
 def step_seconds(config: TrainingConfig, records: Records) -> float:
