@@ -252,6 +252,21 @@ def ranking(groups: Sequence[Group], metric: str = "roc_auc") -> dict:
     }
 
 
+def curves(groups: Sequence[Group]) -> dict:
+    """What `tagkit.plots.training_curves` draws of equally often validated networks, by the names of its parameters.
+
+    The first seed of each; the x axis is the share of the training, since steps of different networks do not compare.
+    """
+    histories = {g.name: g.first["training"]["history"] for g in groups}
+    points = len(next(iter(histories.values())))
+    return {
+        "steps": [(k + 1) / points for k in range(points)],
+        "curves": {name: [h["valid_roc_auc"] for h in history] for name, history in histories.items()},
+        "xlabel": "share of the training",
+        "ylabel": "validation macro ROC-AUC",
+    }
+
+
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as people read it: rounded, with units in the names of the columns."""
     return pd.DataFrame(

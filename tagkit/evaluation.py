@@ -138,10 +138,11 @@ def describe_network(run: Run, model: keras.Model) -> dict:
 
 
 def describe_training(run: Run) -> dict:
-    """How a network was trained: settings, what it started from, steps, CPU time, best validation score."""
+    """How a network was trained: settings, what it started from, steps, CPU time, validation scores."""
     best = max((h["valid_roc_auc"] for h in run.record["history"]), default=None)
     done = {key: run.record.get(key) for key in ("steps_done", "cpu_seconds", "init")}
-    return done | {"best_valid_roc_auc": best, "config": run.record["config"]}
+    history = [{key: round(h[key], 4) for key in ("step", "loss", "valid_roc_auc")} for h in run.record["history"]]
+    return done | {"best_valid_roc_auc": best, "history": history, "config": run.record["config"]}
 
 
 def cluster_names(records: Records, positions: np.ndarray, by: str) -> np.ndarray:

@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("plan", choices=PLANS)
     parser.add_argument("--records", type=Path, metavar="DIR", help="default: those of the plan's dataset")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="trainings at a time, one core each")
+    parser.add_argument("--seeds", type=int, metavar="N", help="default: as the plan says")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these entries alone")
 
 
@@ -26,5 +27,5 @@ def run(args: argparse.Namespace) -> int:
 
     chosen = plan.PLANS[args.plan]
     records = Records.open(args.records) if args.records else workspace.records(chosen.dataset)
-    runner.run(chosen, records, args.jobs, args.only)
+    runner.run(chosen, records, args.jobs, args.only, args.seeds)
     return 0

@@ -1,6 +1,6 @@
 """What a study trains: entries as data, and the plans that they make up."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tagkit.config import TrainingConfig
 from tagkit.graph.windowing import METHODS, PREFIX
@@ -104,7 +104,11 @@ class Plan:
 
     def budget(self, entry: Entry) -> float:
         """CPU seconds of training steps for an entry."""
-        return entry.budget_s or self.budget_s
+        return (entry.budget_s or self.budget_s) if self.budget_s else 0
+
+    def smoke(self) -> "Plan":
+        """The same study without learning: as many steps as there are validations, one seed."""
+        return replace(self, budget_s=0, seeds=1, validations=2, base=replace(self.base, batch_size=4))
 
 
 KERNELS = ("dm8", "dm16", "dm64", "dm128", "mkc_r", "mkc_f", "ds256ra", "ds256fa", "ds256rb", "ds256rc", "dm16_clip")

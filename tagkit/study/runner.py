@@ -37,7 +37,14 @@ def result_path(plan: Plan, entry: Entry, seed: int) -> Path:
     return results_folder(plan) / f"{entry.slug}-{seed}.json"
 
 
-def run(plan: Plan, records: Records, jobs: int = 2, only: Iterable[str] = (), progress: bool = True) -> None:
+def run(
+    plan: Plan,
+    records: Records,
+    jobs: int = 2,
+    only: Iterable[str] = (),
+    seeds: int | None = None,
+    progress: bool = True,
+) -> None:
     """Train and score what a plan lacks: the first seed of every entry, then the next.
 
     Parameters
@@ -45,9 +52,11 @@ def run(plan: Plan, records: Records, jobs: int = 2, only: Iterable[str] = (), p
     plan : Plan
     records : Records
     jobs : int
-        Trainings at a time, each in a process of its own on one core.
+        Trainings at a time, each in a process of its own on one core; 0: in this process.
     only : iterable of str
         Labels of entries; none: all.
+    seeds : int, optional
+        Instead of the plan's.
     progress : bool
 
     Raises
@@ -63,7 +72,7 @@ def run(plan: Plan, records: Records, jobs: int = 2, only: Iterable[str] = (), p
         rendered(clips)
     _train_all(plan, [(entry, 0) for entry in entries], records, jobs, progress)
     further = [e for e in entries if e in finalists(plan)]
-    _train_all(plan, [(e, seed) for seed in range(1, plan.seeds) for e in further], records, jobs, progress)
+    _train_all(plan, [(e, seed) for seed in range(1, seeds or plan.seeds) for e in further], records, jobs, progress)
 
 
 def finalists(plan: Plan) -> tuple[Entry, ...]:
@@ -86,6 +95,12 @@ def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records,
     todo = [(e, seed) for e, seed in trainings if not result_path(plan, e, seed).is_file()]
     bar = tqdm(total=len(trainings), desc=f"study {plan.name}", unit="run", disable=not progress)
     bar.update(len(trainings) - len(todo))
+    if not jobs:
+        for entry, seed in todo:
+            train_one(plan, entry, seed, records.root)
+            bar.update()
+        bar.close()
+        return
     with bar, ThreadPoolExecutor(jobs) as threads:
         futures = [threads.submit(_in_a_process, plan, entry, seed, records.root) for entry, seed in todo]
         try:
@@ -100,7 +115,9 @@ def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records,
 def _in_a_process(plan: Plan, entry: Entry, seed: int, records_root: Path) -> str:
     """`train_one` in a process of its own: what memory TensorFlow keeps goes back, and one core is one core."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = get_context("spawn").Process(target=train_one, args=(plan, entry, seed, records_root, os.getpid()))
+    process = get_context("spawn").Process(
+        target=_train_and_follow, args=(plan, entry, seed, records_root, os.getpid())
+    )
     process.start()
     process.join()
     if process.exitcode == INTERRUPTED:
@@ -110,20 +127,27 @@ def _in_a_process(plan: Plan, entry: Entry, seed: int, records_root: Path) -> st
     return f"{entry.label} seed {seed}: {files.read_json(result_path(plan, entry, seed))['roc_auc']:.3f}"
 
 
-def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path, parent: int) -> None:
-    """Train and score one entry with one seed, and write its result; the process ends when `parent` has ended."""
-    from tagkit import evaluation
-    from tagkit.training import TrainingInterrupted, train
+def _train_and_follow(plan: Plan, entry: Entry, seed: int, records_root: Path, parent: int) -> None:
+    """`train_one` in a process that ends when `parent` has ended."""
+    from tagkit.training import TrainingInterrupted
 
     processes.follow(parent)
-    records = Records.open(records_root)
-    config = replace(plan.base, model=entry.model, seed=seed, **entry.settings)
     try:
-        if entry.pretraining:
-            config = replace(config, init=str(pretrain(plan, entry, seed)))
-        run = train(settle(plan, entry, config, records), records, run_folder(plan, entry, seed), progress=False)
+        train_one(plan, entry, seed, records_root)
     except TrainingInterrupted:
         sys.exit(INTERRUPTED)
+
+
+def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
+    """Train and score one entry with one seed, and write its result."""
+    from tagkit import evaluation
+    from tagkit.training import train
+
+    records = Records.open(records_root)
+    config = replace(plan.base, model=entry.model, seed=seed, **entry.settings)
+    if entry.pretraining:
+        config = replace(config, init=str(pretrain(plan, entry, seed)))
+    run = train(settle(plan, entry, config, records), records, run_folder(plan, entry, seed), progress=False)
     scored = evaluation.evaluate(run, records, min_positives=plan.min_positives, progress=False)
     about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
     files.write_json(result_path(plan, entry, seed), about | scored.to_dict())
@@ -153,8 +177,9 @@ def settle(plan: Plan, entry: Entry, config: TrainingConfig, records: Records) -
     Steps are measured once for an entry: other seeds, and the same training after an interruption, take what is in a
     result or in a run that is there.
     """
-    steps = _steps_there(plan, entry) or round(plan.budget(entry) / step_seconds(config, records))
-    steps = max(steps, plan.validations)
+    steps = _steps_there(plan, entry) or plan.validations
+    if steps == plan.validations and (budget := plan.budget(entry)):
+        steps = max(steps, round(budget / step_seconds(config, records)))
     return replace(config, steps=steps, eval_every=-(-steps // plan.validations))
 
 
