@@ -6,7 +6,7 @@ Results are small JSON files in docs/results/; the report is made of them alone.
 import argparse
 from pathlib import Path
 
-NEEDS_TENSORFLOW = False  # the trainings have processes of their own
+NEEDS_TENSORFLOW = True
 PLANS = ("zoo", "recordings", "pretraining")
 
 
