@@ -5,12 +5,13 @@ from the same clips with the same tags, and their bootstrap resamples are drawn 
 resample k of another see the same clips, so their difference is a paired bootstrap.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from tagkit import files, metrics
 from tagkit.metrics import Interval
@@ -83,7 +84,8 @@ class Difference:
     interval : Interval
         Of the difference of the macro scores.
     p : float
-        Two-sided bootstrap p-value of no difference, at least 1 / resamples.
+        Two-sided p-value of no difference between these trained networks: the difference over its paired bootstrap
+        standard error, taken as normal. (Percentiles of 1,000 resamples are too coarse to be adjusted for many tests.)
     """
 
     interval: Interval
@@ -99,8 +101,8 @@ def name_of(result: dict) -> str:
         return result["name"]
     config = result["training"]["config"]
     words = [config["model"]]
-    if config["windowing"] is not None:
-        words.append(config["windowing"])
+    if not result["network"].get("usual_windowing", True):
+        words.append(result["network"]["windowing"])
     if config["loss"] != "sigmoid_cross_entropy":
         factors = f" TPF {config['positive_factor']:g} TB {config['tag_balance']:g}"
         words.append(config["loss"] + (factors if config["loss"] != "focal" else ""))
@@ -110,11 +112,19 @@ def name_of(result: dict) -> str:
 
 
 def told_apart(results: Sequence[dict], names: Sequence[str]) -> list[dict]:
-    """The results, by these other names where two of them would be the same network with the same seed."""
-    identities = [(name_of(r), r["seed"]) for r in results]
-    if len(set(identities)) == len(identities):
-        return list(results)
-    return [r | {"name": name} for r, name in zip(results, names, strict=True)]
+    """The results, by these other names where results of one network differ in more than their seed."""
+    named: dict[str, list[dict]] = {}
+    for result in results:
+        named.setdefault(name_of(result), []).append(result)
+    mixed = {name for name, each in named.items() if len({r["seed"] for r in each}) < len(each) or _departure(each)}
+    return [r | {"name": n} if name_of(r) in mixed else r for r, n in zip(results, names, strict=True)]
+
+
+def _departure(results: Sequence[dict]) -> str | None:
+    """A setting in which trainings differ that should differ in their seed alone."""
+    configs = [r["training"]["config"] for r in results]
+    keys = [key for key in configs[0] if key not in ("seed", "init")]
+    return next((key for key in keys if any(c[key] != configs[0][key] for c in configs)), None)
 
 
 def group(results: Iterable[dict]) -> list[Group]:
@@ -123,7 +133,7 @@ def group(results: Iterable[dict]) -> list[Group]:
     Raises
     ------
     ComparisonError
-        The results are of different clips or tags, or two are of the same network and seed.
+        The results are of different clips or tags, or those of one network differ in more than their seed.
     """
     results = list(results)
     if not results:
@@ -137,6 +147,8 @@ def group(results: Iterable[dict]) -> list[Group]:
     for g in groups:
         if len(set(g.seeds)) < len(g.seeds):
             raise ComparisonError(f"Two results are of {g.name} with the same seed; leave one out.")
+        if key := _departure(g.results):
+            raise ComparisonError(f"Results of {g.name} were trained with different {key}; compare them apart.")
     return groups
 
 
@@ -155,8 +167,15 @@ def difference(group: Group, reference: Group, metric: str = "roc_auc") -> Diffe
     """How far `group` is ahead of `reference`: paired over the bootstrap resamples of the clips."""
     gain = group.resamples(metric) - reference.resamples(metric)
     value = group.values(metric).mean() - reference.values(metric).mean()
-    tail = min((gain <= 0).mean(), (gain >= 0).mean())
-    return Difference(metrics.interval(value, gain), max(min(2 * tail, 1.0), 1 / len(gain)))
+    spread = np.nanstd(gain, ddof=1)
+    p = 2 * norm.sf(abs(value) / spread) if spread else float(value == 0)
+    return Difference(metrics.interval(value, gain), float(p))
+
+
+def best(groups: Sequence[Group]) -> Group:
+    """The network with the best validation score (mean over seeds); one without comes last."""
+    scores = [g.training("best_valid_roc_auc") for g in groups]
+    return groups[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -185,7 +204,7 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
         `parameters`, `macs_per_second`, `examples_per_cpu_second`, `cpu_seconds`, `seeds`.
     """
     if reference is None:
-        reference = max(groups, key=lambda g: g.training("best_valid_roc_auc")).name
+        reference = best(groups).name
     by_name = {g.name: g for g in groups}
     if reference not in by_name:
         raise ComparisonError(f"There is no {reference!r} to compare with: take one of {', '.join(by_name)}.")
@@ -226,8 +245,8 @@ def conditions(groups: Sequence[Group]) -> str:
 
 
 def load(folder: str | Path) -> list[dict]:
-    """Read every result (*.json) below a folder, in the order of their names."""
-    paths = sorted(Path(folder).glob("*.json"))
+    """Read every result (*.json) in a folder, in the order of their names."""
+    paths = sorted(p for p in Path(folder).glob("*.json") if not p.name.startswith("."))
     if not paths:
         raise ComparisonError(f"{folder} holds no results (*.json).")
     return [files.read_json(path) for path in paths]
@@ -258,13 +277,23 @@ def curves(groups: Sequence[Group]) -> dict:
     The first seed of each; the x axis is the share of the training, since steps of different networks do not compare.
     """
     histories = {g.name: g.first["training"]["history"] for g in groups}
-    points = len(next(iter(histories.values())))
+    points = max(map(len, histories.values()))
     return {
         "steps": [(k + 1) / points for k in range(points)],
-        "curves": {name: [h["valid_roc_auc"] for h in history] for name, history in histories.items()},
+        "curves": {
+            name: [h["valid_roc_auc"] for h in history] + [np.nan] * (points - len(history))
+            for name, history in histories.items()
+        },
         "xlabel": "share of the training",
         "ylabel": "validation macro ROC-AUC",
     }
+
+
+def costs(groups: Sequence[Group]) -> dict:
+    """What `tagkit.plots.score_against_cost` draws of some networks, by the names of its parameters."""
+    drawn = ranking(groups)
+    macs = np.array([g.first["network"]["macs_per_second"] for g in groups]) / 1e6
+    return {key: drawn[key] for key in ("names", "values", "kinds")} | {"costs": macs}
 
 
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:
@@ -274,8 +303,8 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
             "ROC-AUC": frame["roc_auc"].map(str),
             "over seeds": [f"{a:.3f}-{b:.3f}" for a, b in zip(frame["lowest"], frame["highest"], strict=True)],
             "PR-AUC": frame["pr_auc"].map(str),
-            "difference": [_signed(d) for d in frame["difference"]],
-            "p": ["" if np.isnan(p) else f"{p:.3f}" for p in frame["p"]],
+            "difference": [signed(d) for d in frame["difference"]],
+            "p": ["" if np.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}" for p in frame["p"]],
             "valid": frame["valid_roc_auc"].map("{:.3f}".format),
             "input": frame["input"],
             "parameters": frame["parameters"].map("{:,}".format),
@@ -287,7 +316,8 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _signed(interval: Interval | None) -> str:
+def signed(interval: Interval | None) -> str:
+    """A difference with its interval, as people read it; None is the reference."""
     if interval is None:
         return "reference"
     return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
@@ -301,6 +331,9 @@ def markdown(frame: pd.DataFrame, corner: str = "network") -> str:
 
 
 def pick(groups: Sequence[Group], names: Iterable[str]) -> list[Group]:
-    """The groups of these names, in this order; those that are not there are left out."""
-    by_name: Mapping[str, Group] = {g.name: g for g in groups}
-    return [by_name[name] for name in names if name in by_name]
+    """The groups of these names, in this order; ComparisonError for one that is not there."""
+    by_name = {g.name: g for g in groups}
+    names = list(names)
+    if missing := [name for name in names if name not in by_name]:
+        raise ComparisonError(f"There is no {missing[0]!r} here: there are {', '.join(by_name)}.")
+    return [by_name[name] for name in names]

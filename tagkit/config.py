@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 
+OPTIMIZERS = ("adamw", "adam", "sgd")
 LOSSES = ("sigmoid_cross_entropy", "predecessor_weighted", "weighted_cross_entropy", "focal")
 
 
@@ -26,6 +27,15 @@ class Stage:
     weight_decay: float = 0.0
     validations: int = 0
     patience: int = 0
+
+    def __post_init__(self):
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}.")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate of a stage is {self.learning_rate}; it must be above 0.")
+        for name in ("weight_decay", "validations", "patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} of a stage is {getattr(self, name)}; it must be 0 or above.")
 
 
 @dataclass(frozen=True)
@@ -99,9 +109,10 @@ class TrainingConfig:
     vocabulary: str | None = None
 
     def __post_init__(self):
-        for optimizer in (self.optimizer, *(stage.optimizer for stage in self.stages)):
-            if optimizer not in ("adamw", "adam", "sgd"):
-                raise ValueError(f"optimizer is {optimizer!r}; choose adamw, adam or sgd.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}.")
+        if any(not (stage.validations or stage.patience) for stage in self.stages[:-1]):
+            raise ValueError("A stage before the last needs validations or patience, or it never ends.")
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}; choose one of {', '.join(LOSSES)}.")
         for name in ("steps", "batch_size", "eval_every", "learning_rate"):

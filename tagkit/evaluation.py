@@ -131,6 +131,7 @@ def describe_network(run: Run, model: keras.Model) -> dict:
     return {
         "input": "mel" if run.record["row"]["frontend"] else "raw",
         "windowing": windowing.name,
+        "usual_windowing": windowing.name == run.record["row"]["windowing"][0],
         "samples": windowing.samples,
         "parameters": describe_model(model)["parameters"],
         "macs_per_second": round(clip_macs(model, windowing.windows or 1) / seconds),
@@ -142,7 +143,8 @@ def describe_training(run: Run) -> dict:
     best = max((h["valid_roc_auc"] for h in run.record["history"]), default=None)
     done = {key: run.record.get(key) for key in ("steps_done", "cpu_seconds", "init")}
     history = [{key: round(h[key], 4) for key in ("step", "loss", "valid_roc_auc")} for h in run.record["history"]]
-    return done | {"best_valid_roc_auc": best, "history": history, "config": run.record["config"]}
+    config = {key: value for key, value in run.record["config"].items() if key != "init"}  # a path; `init` says what of
+    return done | {"best_valid_roc_auc": best, "history": history, "config": config}
 
 
 def cluster_names(records: Records, positions: np.ndarray, by: str) -> np.ndarray:
@@ -172,7 +174,7 @@ def table(results: dict[str, dict]) -> str:
 
 
 def _packed(resamples: np.ndarray) -> str:
-    return " ".join(str(round(10_000 * value)) for value in resamples)
+    return " ".join("nan" if np.isnan(value) else str(round(10_000 * value)) for value in resamples)
 
 
 def tag_table(result: dict) -> str:

@@ -80,8 +80,10 @@ class TagScores:
         return interval(getattr(self, metric).mean(), self.macro_resamples(metric))
 
     def macro_resamples(self, metric: str) -> np.ndarray:
-        """The mean over tags in each resample, (resamples,), of the tags that it can score."""
-        return np.nanmean(getattr(self, f"{metric}_resamples"), axis=1)
+        """The mean over tags in each resample, (resamples,), of the tags that it can score; NaN where it can none."""
+        scores = getattr(self, f"{metric}_resamples")
+        known = np.isfinite(scores)
+        return _ratio(np.where(known, scores, 0).sum(1), known.sum(1), scores)
 
     def tag(self, metric: str, index: int) -> Interval:
         """One tag's score, "roc" or "pr", by its position."""

@@ -41,7 +41,10 @@ class Run:
         root = Path(root)
         if not (root / "run.json").is_file():
             raise TrainingError(f"{root} holds no run (no run.json); train one with `tagkit train --out {root}`.")
-        return cls(root, files.read_json(root / "run.json"))
+        record = files.read_json(root / "run.json")
+        if "windowing" not in record:
+            raise TrainingError(f"{root} was trained by an older tagkit; remove it and train it again.")
+        return cls(root, record)
 
     @property
     def config(self) -> TrainingConfig:
@@ -77,7 +80,7 @@ class Run:
         return path
 
     def model(self, trained: bool = True) -> keras.Model:
-        """The network with its best weights, or with its initial ones (the untrained twin).
+        """The network with its best weights, or as its seed initialises it (the untrained twin).
 
         It is rebuilt from the architecture in run.json and plain weights: no code is loaded from the folder.
         """

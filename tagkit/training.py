@@ -104,14 +104,18 @@ class Trainer:
                 f"No tag tells the {len(self.valid)} valid clips of {records.root} apart; give it more."
             )
         plan = windowing.settle(row, config.windowing, int(np.median(records.lengths[train])))
-        self.run = _open_or_create(config, records, row, plan, self.tags, out)
-        if self.run.finished:
+        record = _record(config, records, row, plan, self.tags)
+        self.run = _reopen(out, record)
+        if self.run and self.run.finished:
             return
         records.verify()
         tf.config.experimental.enable_op_determinism()
         self.model = plan.build(row, len(self.tags), config.seed)
         if config.init:
-            adopt_weights(self.model, Run.open(config.init).model())
+            adopt_weights(self.model, Run.open(config.init))
+        if not self.run:
+            files.write_json(out / "run.json", record)
+            self.run = Run.open(out)
         self.predict = Predictor(self.model)
         self.input = TrainingWindows.of(records, self.tags, plan.samples, config, plan.windows)
         self.loss = optimization.build_loss(config, self.input.labels.sum(0))
@@ -242,16 +246,12 @@ def _train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, loss_
     return step
 
 
-def _open_or_create(
-    config: TrainingConfig,
-    records: Records,
-    row: zoo.Row,
-    plan: windowing.Windowing,
-    tags: tuple[str, ...],
-    out: Path,
-) -> Run:
+def _record(
+    config: TrainingConfig, records: Records, row: zoo.Row, plan: windowing.Windowing, tags: tuple[str, ...]
+) -> dict:
+    """What run.json holds of a run that begins."""
     split = config.split or records.catalog.default_split
-    record = {
+    return {
         "config": config.to_dict(),
         "row": row.to_dict(),
         "windowing": asdict(plan),
@@ -265,14 +265,20 @@ def _open_or_create(
         "init": _origin(config.init, row),
         "code": code_version(),
         "finished": False,
+        "history": [],
     }
+
+
+def _reopen(out: Path, record: dict) -> Run | None:
+    """The run in a folder, if there is one; TrainingError if it is not the one that `record` describes."""
     if not (out / "run.json").is_file():
-        files.write_json(out / "run.json", record)
-        return Run.open(out)
+        return None
     run = Run.open(out)
-    there = json.loads(json.dumps(run.record))
+    ours, theirs = (json.loads(json.dumps(r)) for r in (record, run.record))
+    for r in (ours, theirs):
+        del r["config"]["init"]  # a path; "init" has the sha256 of what lies there
     for key in ("config", "row", "windowing", "tags", "data", "split", "init"):
-        if there[key] != json.loads(json.dumps(record[key])):
+        if ours[key] != theirs[key]:
             raise TrainingError(f"{out} holds a run with another {key}; remove that folder, or choose another.")
     return run
 
@@ -282,27 +288,31 @@ def _origin(root: str | None, row: zoo.Row) -> dict | None:
     if root is None:
         return None
     run = Run.open(root)
-    if run.record["row"]["stages"] != json.loads(json.dumps(row.to_dict()["stages"])):
-        raise TrainingError(f"{root} holds a {run.config.model}, which has other stages than {row.name}.")
+    ours = json.loads(json.dumps(row.to_dict()))
+    for key in ("stages", "frontend", "activation", "sr"):
+        if run.record["row"][key] != ours[key]:
+            raise TrainingError(f"{root} holds a {run.config.model}, which has other {key} than {row.name}.")
     weights = hashlib.sha256(run.best_weights.read_bytes()).hexdigest()
     kept = {key: run.record[key] for key in ("dataset", "data", "split", "seed", "code")}
     return {"model": run.config.model, "weights_sha256": weights} | kept
 
 
-def adopt_weights(model: keras.Model, source: keras.Model) -> None:
-    """Give a network the weights of another one's layers of the same names, all but those that tell its tags.
+def adopt_weights(model: keras.Model, run: Run) -> None:
+    """Give a network the best weights of a run's layers of the same names, all but those that tell its tags.
 
     Raises
     ------
     TrainingError
         A layer has another shape there, as behind windows of another length.
     """
-    theirs = {layer.name: layer for layer in source.layers}
+    theirs = {layer.name: layer for layer in run.model().layers}
     for layer in model.layers:
         if layer.weights and layer.name in theirs and not layer.name.startswith(("logits_", "window_", "merge")):
             weights = theirs[layer.name].get_weights()
             if [w.shape for w in weights] != [tuple(w.shape) for w in layer.weights]:
-                raise TrainingError(f"Layer {layer.name} has another shape in the network to start from.")
+                raise TrainingError(
+                    f"Layer {layer.name} has another shape in {run.root}; start from a run with the same windowing."
+                )
             layer.set_weights(weights)
 
 

@@ -103,6 +103,14 @@ def test_train_asks_for_a_model_or_a_recipe(tone_records, tmp_path, capsys):
     assert "--model" in capsys.readouterr().err
 
 
+def test_settings_that_would_do_nothing_are_refused(tone_records, tmp_path, capsys):
+    command = ["train", "--records", str(tone_records.root), "--out", str(tmp_path / "run")]
+    assert cli.main([*command, "--recipe", "won2020_musicnn", "--learning-rate", "1"]) == 1
+    assert "--learning-rate does nothing with this recipe" in capsys.readouterr().err
+    assert cli.main([*command, "--model", "dm16", "--tag-balance", "1"]) == 1
+    assert "--tag-balance does nothing" in capsys.readouterr().err
+
+
 def test_wrong_use_is_exit_code_2(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["train"])

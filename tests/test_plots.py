@@ -150,6 +150,12 @@ def test_the_comparison_keeps_the_order_given_first_on_top():
     assert ax.lines[-1].get_label() == "paper: 0.880"
 
 
+def test_twelve_curves_are_told_apart():
+    ax = plots.training_curves([1, 2], {f"net {k}": [0.5, 0.6] for k in range(12)})
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 12
+    assert len(ax.get_legend().get_texts()) == 12
+
+
 def test_the_ranking_puts_the_best_on_top_and_colours_by_kind():
     scores = {"values": np.array([0.7, 0.9, 0.8]), "low": np.array([0.6, 0.8, 0.7]), "high": np.array([0.8, 0.95, 0.9])}
     ax = plots.score_ranking(

@@ -105,9 +105,50 @@ def test_a_study_is_interrupted_by_ctrl_c_and_goes_on(home, tone_records):
     assert process.returncode != 0
     assert len(list(runs.glob("*/checkpoint.npz"))) == 2, "both trainings were saved"
     steps = files.read_json(runs / "ds256ra-0" / "run.json")["config"]["steps"]
-    assert runner.settle(SMALL, SMALL.entries[0], SMALL.base, tone_records).steps == steps, (
-        "it goes on as long as planned"
-    )
+    assert runner._steps_there(SMALL, SMALL.entries[0]) == steps, "it goes on as long as planned"
+
+
+def test_one_failing_training_stops_no_other(home, tone_records):
+    broken = replace(SMALL.entries[1], settings={"learning_rate": 1e30})
+    plan_of_two = replace(SMALL, entries=(broken, SMALL.entries[0]), seeds=1)
+    with pytest.raises(runner.StudyError, match="1 trainings failed, as said above: mkc_r seed 0"):
+        runner.run(plan_of_two, tone_records, progress=False)
+    assert runner.result_path(SMALL, SMALL.entries[0], 0).is_file()
+
+
+def test_results_of_another_budget_are_not_taken_for_done(home, tone_records):
+    one = replace(SMALL, entries=SMALL.entries[:1], seeds=1)
+    runner.run(one, tone_records, jobs=0, progress=False)
+    with pytest.raises(runner.StudyError, match=r"has budget_s 0\.2, this study 5"):
+        runner.run(replace(one, budget_s=5), tone_records, jobs=0, progress=False)
+
+
+def test_pretraining_is_done_once_for_each_seed_and_adopted(home, tone_records, monkeypatch):
+    monkeypatch.setattr(runner, "rendered", lambda clips: tone_records)
+    before = plan.Pretraining(20, budget_s=0.2)
+    entries = (Entry("ds256ra", "p", name="fresh"), Entry("ds256ra", "p", name="after", pretraining=before))
+    study = replace(SMALL, name="pretraining", entries=entries, seeds=1)
+    runner.run(study, tone_records, jobs=0, progress=False)
+    results = {r["name"]: r for r in comparison.load(runner.results_folder(study))}
+    assert results["fresh"]["training"]["init"] is None
+    assert results["after"]["training"]["init"]["data"] == tone_records.fingerprint
+    assert str(home) not in runner.result_path(study, entries[1], 0).read_text(), "no path of this machine"
+    text = writeup.write()[0].read_text()
+    assert "| fresh |" in text and "ROC-AUC above `fresh`" in text
+
+
+def test_budgets_become_as_many_steps_before_every_validation(tone_records, monkeypatch):
+    monkeypatch.setattr(runner, "step_seconds", lambda config, records: 0.3)
+    steps = [runner.settle_steps(SMALL, budget, SMALL.base, tone_records) for budget in (0, 0.1, 5, 60)]
+    assert steps == [2, 2, 16, 200]
+
+
+def test_names_of_losses_and_plans_agree():
+    from tagkit import config, losses
+    from tagkit.cli import study
+
+    assert tuple(losses.LOSSES) == config.LOSSES
+    assert tuple(PLANS) == study.PLANS
 
 
 def test_an_unknown_entry_is_named(home, tone_records):

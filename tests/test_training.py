@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tagkit import files, losses, optimization
+from tagkit import evaluation, files, losses, optimization
 from tagkit.config import Stage, TrainingConfig
 from tagkit.runs import Run, TrainingError
-from tagkit.training import TrainingInterrupted, train
+from tagkit.training import Trainer, TrainingInterrupted, train
 
 # dm16 has dropout: its random generators must be restored, too.
 CONFIG = TrainingConfig(model="dm16", steps=12, batch_size=4, eval_every=5, learning_rate=1e-3, seed=1)
@@ -210,6 +210,54 @@ def test_a_run_starts_from_the_weights_of_another_but_for_its_tags(whole, tone_r
         assert not np.allclose(fresh.get_layer(layer).kernel, theirs.get_layer(layer).kernel, atol=1e-3)
     np.testing.assert_allclose(ours.get_layer("logits_dense").kernel, fresh.get_layer("logits_dense").kernel, atol=1e-6)
     assert run.record["init"]["data"] == tone_records.fingerprint and len(run.record["init"]["weights_sha256"]) == 64
+
+
+def test_a_run_that_was_interrupted_after_a_validation_can_be_scored(tone_records, tmp_path):
+    def interrupt(step: int) -> None:
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted):
+        train(CONFIG, tone_records, tmp_path, progress=False, after=interrupt)
+    result = evaluation.evaluate(Run.open(tmp_path), resamples=10, progress=False).to_dict()
+    assert 0 <= result["roc_auc"] <= 1 and result["training"]["best_valid_roc_auc"] is None
+
+
+def test_what_cannot_be_built_binds_no_folder(tone_records, tmp_path):
+    config = TrainingConfig(model="dm16", windowing="none", steps=2, init=str(tmp_path / "missing"))
+    with pytest.raises(TrainingError):
+        train(config, tone_records, tmp_path / "run", progress=False)
+    with pytest.raises(ValueError, match="not in frames x channels"):
+        train(
+            TrainingConfig(model="crnn_dm16", windowing="superpool_e"), tone_records, tmp_path / "run", progress=False
+        )
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_run_of_an_older_tagkit_is_refused_with_a_way_out(whole, tmp_path):
+    record = {key: value for key, value in whole.record.items() if key != "windowing"}
+    files.write_json(tmp_path / "run.json", record)
+    with pytest.raises(TrainingError, match="older tagkit; remove it and train it again"):
+        Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("steps", [3, 6])
+def test_a_kill_between_best_weights_and_checkpoint_changes_nothing(steps, tone_records, tmp_path, monkeypatch):
+    """At the end of a stage the next one's start is saved with the checkpoint, or not at all."""
+    config = TrainingConfig(model="ds256ra", steps=15, batch_size=4, eval_every=3, stages=STAGES)
+    whole = train(config, tone_records, tmp_path / "whole", progress=False)
+    save = Trainer._save_checkpoint
+
+    def die(trainer):
+        if trainer.step == steps:
+            raise OSError("killed")
+        save(trainer)
+
+    monkeypatch.setattr(Trainer, "_save_checkpoint", die)
+    with pytest.raises(OSError, match="killed"):
+        train(config, tone_records, tmp_path / "cut", progress=False)
+    monkeypatch.undo()
+    assert_same(whole, train(config, tone_records, tmp_path / "cut", progress=False))
 
 
 def test_weights_that_do_not_fit_are_refused(whole, tone_records, tmp_path):

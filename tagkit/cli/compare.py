@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
     runs = [Run.open(folder) for folder in args.run_folders]
     results = [evaluation.evaluate(r, part=args.part, min_positives=args.min_positives).to_dict() for r in runs]
-    results = comparison.told_apart(results, [folder.resolve().name for folder in args.run_folders])
+    results = comparison.told_apart(results, [str(folder) for folder in args.run_folders])
     groups = comparison.group(results)
     frame = comparison.table(groups, args.reference)
     print(comparison.as_text(frame).to_string(), end="\n\n")

@@ -2,7 +2,7 @@
 
 import argparse
 
-NEEDS_TENSORFLOW = False
+NEEDS_TENSORFLOW = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
-"""Train a whole study, as far as it is not done yet, and write it up.
+"""Train a whole study, as far as it is not done yet.
 
-Results are small JSON files in docs/results/; the report is made of them alone.
+Results are small JSON files in docs/results/; `tagkit results` writes them up.
 """
 
 import argparse
@@ -26,6 +26,8 @@ def run(args: argparse.Namespace) -> int:
     from tagkit.study import plan, runner
 
     chosen = plan.PLANS[args.plan]
+    if workspace.is_smoke():
+        chosen = chosen.smoke()
     records = Records.open(args.records) if args.records else workspace.records(chosen.dataset)
     runner.run(chosen, records, args.jobs, args.only, args.seeds)
     return 0

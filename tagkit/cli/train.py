@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for f in fields(TrainingConfig):
         if f.name in _HELP:
             kind = str if f.default is None else type(f.default)
-            default = "" if f.default is None else f" (default: {f.default})"
+            default = "" if f.default is None or f.name == "model" else f" (default: {f.default}, or the recipe's)"
             parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=_HELP[f.name] + default)
 
 
@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     if not (args.model or args.recipe):
         raise ValueError("Name what to train: --model (see `tagkit models`) or --recipe.")
     given = {name: value for name in _HELP if (value := getattr(args, name)) is not None}
-    config = replace(recipes.find(args.recipe).config if args.recipe else TrainingConfig(), **given)
+    start = recipes.find(args.recipe).config if args.recipe else TrainingConfig()
+    _refuse_what_does_nothing(given, start)
+    config = replace(start, **given)
     from tagkit.records import Records
     from tagkit.training import train
 
@@ -61,3 +63,15 @@ def run(args: argparse.Namespace) -> int:
         f"(split {done.record['split']}). Next: tagkit evaluate {args.out}"
     )
     return 0
+
+
+def _refuse_what_does_nothing(given: dict, start: TrainingConfig) -> None:
+    """Settings that the recipe's stages or the loss would silently ignore; ValueError names them."""
+    ignored = {"optimizer", "learning_rate", "warmup", "weight_decay", "patience"} if start.stages else set()
+    loss = given.get("loss", start.loss)
+    if loss != "focal":
+        ignored |= {"focal_gamma"}
+    if not loss.endswith(("_weighted", "weighted_cross_entropy")):
+        ignored |= {"positive_factor", "tag_balance"}
+    if named := sorted(ignored & set(given)):
+        raise ValueError(f"--{named[0].replace('_', '-')} does nothing with this recipe or loss; leave it out.")

@@ -44,7 +44,7 @@ class BatchNormalization(layers.BatchNormalization):
             and len(inputs.shape) in (3, 4)
             and self.axis in (-1, len(inputs.shape) - 1)
             and self.compute_dtype == "float32"
-            and not (self.synchronized or self.renorm)
+            and not (self.synchronized or getattr(self, "renorm", False))
         )
 
     def _move(self, average, value):

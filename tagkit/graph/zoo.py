@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pandas as pd
+
 from tagkit.graph import literature, predecessor
 from tagkit.graph.build import build_row
 from tagkit.graph.describe import describe_model
@@ -30,6 +32,14 @@ def describe(row, n_tags=50):
     """Describe a row, by name or by its table: name, size, cost, stages, source; see `describe_model`."""
     row = find(row)
     return describe_model(build(row, n_tags), row.source)
+
+
+def table(names, n_tags=50):
+    """What some rows cost, as a table (rows) for people: input_samples, parameters, MMAC of a window, source."""
+    rows = [describe(name, n_tags) for name in names]
+    columns = {key: [row[key] for row in rows] for key in ("input_samples", "parameters")}
+    columns["MMAC"] = [round(row["macs"] / 1e6, 1) for row in rows]
+    return pd.DataFrame(columns | {"source": [row["source"] for row in rows]}, list(names))
 
 
 def find(row):

@@ -38,7 +38,7 @@ def score_ranking(
     """
     ax = axes_or_new(ax, height=1.1 + 0.26 * len(names))
     order = np.argsort(values)
-    colours = dict(zip(dict.fromkeys(kinds), COLOURS, strict=False))
+    colours = _colours(kinds)
     for row, i in enumerate(order):
         colour = colours[kinds[i]]
         ax.hlines(row, low[i], high[i], color=colour, linewidth=2, alpha=0.4)
@@ -111,7 +111,7 @@ def score_against_cost(
     """
     ax = axes_or_new(ax, height=4.5)
     values, costs = np.asarray(values, float), np.asarray(costs, float)
-    for kind, colour in zip(dict.fromkeys(kinds), COLOURS, strict=False):
+    for kind, colour in _colours(kinds).items():
         chosen = [i for i, k in enumerate(kinds) if k == kind]
         ax.plot(costs[chosen], values[chosen], "o", color=colour, label=kind)
         for i in chosen:
@@ -121,3 +121,9 @@ def score_against_cost(
     ax.set(title=title, xlabel=cost, ylabel=metric)
     ax.grid()
     return ax
+
+
+def _colours(kinds: Sequence[str]) -> dict[str, str]:
+    """A colour for each kind; the waveform's and the spectrogram's are the same in all pictures."""
+    order = ["raw", "mel", *kinds]
+    return {k: c for k, c in zip(dict.fromkeys(order), COLOURS, strict=False) if k in kinds}

@@ -1,5 +1,6 @@
 """Training curves and scores with their intervals."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -31,12 +32,14 @@ def training_curves(
     ax : Axes, optional
     """
     ax = axes_or_new(ax)
-    for (label, values), colour in zip(curves.items(), COLOURS, strict=False):
-        ax.plot(steps, values, marker="o", markersize=3, color=colour, label=label)
+    looks = itertools.product(("-", "--", ":"), COLOURS)
+    for (label, values), (line, colour) in zip(curves.items(), itertools.cycle(looks), strict=False):
+        ax.plot(steps, values, line, marker="o", markersize=3, color=colour, label=label)
     if best_step is not None:
         ax.axvline(best_step, color=QUIET, linestyle="--", label=f"best ({xlabel} {best_step:,.4g})")
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    ax.legend()
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "fontsize": 9} if len(curves) > 4 else {}
+    ax.legend(**beside)
     return ax
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tagkit import comparison, workspace
+from tagkit import comparison
 from tagkit.study import runner
 from tagkit.study.plan import PLANS
 
@@ -23,6 +23,8 @@ def groups(plan: str, names: Sequence[str]) -> list[comparison.Group]:
     list of Group
         In the order of `names`.
     """
+    from tagkit import workspace  # brings TensorFlow, which writing up does without
+
     chosen, jobs = PLANS[plan], 2
     if workspace.is_smoke():
         chosen, names, jobs = chosen.smoke(), names[:2], 0

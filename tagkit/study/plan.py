@@ -107,8 +107,16 @@ class Plan:
         return (entry.budget_s or self.budget_s) if self.budget_s else 0
 
     def smoke(self) -> "Plan":
-        """The same study without learning: as many steps as there are validations, one seed."""
-        return replace(self, budget_s=0, seeds=1, validations=2, base=replace(self.base, batch_size=4))
+        """The same study without learning: as many steps as there are validations, one seed, under another name."""
+        entries = tuple(
+            e if e.pretraining is None else replace(e, pretraining=_tiny(e.pretraining)) for e in self.entries
+        )
+        small = {"budget_s": 0, "seeds": 1, "validations": 2, "base": replace(self.base, batch_size=4)}
+        return replace(self, name=f"{self.name}-smoke", entries=entries, **small)
+
+
+def _tiny(pretraining: Pretraining) -> Pretraining:
+    return replace(pretraining, clips=20)
 
 
 KERNELS = ("dm8", "dm16", "dm64", "dm128", "mkc_r", "mkc_f", "ds256ra", "ds256fa", "ds256rb", "ds256rc", "dm16_clip")

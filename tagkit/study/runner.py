@@ -1,7 +1,7 @@
 """Running a study: every training that is not done yet, several at a time, each on one core.
 
 A training's result is one small JSON file; its run folder, with the weights, may be removed at any time. What was
-interrupted goes on with the same call.
+interrupted goes on with the same call, and a training that fails stops no other.
 """
 
 import os
@@ -14,6 +14,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import filelock
 from tqdm.auto import tqdm
 
 from tagkit import files, paths, processes
@@ -24,7 +25,11 @@ from tagkit.study.plan import PLAIN, Entry, Plan
 
 WARM_UP, MEASURED_S = 2, 1.5
 RENDER_SEED = 1  # other clips than the demo's
-INTERRUPTED = 130  # a training's exit code after Ctrl-C
+FAILED, INTERRUPTED = 1, 130  # exit codes of a training's process
+
+
+class StudyError(ValueError):
+    """Some trainings of a study failed, or its results are those of another study; the message says which."""
 
 
 def results_folder(plan: Plan) -> Path:
@@ -35,6 +40,11 @@ def results_folder(plan: Plan) -> Path:
 def result_path(plan: Plan, entry: Entry, seed: int) -> Path:
     """The result of one training."""
     return results_folder(plan) / f"{entry.slug}-{seed}.json"
+
+
+def run_folder(plan: Plan, entry: Entry, seed: int) -> Path:
+    """Where one training keeps its weights."""
+    return paths.runs_dir() / "study" / plan.name / f"{entry.slug}-{seed}"
 
 
 def run(
@@ -61,81 +71,119 @@ def run(
 
     Raises
     ------
+    StudyError
+        Some trainings failed; the others were done. Or there are results of other data or of another budget.
     KeyboardInterrupt
         On Ctrl-C; trainings under way have been saved.
     """
-    only = set(only)
+    only, seeds = set(only), seeds or plan.seeds
     if unknown := only - {entry.label for entry in plan.entries}:
         raise ValueError(f"The study {plan.name} has no {sorted(unknown)[0]!r}.")
     entries = [e for e in plan.entries if not only or e.label in only]
     for clips in sorted({e.pretraining.clips for e in entries if e.pretraining}):
         rendered(clips)
     _train_all(plan, [(entry, 0) for entry in entries], records, jobs, progress)
-    further = [e for e in entries if e in finalists(plan)]
-    _train_all(plan, [(e, seed) for seed in range(1, seeds or plan.seeds) for e in further], records, jobs, progress)
+    if seeds > 1:
+        chosen = finalists(plan)
+        further = [e for e in entries if e in chosen]
+        _train_all(plan, [(e, seed) for seed in range(1, seeds) for e in further], records, jobs, progress)
 
 
 def finalists(plan: Plan) -> tuple[Entry, ...]:
-    """The entries that get further seeds: all, or the best by validation score of those with a first result."""
+    """The entries that get further seeds: all, or the best by validation score once every entry has its first."""
     if plan.finalists is None:
         return plan.entries
-    there = [e for e in plan.entries if result_path(plan, e, 0).is_file()]
-    scores = {e.label: files.read_json(result_path(plan, e, 0))["training"]["best_valid_roc_auc"] for e in there}
-    return tuple(sorted(there, key=lambda e: -scores[e.label])[: plan.finalists])
+    first = {e.label: result_path(plan, e, 0) for e in plan.entries}
+    if not all(path.is_file() for path in first.values()):
+        return ()
+    scores = {label: files.read_json(path)["training"]["best_valid_roc_auc"] for label, path in first.items()}
+    return tuple(sorted(plan.entries, key=lambda e: -scores[e.label])[: plan.finalists])
 
 
 def rendered(clips: int) -> Records:
     """Records of so many rendered clips, made if they are not there yet."""
-    catalog = demo.render(paths.data_dir() / "rendered", clips, seed=RENDER_SEED)
-    return prepare(catalog, paths.data_dir() / "records" / f"rendered-{clips}")
+    out = paths.data_dir() / "records" / f"rendered-{clips}"
+    if (out / "manifest.json").is_file():
+        return Records.open(out)
+    return prepare(demo.render(paths.data_dir() / f"rendered-{clips}", clips, seed=RENDER_SEED), out)
 
 
 def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records, jobs: int, progress: bool) -> None:
-    """Train what has no result yet, `jobs` at a time."""
-    todo = [(e, seed) for e, seed in trainings if not result_path(plan, e, seed).is_file()]
+    """Train what has no result yet, `jobs` at a time; StudyError at the end names those that failed."""
+    todo = [(e, seed) for e, seed in trainings if not _is_done(plan, e, seed, records)]
     bar = tqdm(total=len(trainings), desc=f"study {plan.name}", unit="run", disable=not progress)
     bar.update(len(trainings) - len(todo))
     if not jobs:
-        for entry, seed in todo:
-            train_one(plan, entry, seed, records.root)
-            bar.update()
-        bar.close()
+        with bar:
+            for entry, seed in todo:
+                train_one(plan, entry, seed, records.root)
+                bar.update()
         return
+    pool, failed = _Pool(), []
     with bar, ThreadPoolExecutor(jobs) as threads:
-        futures = [threads.submit(_in_a_process, plan, entry, seed, records.root) for entry, seed in todo]
+        futures = {threads.submit(pool.train, plan, e, seed, records.root): (e, seed) for e, seed in todo}
         try:
             for future in as_completed(futures):
-                bar.set_postfix_str(future.result())
+                entry, seed = futures[future]
+                if future.result() == FAILED:
+                    failed.append(f"{entry.label} seed {seed}")
+                bar.set_postfix_str(f"{entry.label} seed {seed}")
                 bar.update()
         except BaseException:
-            threads.shutdown(wait=True, cancel_futures=True)
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.stop()
             raise
+    if failed:
+        raise StudyError(f"{len(failed)} trainings failed, as said above: {', '.join(failed)}. All others are done.")
 
 
-def _in_a_process(plan: Plan, entry: Entry, seed: int, records_root: Path) -> str:
-    """`train_one` in a process of its own: what memory TensorFlow keeps goes back, and one core is one core."""
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = get_context("spawn").Process(
-        target=_train_and_follow, args=(plan, entry, seed, records_root, os.getpid())
-    )
-    process.start()
-    process.join()
-    if process.exitcode == INTERRUPTED:
-        raise KeyboardInterrupt
-    if process.exitcode:
-        raise RuntimeError(f"Training {entry.label} with seed {seed} ended with exit code {process.exitcode}.")
-    return f"{entry.label} seed {seed}: {files.read_json(result_path(plan, entry, seed))['roc_auc']:.3f}"
+def _is_done(plan: Plan, entry: Entry, seed: int, records: Records) -> bool:
+    """Whether a training has its result; StudyError if that is of other data or another budget."""
+    path = result_path(plan, entry, seed)
+    if not path.is_file():
+        return False
+    result = files.read_json(path)
+    for key, ours in (("data", records.fingerprint), ("budget_s", plan.budget(entry))):
+        if result[key] != ours:
+            raise StudyError(f"{path} has {key} {result[key]}, this study {ours}; remove that folder, or keep to it.")
+    return True
+
+
+class _Pool:
+    """Trainings, each in a process of its own: what memory TensorFlow keeps goes back, and one core is one core."""
+
+    def __init__(self):
+        self.running = set()
+
+    def train(self, plan: Plan, entry: Entry, seed: int, records_root: Path) -> int:
+        """Train one entry with one seed and wait for it; the exit code of its process."""
+        arguments = (plan, entry, seed, records_root, os.getpid())
+        process = get_context("spawn").Process(target=_train_and_follow, args=arguments)
+        process.start()
+        self.running.add(process)
+        process.join()
+        self.running.discard(process)
+        if process.exitcode == INTERRUPTED:
+            raise KeyboardInterrupt
+        return FAILED if process.exitcode else 0
+
+    def stop(self) -> None:
+        """Have all trainings save what they have, and end."""
+        for process in list(self.running):
+            process.terminate()
 
 
 def _train_and_follow(plan: Plan, entry: Entry, seed: int, records_root: Path, parent: int) -> None:
-    """`train_one` in a process that ends when `parent` has ended."""
-    from tagkit.training import TrainingInterrupted
-
+    """`train_one` on one core, in a process that ends when `parent` has ended."""
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     processes.follow(parent)
     try:
         train_one(plan, entry, seed, records_root)
-    except TrainingInterrupted:
+    except KeyboardInterrupt:  # training answers SIGTERM so, once it has saved
         sys.exit(INTERRUPTED)
+    except (ValueError, OSError) as error:
+        print(f"\n{entry.label} seed {seed}: {error}", file=sys.stderr)
+        sys.exit(FAILED)
 
 
 def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
@@ -143,47 +191,46 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
     from tagkit import evaluation
     from tagkit.training import train
 
-    records = Records.open(records_root)
-    config = replace(plan.base, model=entry.model, seed=seed, **entry.settings)
-    if entry.pretraining:
-        config = replace(config, init=str(pretrain(plan, entry, seed)))
-    run = train(settle(plan, entry, config, records), records, run_folder(plan, entry, seed), progress=False)
-    scored = evaluation.evaluate(run, records, min_positives=plan.min_positives, progress=False)
-    about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
-    files.write_json(result_path(plan, entry, seed), about | scored.to_dict())
-
-
-def run_folder(plan: Plan, entry: Entry, seed: int) -> Path:
-    """Where one training keeps its weights."""
-    return paths.runs_dir() / "study" / plan.name / f"{entry.slug}-{seed}"
+    records, out = Records.open(records_root), run_folder(plan, entry, seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(out.with_name(f"{out.name}.lock"), blocking=False):
+            config = replace(plan.base, model=entry.model, seed=seed, **entry.settings)
+            if entry.pretraining:
+                config = replace(config, init=str(pretrain(plan, entry, seed)))
+            steps = _steps_there(plan, entry) or settle_steps(plan, plan.budget(entry), config, records)
+            run = train(_with_steps(plan, config, steps), records, out, progress=False)
+            scored = evaluation.evaluate(run, records, min_positives=plan.min_positives, progress=False)
+            about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
+            files.write_json(result_path(plan, entry, seed), about | scored.to_dict())
+    except filelock.Timeout as error:
+        raise StudyError(f"{out} is being trained by another process.") from error
 
 
 def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
     """Train an entry's network on rendered music, if that is not done yet; the run folder."""
     from tagkit.training import train
 
-    before = entry.pretraining
-    records = Records.open(paths.data_dir() / "records" / f"rendered-{before.clips}")
+    before, records = entry.pretraining, rendered(entry.pretraining.clips)
+    folders = [paths.runs_dir() / "study" / plan.name / f"{before.slug}-{k}" for k in range(plan.seeds)]
     config = replace(PLAIN, model=entry.model, seed=seed, **before.settings)
-    out = paths.runs_dir() / "study" / plan.name / f"{before.slug}-{seed}"
-    steps = _steps_of(out) or round(before.budget_s / step_seconds(config, records))
-    config = replace(config, steps=steps, eval_every=-(-steps // plan.validations))
-    return train(config, records, out, progress=False).root
+    there = next((steps for steps in map(_steps_of, folders) if steps), None)
+    steps = there or settle_steps(plan, before.budget_s if plan.budget_s else 0, config, records)
+    return train(_with_steps(plan, config, steps), records, folders[seed], progress=False).root
 
 
-def settle(plan: Plan, entry: Entry, config: TrainingConfig, records: Records) -> TrainingConfig:
-    """The settings of one training, with as many steps as its budget pays for.
+def settle_steps(plan: Plan, budget_s: float, config: TrainingConfig, records: Records) -> int:
+    """Steps that a budget pays for: as many before each validation, at least one; without a budget, one."""
+    each = round(budget_s / step_seconds(config, records) / plan.validations) if budget_s else 1
+    return plan.validations * max(each, 1)
 
-    Steps are measured once for an entry: other seeds, and the same training after an interruption, take what is in a
-    result or in a run that is there.
-    """
-    steps = _steps_there(plan, entry) or plan.validations
-    if steps == plan.validations and (budget := plan.budget(entry)):
-        steps = max(steps, round(budget / step_seconds(config, records)))
+
+def _with_steps(plan: Plan, config: TrainingConfig, steps: int) -> TrainingConfig:
     return replace(config, steps=steps, eval_every=-(-steps // plan.validations))
 
 
 def _steps_there(plan: Plan, entry: Entry) -> int | None:
+    """The steps of an entry where one of its seeds has a result or a run: all seeds train equally long."""
     for seed in range(plan.seeds):
         if (path := result_path(plan, entry, seed)).is_file():
             return files.read_json(path)["training"]["config"]["steps"]

@@ -7,15 +7,18 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from tagkit import comparison, files, paths, plots, published
-from tagkit.comparison import Group
+from tagkit.comparison import ComparisonError, Group
 
 HEAD = """# Results
 
 Written by `tagkit results` from the records in `docs/results/`, one small JSON file for each training, and from
-nothing else. Every score is a mean over seeds; its interval draws whole pieces (or artists) of the test part again and
-again, for these seeds. *Difference* is that of macro ROC-AUC to the table's reference, paired over the same resamples;
-*p* is its two-sided bootstrap value, adjusted for the number of networks by Holm's method. *valid* is the best
-validation ROC-AUC, by which networks are chosen.
+nothing else.
+
+Every score is a mean over seeds (*over seeds*: the lowest and the highest). Its interval draws whole pieces, or
+artists, of the test part again and again, for these trained networks. *Difference* is that of macro ROC-AUC to the
+table's reference, paired over the same resamples, and *p* its two-sided value, adjusted for the number of networks by
+Holm's method. *valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts windows in
+training, or whole clips where the windowing makes an example of a clip.
 """
 
 
@@ -33,160 +36,178 @@ def write(folder: Path | None = None, out: Path | None = None, figures: Path | N
     -------
     list of Path
         What was written.
+
+    Raises
+    ------
+    ComparisonError
+        There are no results.
     """
     folder = folder or paths.results_dir()
     out, figures = out or folder.with_suffix(".md"), figures or paths.figures_dir()
+    studies = {name: folder / name for name in _SECTIONS if (folder / name).is_dir()}
+    if not studies:
+        raise ComparisonError(f"{folder} holds no results; run `tagkit study zoo` first.")
     plots.use_style()
     text, written = [HEAD], []
-    for name, section in _SECTIONS.items():
-        if (folder / name).is_dir():
-            groups = comparison.group(comparison.load(folder / name))
-            text.append(section(groups))
-            written += _draw(name, groups, figures)
+    for name, results in studies.items():
+        groups = comparison.group(comparison.load(results))
+        text.append(_SECTIONS[name](groups))
+        written += _draw(name, groups, figures)
     text.append(_beside())
     with files.atomic(out) as temporary:
         temporary.write_text("\n".join(text), encoding="utf-8")
     return [out, *written]
 
 
-def best(groups: Sequence[Group]) -> Group:
-    """The network with the best validation score (mean over seeds)."""
-    return max(groups, key=lambda g: g.training("best_valid_roc_auc"))
-
-
-def families(groups: Sequence[Group]) -> dict[str, list[Group]]:
-    """Networks by the question that they were trained for."""
-    found: dict[str, list[Group]] = {}
-    for g in groups:
-        found.setdefault(g.first["family"], []).append(g)
-    return found
-
-
 def _zoo(groups: Sequence[Group]) -> str:
     by_name = {g.name: g for g in groups}
-    plain = [g for g in groups if g.first["family"] not in ("windowing", "losses")]
-    raw, mel = ([g for g in plain if g.first["network"]["input"] == kind] for kind in ("raw", "mel"))
-    text = [f"\n## The zoo on rendered music\n\n{_terms(groups)}\n"]
-    if raw and mel:
-        text.append(_verdict(best(raw), best(mel)))
-    text.append("![Scores of all networks](../figures/results_zoo.png)\n")
-    text.append("![What a score costs](../figures/results_zoo_cost.png)\n")
-    text.append(f"### Every network on its own windows\n\n{_table(plain, _either(by_name, 'dm16', plain))}\n")
+    plain, windowing = _plain(groups), [g for g in groups if g.first["family"] == "windowing"]
+    text = [f"## The zoo on rendered music\n\n{_terms(groups)}\n"]
+    text += [_verdict(plain), _picture("Scores of all networks", "results_zoo")]
+    text += [_picture("What a score costs", "results_zoo_cost"), _picture("Scores of each tag", "results_zoo_tags")]
+    reference = "dm16" if "dm16" in by_name else plain[0].name
+    text.append(f"### Every network on its own windows\n\n{_table(plain, reference)}\n")
     for model in ("dm16", "ds256ra"):
-        merged = [g for g in groups if g.first["family"] == "windowing" and g.name.startswith(model)]
+        merged = [g for g in windowing if g.name.startswith(model)]
         if model in by_name and merged:
-            text.append(
-                f"### Windowing of {model}\n\n`{model}` alone splits: each window is an example, probabilities "
-                f"are averaged.\n\n"
-                f"{_table([by_name[model], *merged], model)}\n"
-            )
-    others = [g for g in groups if g.first["family"] == "windowing" and not g.name.startswith(("dm16", "ds256ra"))]
+            text.append(f"### Windowing of {model}\n")
+            text.append(f"`{model}` alone splits: each window is an example, and probabilities are averaged.\n")
+            text.append(_table([by_name[model], *merged], model) + "\n")
+    others = [g for g in windowing if not g.name.startswith(("dm16", "ds256ra"))]
     if others:
         text.append(f"### The predecessor's own super-pooling trunks\n\n{_table(others, others[0].name)}\n")
-    if "dm16" in by_name and (weighted := families(groups).get("losses")):
-        text.append(f"### Losses of dm16\n\n{_table([by_name['dm16'], *weighted], 'dm16')}\n")
+    losses = [g for g in groups if g.first["family"] == "losses"]
+    if losses:
+        compared = comparison.pick(groups, [reference, *(g.name for g in losses)])
+        text.append(f"### Losses of dm16\n\n{_table(compared, reference)}\n")
     return "\n".join(text)
 
 
 def _recordings(groups: Sequence[Group]) -> str:
-    raw = [g for g in groups if g.first["network"]["input"] == "raw"]
-    chosen = best([g for g in raw if len(g.seeds) == max(len(g.seeds) for g in raw)])
-    return (
-        f"\n## Real recordings\n\n{_terms(groups)} {chosen.first['min_positives']} test clips with a tag are "
-        f"the least that is "
-        f"scored.\n\nThe best raw network by validation score is **{chosen.name}**: macro ROC-AUC "
-        f"{chosen.score('roc_auc')}, "
-        f"PR-AUC {chosen.score('pr_auc')} (mean of {len(chosen.seeds)} seeds).\n\n{_table(groups, chosen.name)}\n"
+    most = max(len(g.seeds) for g in groups if _is_raw(g))
+    chosen = comparison.best([g for g in groups if _is_raw(g) and len(g.seeds) == most])
+    sizes, least = chosen.first["split_sizes"], chosen.first["min_positives"]
+    scores = f"macro ROC-AUC {chosen.score('roc_auc')}, PR-AUC {chosen.score('pr_auc')}"
+    return "\n".join(
+        [
+            f"## Real recordings\n\n{_terms(groups)}",
+            f"Training clips: {sizes['train']}; tags with at least {least} positive test clips.\n",
+            f"The best raw network by validation score is **{chosen.name}**: {scores} ({_seeds(most)}).\n",
+            _picture("Scores on real recordings", "results_recordings"),
+            _table(groups, chosen.name) + "\n",
+        ]
     )
 
 
 def _pretraining(groups: Sequence[Group]) -> str:
-    scratch = groups[0].name
+    fresh = [g for g in groups if not g.first["training"]["init"]]
+    scratch = min(fresh, key=lambda g: g.first["budget_s"]).name
     tags = comparison.tag_table(groups)
     gain = tags.sub(tags[scratch], axis=0).drop(columns=scratch)
     gain = gain.loc[gain.mean(axis=1).sort_values(ascending=False).index]
-    return (
-        f"\n## Pre-training on rendered music\n\nThe trunk is trained on rendered clips with exact tags, gets a "
-        f"new last layer, "
-        f"and is trained on.\n\n{_terms(groups)}\n\n{_table(groups, scratch)}\n\nWhat it brings each tag "
-        f"(ROC-AUC above "
-        f"`{scratch}`, mean over seeds; single tags are "
-        f"noisy):\n\n{comparison.markdown(gain.map('{:+.3f}'.format), 'tag')}\n"
+    return "\n".join(
+        [
+            f"## Pre-training on rendered music\n\n{_terms(groups)}",
+            "The trunk is trained on rendered clips with exact tags, gets a new last layer, and is trained on.",
+            "*Varied*: rendered windows are also played faster, slower and softer.\n",
+            _picture("Scores with and without pre-training", "results_pretraining"),
+            _table(groups, scratch),
+            f"\nWhat it brings each tag: ROC-AUC above `{scratch}`, mean over seeds. Single tags are noisy.\n",
+            comparison.markdown(gain.map("{:+.3f}".format), "tag") + "\n",
+        ]
     )
-
-
-def _terms(groups: Sequence[Group]) -> str:
-    """On which terms the networks of a study were trained and scored."""
-    budgets = sorted({r["budget_s"] for g in groups for r in g.results})
-    spent = pd.Series([r["training"]["cpu_seconds"] for g in groups for r in g.results])
-    seeds = sorted({len(g.seeds) for g in groups})
-    count = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds"
-    return (
-        f"{len(groups)} networks, {count} each. Every training had {' or '.join(f'{b:g}' for b in budgets)} s "
-        f"of CPU time for its "
-        f"steps on one core (spent: {spent.quantile(0.05):.0f} to {spent.quantile(0.95):.0f} s, 5th to 95th "
-        f"percentile), the "
-        f"same settings, none of them tuned for a network. {comparison.conditions(groups)}"
-    )
-
-
-def _verdict(raw: Group, mel: Group) -> str:
-    gap = comparison.difference(raw, mel).interval
-    equal = "at least equals" if gap.high >= 0 else "falls short of"
-    return (
-        f"**Raw against spectrogram.** By validation score the best raw-waveform network is `{raw.name}` "
-        f"({raw.score('roc_auc')}), the best spectrogram network `{mel.name}` ({mel.score('roc_auc')}): a "
-        f"difference of "
-        f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]. At equal CPU time the raw waveform {equal} the "
-        f"spectrogram.\n"
-    )
-
-
-def _table(groups: Sequence[Group], reference: str) -> str:
-    return comparison.markdown(comparison.as_text(comparison.table(groups, reference)))
-
-
-def _either(by_name: dict[str, Group], name: str, groups: Sequence[Group]) -> str:
-    return name if name in by_name else groups[0].name
 
 
 def _beside() -> str:
     """Published scores, each with its split."""
-    rows = [
-        {
+    scores = (*published.SCORES, *published.PREDECESSOR)
+    rows = {
+        s.model: {
             "input": s.input,
             "split": s.split,
             "ROC-AUC": f"{s.roc_auc:.4f}",
             "PR-AUC": "-" if s.pr_auc is None else f"{s.pr_auc:.4f}",
             "note": s.note,
         }
-        for s in (*published.SCORES, *published.PREDECESSOR)
-    ]
-    frame = pd.DataFrame(rows, [s.model for s in (*published.SCORES, *published.PREDECESSOR)])
-    return (
-        "\n## Beside the literature\n\nNone of the scores above compares with these: they are of other data. Among "
-        "themselves they compare only within a split, and the predecessor's with nothing. How to rerun the "
-        "published ones: "
-        f"[reproduce.md](reproduce.md).\n\n{comparison.markdown(frame, 'model')}\n"
+        for s in scores
+    }
+    return "\n".join(
+        [
+            "## Beside the literature\n",
+            "None of the scores above compares with these, which are of other data. Among themselves they compare only",
+            "within a split, and the predecessor's with nothing. How to rerun them: [reproduce.md](reproduce.md).\n",
+            comparison.markdown(pd.DataFrame.from_dict(rows, orient="index"), "model") + "\n",
+        ]
     )
 
 
+def _terms(groups: Sequence[Group]) -> str:
+    """On which terms the networks of a study were trained and scored."""
+    budgets = " or ".join(f"{b:g}" for b in sorted({r["budget_s"] for g in groups for r in g.results}))
+    spent = pd.Series([r["training"]["cpu_seconds"] for g in groups for r in g.results])
+    counts = sorted({len(g.seeds) for g in groups})
+    seeds = _seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {_seeds(counts[-1])}"
+    sentences = [
+        f"{len(groups)} networks, {seeds} each.",
+        f"A training has {budgets} s of CPU time on one core for its steps",
+        f"(really spent: {spent.quantile(0.05):.0f} to {spent.quantile(0.95):.0f} s, 5th to 95th percentile).",
+        "Learning rate and schedule are the same for all and were tuned for none; a batch is 16 windows, or 4 clips.",
+        comparison.conditions(groups),
+    ]
+    return " ".join(sentences)
+
+
+def _verdict(groups: Sequence[Group]) -> str:
+    """Whether the waveform keeps up with the spectrogram, by the best network of each kind on the validation part."""
+    raw, mel = [g for g in groups if _is_raw(g)], [g for g in groups if not _is_raw(g)]
+    if not (raw and mel):
+        return ""
+    raw, mel = comparison.best(raw), comparison.best(mel)
+    gap = comparison.difference(raw, mel).interval
+    answer = "no difference could be shown"
+    if gap.low > 0:
+        answer = "the waveform is ahead"
+    if gap.high < 0:
+        answer = f"the waveform falls short by {-gap.value:.3f}"
+    return (
+        f"**Raw against spectrogram.** Best by validation score: `{raw.name}` {raw.score('roc_auc')} on the waveform, "
+        f"`{mel.name}` {mel.score('roc_auc')} on a spectrogram. The difference is {comparison.signed(gap)}: "
+        f"at equal CPU time, {answer}.\n"
+    )
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _is_raw(group: Group) -> bool:
+    return group.first["network"]["input"] == "raw"
+
+
+def _plain(groups: Sequence[Group]) -> list[Group]:
+    """Networks as their rows draw them: no other windowing, no other loss."""
+    return [g for g in groups if g.first["family"] not in ("windowing", "losses")]
+
+
+def _table(groups: Sequence[Group], reference: str) -> str:
+    return comparison.markdown(comparison.as_text(comparison.table(groups, reference)))
+
+
+def _picture(title: str, name: str) -> str:
+    return f"![{title}](../figures/{name}.png)\n"
+
+
 def _draw(name: str, groups: Sequence[Group], folder: Path) -> list[Path]:
-    """The ranking of a study, its cost picture where there are many networks, and its tags."""
-    written = []
-    ax = plots.score_ranking(**comparison.ranking(groups), title=f"Study {name!r}: {groups[0].first['part']} part")
-    written.append(_save(ax, folder / f"results_{name}.png"))
+    """The ranking of a study; of the zoo also cost and tags."""
+    part = f"{groups[0].first['part']} part"
+    drawn = {f"results_{name}": plots.score_ranking(**comparison.ranking(groups), title=f"Study {name!r}, {part}")}
     if name == "zoo":
-        plain = [g for g in groups if g.first["family"] not in ("windowing", "losses")]
-        frame = comparison.table(plain)
-        ax = plots.score_against_cost(
-            list(frame.index),
-            [s.value for s in frame["roc_auc"]],
-            frame["macs_per_second"] / 1e6,
-            kinds=list(frame["input"]),
-        )
-        written.append(_save(ax, folder / f"results_{name}_cost.png"))
-    return written
+        plain = _plain(groups)
+        drawn["results_zoo_cost"] = plots.score_against_cost(**comparison.costs(plain))
+        by_valid = sorted(plain, key=lambda g: -g.training("best_valid_roc_auc"))
+        title = f"ROC-AUC of each tag, {part}; networks by validation score"
+        drawn["results_zoo_tags"] = plots.tag_heat_map(comparison.tag_table(by_valid[:16]), title=title)
+    return [_save(ax, folder / f"{picture}.png") for picture, ax in drawn.items()]
 
 
 def _save(ax: plt.Axes, path: Path) -> Path:
