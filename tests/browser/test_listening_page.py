@@ -89,10 +89,10 @@ def test_the_browser_makes_the_sounds_that_python_makes(opened, listening_page, 
     for number, stage in enumerate(header["models"][0]["stages"]):
         for position in (0, len(stage["channels"]) // 2, len(stage["channels"]) - 1):
             channel = stage["channels"][position]
-            tuned = {"centre_hz": channel["centre_hz"], "band_hz": (channel["low_hz"], channel["high_hz"])}
+            tuned = sonify.Tuned(channel["centre_hz"], (channel["low_hz"], channel["high_hz"]))
             for mode in set(sonify.MODES) - set(stage["refused"]):
                 sound = heard(opened, {"clip": clip, "stage": number, "channel": position, "mode": mode})
-                expected = sonify.sonify(maps, stage["name"], position, mode, **tuned)
+                expected = sonify.sonify(maps, stage["name"], position, mode, probe=tuned)
                 errors[mode].append(np.sqrt(np.mean((sound - expected) ** 2) / np.mean(expected**2)))
     print({mode: max(values) for mode, values in errors.items()})
     assert {mode: len(values) for mode, values in errors.items()} == {"raw": 6, "carrier": 21, "gated": 21}
