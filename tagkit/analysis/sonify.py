@@ -194,7 +194,7 @@ def shared_gain(signals: Sequence[np.ndarray]) -> float:
 
 @dataclass(frozen=True)
 class Tuned:
-    """Where a channel is tuned, said by hand in place of a tone probe: the carrier's frequency and the gated band, Hz."""
+    """Where a channel is tuned, in place of a tone probe: the frequency of the carrier and the gated band, Hz."""
 
     centre_hz: float | None = None
     band_hz: tuple[float, float] | None = None
