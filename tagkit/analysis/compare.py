@@ -1,13 +1,13 @@
-"""Comparing networks: similarity of representations, channels that know a tag, channels that match."""
+"""Comparing networks: similarity of representations, and channels that match."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
-import pandas as pd
 from scipy import optimize, stats
 
+from tagkit.analysis import feature_maps
 from tagkit.analysis.feature_maps import FeatureMaps
 
 FEWEST_CLIPS = 256
@@ -22,6 +22,38 @@ def summary(maps: FeatureMaps, stage: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and maximum over time of every channel of a stage, each (channels,)."""
     maps.stage(stage)
     return maps.maps[stage].mean(axis=0), maps.maps[stage].max(axis=0)
+
+
+@dataclass(frozen=True)
+class Summaries:
+    """What a network makes of many clips, one number for each clip and channel.
+
+    Attributes
+    ----------
+    means, maxima : dict of str -> ndarray (clips, channels)
+        By stage: mean and maximum over time.
+    """
+
+    means: dict[str, np.ndarray] = field(repr=False)
+    maxima: dict[str, np.ndarray] = field(repr=False)
+
+    def of(self, clips: np.ndarray) -> "Summaries":
+        """Those of some of the clips, by position."""
+        return Summaries(*({s: x[clips] for s, x in part.items()} for part in (self.means, self.maxima)))
+
+
+def summarise(
+    model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None, sr: int = 16000
+) -> Summaries:
+    """Listen through many clips (samples,), one in memory at a time, and keep the summaries of every stage."""
+    pairs: dict[str, list] = {}
+    for maps in feature_maps.stream(model, clips, stages, sr):
+        for stage in maps.maps:
+            pairs.setdefault(stage, []).append(summary(maps, stage))
+    if not pairs:
+        raise ValueError(f"there are no clips for {model.name} to listen through; pass at least one.")
+    joined = {stage: np.array(values) for stage, values in pairs.items()}
+    return Summaries({s: x[:, 0] for s, x in joined.items()}, {s: x[:, 1] for s, x in joined.items()})
 
 
 def _hsic(k: np.ndarray, centred: np.ndarray) -> float:
@@ -137,82 +169,6 @@ def cka_matrix(
         ]
     )
     return table[..., 0], table[..., 1], table[..., 2]
-
-
-@dataclass(frozen=True)
-class Selectivity:
-    """Which channel tells which tag, on held-out clips.
-
-    Attributes
-    ----------
-    auc : dict of str -> ndarray (channels, tags)
-        ROC-AUC of the channel's "mean" and "max" over the clip; below .5 the channel is suppressed by the tag. NaN
-        for a tag that all clips or none have.
-    adjusted : dict of str -> ndarray (channels, tags)
-        p-values after Benjamini-Hochberg over channels, tags and both summaries.
-    tags : tuple of str
-    positives : ndarray (tags,)
-    """
-
-    auc: dict[str, np.ndarray]
-    adjusted: dict[str, np.ndarray]
-    tags: tuple[str, ...]
-    positives: np.ndarray
-
-    def table(self, least_auc: float = 0.8, alpha: float = 0.05) -> pd.DataFrame:
-        """Channels with an AUC of at least `least_auc` and an adjusted p of at most `alpha`, best first."""
-        rows = []
-        for kind, auc in self.auc.items():
-            chosen = (np.nan_to_num(auc) >= least_auc) & (self.adjusted[kind] <= alpha)
-            for channel, tag in np.argwhere(chosen):
-                values = auc[channel, tag], self.adjusted[kind][channel, tag], self.positives[tag]
-                rows.append((int(channel), self.tags[tag], kind, *map(float, values[:2]), int(values[2])))
-        columns = ["channel", "tag", "summary", "auc", "p_adjusted", "positives"]
-        return pd.DataFrame(rows, columns=columns).sort_values("auc", ascending=False, ignore_index=True)
-
-
-def selectivity(means: np.ndarray, maxima: np.ndarray, labels: np.ndarray, tags: Sequence[str]) -> Selectivity:
-    """ROC-AUC of every channel for every tag, corrected for the many questions asked.
-
-    Parameters
-    ----------
-    means, maxima : ndarray (clips, channels)
-        Summaries of held-out clips.
-    labels : ndarray (clips, tags) of bool
-    tags : sequence of str
-
-    Returns
-    -------
-    Selectivity
-
-    Notes
-    -----
-    p-values are those of the Mann-Whitney test, two-sided, by its normal approximation with ties, and take clips as
-    independent: count clips of one piece once where you can.
-    """
-    labels = np.asarray(labels, bool)
-    found = {kind: _auc(np.asarray(x, np.float64), labels) for kind, x in (("mean", means), ("max", maxima))}
-    p = np.stack([found[kind][1] for kind in found])
-    adjusted, asked = np.ones_like(p), np.isfinite(p)
-    adjusted[asked] = stats.false_discovery_control(p[asked])
-    return Selectivity(
-        auc={kind: found[kind][0] for kind in found},
-        adjusted=dict(zip(found, adjusted, strict=True)),
-        tags=tuple(tags),
-        positives=labels.sum(axis=0),
-    )
-
-
-def _auc(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ROC-AUC and two-sided p (channels, tags)."""
-    n, positives = len(x), labels.sum(axis=0).astype(float)
-    negatives = n - positives
-    ranks = stats.rankdata(x, axis=0)
-    pairs = np.where(positives * negatives > 0, positives * negatives, np.nan)
-    auc = (ranks.T @ labels - positives * (positives + 1) / 2) / pairs
-    spread = ((ranks - (n + 1) / 2) ** 2).sum(axis=0)[:, None]  # n (n^2 - 1) / 12 without ties
-    error = np.sqrt(np.maximum(spread, 1e-12) / (n * (n - 1)) * pairs) / pairs
-    return auc, 2 * stats.norm.sf(np.abs(auc - 0.5) / error)
 
 
 @dataclass(frozen=True)

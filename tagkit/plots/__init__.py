@@ -5,7 +5,8 @@ side and changed afterwards. Colours, fonts and line widths are set in one place
 """
 
 from tagkit.plots.architecture import architecture
-from tagkit.plots.filters import centre_frequencies, filter_bank, filter_spectra
+from tagkit.plots.comparison import similarity, tag_channels
+from tagkit.plots.filters import centre_frequencies, construction, filter_bank, filter_spectra
 from tagkit.plots.grids import channel_grid, grid
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
@@ -19,6 +20,7 @@ __all__ = [
     "architecture",
     "centre_frequencies",
     "channel_grid",
+    "construction",
     "feature_maps",
     "filter_bank",
     "filter_spectra",
@@ -27,8 +29,10 @@ __all__ = [
     "per_tag_scores",
     "save",
     "score_comparison",
+    "similarity",
     "spectrogram",
     "tag_balance",
+    "tag_channels",
     "tag_cooccurrence",
     "training_curves",
     "use_style",

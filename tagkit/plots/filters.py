@@ -1,7 +1,9 @@
 """Filter curves of a stage's channels, and where they lie on the scales of hearing."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -123,7 +125,95 @@ def centre_frequencies(
     return ax
 
 
+ESTIMATORS = {
+    "weights": "weights\n(exact, of the maps below)",
+    "H1": "H1\n(best linear filters)",
+    "ratio": "ratio\n(spectra divided: no filter)",
+    "tone probe": "tone probe\n(from the waveform)",
+}
+
+
+def construction(
+    stages: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray] | str]],
+    orders: Mapping[str, np.ndarray],
+    *,
+    notes: Mapping[str, Mapping[str, str]] | None = None,
+    title: str = "How each stage builds its filters on the level below",
+) -> np.ndarray:
+    """Draw every stage's filters by every estimator: one row a stage, one column an estimator, channels as lines.
+
+    Parameters
+    ----------
+    stages : dict of str -> dict of str -> (frequencies (n,), gain (n, channels)) or str
+        By stage and estimator ("weights", "H1", "ratio", "tone probe"); a reason stands where there is no curve.
+    orders : dict of str -> array (channels,)
+        From bottom to top: one order for all panels of a stage, so that a line is the same channel in each.
+    notes : dict of str -> dict of str -> str, optional
+        By stage and estimator, what is written into a panel, for example the linear fraction of H1.
+    title : str
+
+    Returns
+    -------
+    array (stages, estimators) of Axes
+    """
+    figure, axes = plt.subplots(
+        len(stages),
+        len(ESTIMATORS),
+        figsize=(12.5, 1.0 + 1.45 * len(stages)),
+        squeeze=False,
+        layout="constrained",
+        gridspec_kw={"wspace": 0.04},
+    )
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    mesh = None
+    for row, (stage, panels) in zip(axes, stages.items(), strict=True):
+        row[0].set_ylabel(f"{stage}\n{len(orders[stage])} channels", fontsize=10)
+        for ax, name in zip(row, ESTIMATORS, strict=True):
+            mesh = _panel(ax, panels[name], orders[stage], log=name == "tone probe") or mesh
+            if words := (notes or {}).get(stage, {}).get(name):
+                patch = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+                ax.text(0.98, 0.9, words, transform=ax.transAxes, ha="right", va="top", fontsize=8, bbox=patch)
+    for ax, heading in zip(axes[0], ESTIMATORS.values(), strict=True):
+        ax.set_title(heading, fontsize=10, fontweight="bold", loc="left")
+    if mesh is not None:
+        figure.colorbar(mesh, ax=axes, label="dB below the channel's peak", shrink=min(1.0, 3 / len(stages)), pad=0.01)
+    for ax, unit in zip(
+        axes[-1], ["frequency in the maps below (Hz)"] * 3 + ["frequency of the sound (Hz)"], strict=True
+    ):
+        ax.set_xlabel(unit, fontsize=9)
+    return axes
+
+
+def _panel(ax: Axes, found: tuple[np.ndarray, np.ndarray] | str, order: np.ndarray, log: bool):
+    """One stage by one estimator as a heat map, or the reason for its absence; the mesh, if there is one."""
+    ax.set_yticks([])
+    if isinstance(found, str):
+        ax.set(xticks=[], xlim=(0, 1), ylim=(0, 1))
+        ax.spines[["left", "bottom"]].set_visible(False)
+        words = "\n".join(textwrap.wrap(found, 40)[:7])
+        ax.text(0.02, 0.5, words, va="center", fontsize=8, color=QUIET, in_layout=False)
+        return None
+    frequencies, gain = found
+    curves = np.stack([_decibels(gain[:, channel]) for channel in order])
+    mesh = ax.pcolormesh(
+        frequencies,
+        np.arange(len(order)),
+        curves,
+        cmap=SEQUENTIAL,
+        vmin=-30,
+        vmax=0,
+        shading="nearest",
+        rasterized=True,
+    )
+    if log:
+        frequency_axis(ax.xaxis, frequencies[0], frequencies[-1])
+        ax.set_xticks([50, 200, 1000, 5000], ["50", "200", "1k", "5k"])
+        ax.set_xlabel("")
+    ax.tick_params(labelsize=8)
+    return mesh
+
+
 def _decibels(amplitude: np.ndarray) -> np.ndarray:
     """dB below the curve's own peak, with a floor a little under what is drawn."""
-    peak = max(np.max(amplitude), 1e-12)
+    peak = max(np.nanmax(amplitude), 1e-12)
     return 20 * np.log10(np.maximum(amplitude / peak, 10 ** ((FLOOR_DB - 20) / 20)))
