@@ -15,6 +15,7 @@ import soundfile
 
 from tagkit import widgets
 from tagkit.analysis import attribution, sonify
+from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.sonify import CannotPlay
 from tagkit.graph import zoo
 
@@ -30,7 +31,7 @@ def piece(seed, seconds=2.0):
 @pytest.fixture(scope="module")
 def seen():
     clips = {"first": piece(0), "second": piece(1)}
-    tags = {"conv2": [("guitar", 0.5 + channel / 200) for channel in range(64)]}
+    tags = {"conv2": [ChannelTag("guitar", 0.5 + channel / 200) for channel in range(64)]}
     return widgets.network(zoo.build("dm16"), clips, stages=["conv1", "conv2", "conv3"], channel_tags=tags)
 
 

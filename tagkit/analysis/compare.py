@@ -37,6 +37,9 @@ class Summaries:
     means: dict[str, np.ndarray] = field(repr=False)
     maxima: dict[str, np.ndarray] = field(repr=False)
 
+    def __len__(self) -> int:
+        return len(next(iter(self.means.values())))
+
     def of(self, clips: np.ndarray) -> "Summaries":
         """Those of some of the clips, by position."""
         return Summaries(*({s: x[clips] for s, x in part.items()} for part in (self.means, self.maxima)))

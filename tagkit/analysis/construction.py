@@ -21,7 +21,7 @@ from tagkit.analysis.transfer import ConvFilter, CrossSpectra, PowerSpectra, Rat
 ESTIMATORS = ("weights", "H1", "ratio", "tone probe")
 SEGMENT = 32  # output frames, far more than the kernels of a stage reach
 ENOUGH = 4  # times the fewest segments: those of music are not independent, and more audio lowers what they flatter
-UNHEARD_DB = -50.0  # below its peak: where the input holds less, H1 has nothing to go by
+UNHEARD_DB = -40.0  # below its peak: where the input holds less, H1 has nothing to go by
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class LevelComparison:
 
         Of the weights and of H1 it is the root sum of squares over the inputs: what the filters would do to inputs of
         equal power that know nothing of each other. The ratio says what happened to the inputs that there were. H1 is
-        NaN where the clips hold next to nothing (50 dB below the peak), and knows nothing.
+        NaN where the clips hold next to nothing (40 dB below the peak), and knows nothing.
         """
         found: dict[str, tuple[np.ndarray, np.ndarray] | str] = {
             "weights": self._weight_gain(),

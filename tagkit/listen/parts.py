@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tagkit.analysis.selectivity import ChannelTag
+
 
 class PageTooLargeError(ValueError):
     """What was asked for does not fit into one page; the message says by how much and what to leave out."""
@@ -49,8 +51,10 @@ class PageStage:
         Modes that have no meaning at this stage, each with the reason in one sentence.
     notes : tuple of str
         One remark for each channel, "" where there is none (for example that it answers mostly with aliases).
-    channel_tags : tuple of (str, float)
-        For each channel the tag that it selects best, and its ROC-AUC; empty where that was not measured.
+    channel_tags : tuple of ChannelTag
+        For each channel the tag that is its own; empty where that was not measured.
+    untrained : array (tones, channels), optional
+        The answer of the same channels before training.
     """
 
     name: str
@@ -65,7 +69,8 @@ class PageStage:
     high_hz: np.ndarray
     refused: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    channel_tags: tuple[tuple[str, float], ...] = ()
+    channel_tags: tuple[ChannelTag, ...] = ()
+    untrained: np.ndarray | None = None
 
     @property
     def channels(self) -> int:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from tagkit import audio, plots
 from tagkit.analysis import attribution, feature_maps, sonify, spectra
 from tagkit.analysis.feature_maps import FeatureMaps
+from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.sonify import CannotPlay
 from tagkit.datasets.catalog import Catalog, Clip
 from tagkit.listen.packing import MP3_RATES, encode_mp3, energies
@@ -33,8 +34,8 @@ class Network:
     maps : dict of str -> FeatureMaps
         By the clip's title.
     probe : ToneProbe
-    channel_tags : dict of str -> sequence of (tag, ROC-AUC)
-        For some stages: the tag that each channel selects best.
+    channel_tags : dict of str -> sequence of ChannelTag
+        For some stages: the tag that is each channel's own.
     model : keras.Model, optional
         Needed by the modes that go through the network: relevance, mask and preferred.
     """
@@ -42,7 +43,7 @@ class Network:
     title: str
     maps: dict[str, FeatureMaps] = field(repr=False)
     probe: spectra.ToneProbe = field(repr=False)
-    channel_tags: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict, repr=False)
+    channel_tags: Mapping[str, Sequence[ChannelTag]] = field(default_factory=dict, repr=False)
     model: keras.Model | None = field(default=None, repr=False)
     _last: dict = field(default_factory=dict, repr=False, compare=False)
 
@@ -64,7 +65,7 @@ def network(
     title: str | None = None,
     stages: Sequence[str] | None = None,
     probe: spectra.ToneProbe | None = None,
-    channel_tags: Mapping[str, Sequence[tuple[str, float]]] | None = None,
+    channel_tags: Mapping[str, Sequence[ChannelTag]] | None = None,
     sr: int = 16000,
 ) -> Network:
     """Compute what the widgets show of a network.
@@ -80,7 +81,7 @@ def network(
         Default: all that have a time axis.
     probe : ToneProbe, optional
         Default: measured now, at -20 dBFS.
-    channel_tags : dict of str -> sequence of (tag, ROC-AUC), optional
+    channel_tags : dict of str -> sequence of ChannelTag, optional
     sr : int
     """
     if not clips:
@@ -139,7 +140,7 @@ def channel_order(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[int]
     elif by == "centre frequency":
         key = np.nan_to_num(seen.probe.tuning(stage).centre_hz, nan=np.inf)
     elif by == "tag" and stage in seen.channel_tags:
-        key = -np.array([auc for _, auc in seen.channel_tags[stage]])
+        key = -np.array([own.auc for own in seen.channel_tags[stage]])
     elif by == "tag":
         raise ValueError(f"{seen.title}: no tags were measured for the channels of {stage}; pass channel_tags.")
     else:
@@ -157,8 +158,8 @@ def channel_label(seen: Network, stage: str, channel: int) -> str:
     centre = seen.probe.tuning(stage).centre_hz[channel]
     parts = [f"channel {channel}", f"{centre:.0f} Hz" if np.isfinite(centre) else "no frequency"]
     if stage in seen.channel_tags:
-        tag, auc = seen.channel_tags[stage][channel]
-        parts.append(f"{tag} {auc:.2f}".replace(" 0.", " ."))
+        own = seen.channel_tags[stage][channel]
+        parts.append(f"{own.tag} {own.auc:.2f}".replace(" 0.", " .") + (" (tested)" if own.tested else ""))
     return ", ".join(parts)
 
 

@@ -31,9 +31,7 @@ def test_streaming_clips_is_the_same_as_having_them_all():
     assert [(level.below, level.stage) for level in levels] == [
         (None, "conv1"), ("conv1", "conv2"), ("conv2", "conv3"), ("conv3", "conv4")
     ]  # fmt: skip
-    at_once = transfer.between(
-        maps[:1], None, "conv1"
-    )  # one clip gives four times the segments needed, which is enough
+    at_once = transfer.between(maps[:1], None, "conv1")  # one clip is enough
     np.testing.assert_allclose(levels[0].h1.response, at_once.response, rtol=1e-9, atol=1e-12)
     ratio = transfer.ratio(maps[0].maps["conv1"], maps[0].maps["conv2"], 3, SR / 4, 64)
     alone = construction.construct(model, clips[:1], ["conv1", "conv2"], length=64)[1]

@@ -101,7 +101,8 @@ def listening_page(network, probe, clips, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("page") / "listen.html"
     scores = {"A raw network": [{"plucked": 0.9}, {"drums": 0.8}]}
-    return listen.write(path, {"A raw network": network}, clips, probes={"A raw network": probe}, scores=scores)
+    measured = listen.Measured(probes={"A raw network": probe}, scores=scores)
+    return listen.write(path, {"A raw network": network}, clips, measured=measured)
 
 
 @pytest.fixture
