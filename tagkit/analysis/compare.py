@@ -30,33 +30,48 @@ class Summaries:
 
     Attributes
     ----------
-    means, maxima : dict of str -> ndarray (clips, channels)
-        By stage: mean and maximum over time.
+    means, maxima, spreads : dict of str -> ndarray (clips, channels)
+        By stage: mean, maximum and standard deviation over time.
     """
 
     means: dict[str, np.ndarray] = field(repr=False)
     maxima: dict[str, np.ndarray] = field(repr=False)
+    spreads: dict[str, np.ndarray] = field(repr=False)
 
     def __len__(self) -> int:
         return len(next(iter(self.means.values())))
 
     def of(self, clips: np.ndarray) -> "Summaries":
         """Those of some of the clips, by position."""
-        return Summaries(*({s: x[clips] for s, x in part.items()} for part in (self.means, self.maxima)))
+        parts = (self.means, self.maxima, self.spreads)
+        return Summaries(*({stage: x[clips] for stage, x in part.items()} for part in parts))
+
+    def profiles(self) -> dict[str, np.ndarray]:
+        """By stage, how a clip's activity is spread over the channels (clips, channels), dB.
+
+        The standard deviation over time of every channel in relation to the mean of all (in dB): the clip's level is
+        out of it. With plain means, any two networks look alike, since all of their channels know loud from quiet.
+        """
+        found = {}
+        for stage, spread in self.spreads.items():
+            alive = spread[:, spread.max(axis=0) > 0]
+            db = 20 * np.log10(np.maximum(alive, 1e-4 * alive.max(axis=0)))
+            found[stage] = db - db.mean(axis=1, keepdims=True)
+        return found
 
 
 def summarise(
     model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None, sr: int = 16000
 ) -> Summaries:
     """Listen through many clips (samples,), one in memory at a time, and keep the summaries of every stage."""
-    pairs: dict[str, list] = {}
+    kept: dict[str, list] = {}
     for maps in feature_maps.stream(model, clips, stages, sr):
-        for stage in maps.maps:
-            pairs.setdefault(stage, []).append(summary(maps, stage))
-    if not pairs:
+        for stage, a in maps.maps.items():
+            kept.setdefault(stage, []).append((*summary(maps, stage), a.std(axis=0)))
+    if not kept:
         raise ValueError(f"there are no clips for {model.name} to listen through; pass at least one.")
-    joined = {stage: np.array(values) for stage, values in pairs.items()}
-    return Summaries({s: x[:, 0] for s, x in joined.items()}, {s: x[:, 1] for s, x in joined.items()})
+    joined = {stage: np.array(values) for stage, values in kept.items()}
+    return Summaries(*({stage: x[:, part] for stage, x in joined.items()} for part in range(3)))
 
 
 def _hsic(k: np.ndarray, centred: np.ndarray) -> float:

@@ -157,60 +157,49 @@ def construction(
     array (stages, estimators) of Axes
     """
     figure, axes = plt.subplots(
-        len(stages),
-        len(ESTIMATORS),
-        figsize=(12.5, 1.0 + 1.45 * len(stages)),
-        squeeze=False,
-        layout="constrained",
-        gridspec_kw={"wspace": 0.04},
+        len(stages), len(ESTIMATORS), figsize=(12.5, 1.2 + 1.4 * len(stages)), squeeze=False, layout="constrained"
     )
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-    mesh = None
+    explained = "dark: the channel's peak; light: as far below it as the corner says"
+    figure.suptitle(f"{title} ({explained})", x=0.01, ha="left", fontsize=12, fontweight="bold")
     for row, (stage, panels) in zip(axes, stages.items(), strict=True):
         row[0].set_ylabel(f"{stage}\n{len(orders[stage])} channels", fontsize=10)
         for ax, name in zip(row, ESTIMATORS, strict=True):
-            mesh = _panel(ax, panels[name], orders[stage], log=name == "tone probe") or mesh
+            _panel(ax, panels[name], orders[stage], log=name == "tone probe")
             if words := (notes or {}).get(stage, {}).get(name):
-                patch = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-                ax.text(0.98, 0.9, words, transform=ax.transAxes, ha="right", va="top", fontsize=8, bbox=patch)
+                _corner(ax, words, 0.98, 0.92, "right", "top")
     for ax, heading in zip(axes[0], ESTIMATORS.values(), strict=True):
         ax.set_title(heading, fontsize=10, fontweight="bold", loc="left")
-    if mesh is not None:
-        figure.colorbar(mesh, ax=axes, label="dB below the channel's peak", shrink=min(1.0, 3 / len(stages)), pad=0.01)
-    for ax, unit in zip(
-        axes[-1], ["frequency in the maps below (Hz)"] * 3 + ["frequency of the sound (Hz)"], strict=True
-    ):
-        ax.set_xlabel(unit, fontsize=9)
+    for ax, name in zip(axes[-1], ESTIMATORS, strict=True):
+        ax.set_xlabel("Hz of the sound" if name == "tone probe" else "Hz in the maps below", fontsize=9)
     return axes
 
 
-def _panel(ax: Axes, found: tuple[np.ndarray, np.ndarray] | str, order: np.ndarray, log: bool):
-    """One stage by one estimator as a heat map, or the reason for its absence; the mesh, if there is one."""
+def _corner(ax: Axes, words: str, x: float, y: float, ha: str, va: str) -> None:
+    patch = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    ax.text(x, y, words, transform=ax.transAxes, ha=ha, va=va, fontsize=8, bbox=patch)
+
+
+def _panel(ax: Axes, found: tuple[np.ndarray, np.ndarray] | str, order: np.ndarray, log: bool) -> None:
+    """One stage by one estimator as a heat map with a range of its own, or the reason for its absence."""
     ax.set_yticks([])
     if isinstance(found, str):
         ax.set(xticks=[], xlim=(0, 1), ylim=(0, 1))
-        ax.spines[["left", "bottom"]].set_visible(False)
+        ax.spines[:].set_visible(False)
         words = "\n".join(textwrap.wrap(found, 40)[:7])
-        ax.text(0.02, 0.5, words, va="center", fontsize=8, color=QUIET, in_layout=False)
-        return None
+        ax.text(0.02, 0.5, words, va="center", fontsize=8, color="#5d6672", in_layout=False)
+        return
     frequencies, gain = found
     curves = np.stack([_decibels(gain[:, channel]) for channel in order])
-    mesh = ax.pcolormesh(
-        frequencies,
-        np.arange(len(order)),
-        curves,
-        cmap=SEQUENTIAL,
-        vmin=-30,
-        vmax=0,
-        shading="nearest",
-        rasterized=True,
-    )
+    floor = float(np.clip(np.floor(np.nanpercentile(curves, 5)), -30, -3))
+    rows = np.arange(len(order))
+    ax.pcolormesh(frequencies, rows, curves, cmap=SEQUENTIAL, vmin=floor, vmax=0, shading="nearest", rasterized=True)
+    ax.set_facecolor("#d8d5cc")  # where a curve is NaN
+    _corner(ax, f"{floor:.0f} dB".replace("-", "\u2212"), 0.02, 0.08, "left", "bottom")
     if log:
         frequency_axis(ax.xaxis, frequencies[0], frequencies[-1])
         ax.set_xticks([50, 200, 1000, 5000], ["50", "200", "1k", "5k"])
         ax.set_xlabel("")
     ax.tick_params(labelsize=8)
-    return mesh
 
 
 def _decibels(amplitude: np.ndarray) -> np.ndarray:

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from tagkit import evaluation, files, plots
 from tagkit.analysis import compare, construction, scales, selectivity, spectra
@@ -74,8 +76,8 @@ class Analysis:
             "first_stage": {"stage": first, **_bank(self.probe, first)},
             "clips": len(self.pieces),
             "pieces": len(set(self.pieces)),
-            "tag_channels": self.told().to_dict("records"),
-            "tag_channels_untrained": None if before is None else before.to_dict("records"),
+            "tag_channels": _best_of_each(self.told()),
+            "tag_channels_untrained": None if before is None else _best_of_each(before),
         }
 
     def summary(self) -> str:
@@ -88,6 +90,12 @@ class Analysis:
         best = told.drop_duplicates("tag").head(8)
         lines = [f"  {r.tag:<14} {r.stage}, channel {r.channel}: {r.auc:.2f}" for r in best.itertuples()]
         return "\n".join([self.table().round(2).to_string(na_rep="-"), "", f"{words}.", *lines])
+
+
+def _best_of_each(told: pd.DataFrame) -> list[dict]:
+    """The best channel of every tag, with the number of channels that tell it."""
+    counts = told.groupby("tag").size()
+    return [row | {"channels": int(counts[row["tag"]])} for row in told.drop_duplicates("tag").to_dict("records")]
 
 
 def _bank(probe: ToneProbe, stage: str) -> dict:
@@ -163,8 +171,11 @@ def best_channels(channels: Mapping[str, Selectivity]) -> dict[str, float]:
 
 
 def similarity(one: Summaries, other: Summaries, pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """CKA of every stage of one network with every stage of another, with intervals that draw whole pieces."""
-    return compare.cka_matrix(one.means, other.means, groups=pieces)
+    """CKA of every stage of one network with every stage of another, with intervals that draw whole pieces.
+
+    Of the clips' profiles (`Summaries.profiles`): which channels are active, whatever the level of the clip.
+    """
+    return compare.cka_matrix(one.profiles(), other.profiles(), groups=pieces)
 
 
 def draw_similarity(
@@ -186,15 +197,16 @@ def draw_similarity(
 
 def write(analyses: Sequence[Analysis], folder: Path) -> tuple[list[Path], list[str]]:
     """Write figures of some analyses into a folder; the paths, and why a figure is missing."""
+    plots.use_style()
     paths, missing = [], []
     for found in analyses:
         figure = draw_construction(found.levels, found.probe, f"{found.name}: each stage on the level below")
-        paths.append(save(figure[0, 0].figure, folder / f"construction_{found.name}.png"))
+        paths.append(_keep(figure[0, 0], folder / f"construction_{found.name}.png"))
         told = {found.name: best_channels(found.channels)}
         if found.channels_untrained:
             told["untrained"] = best_channels(found.channels_untrained)
         ax = plots.tag_channels(told, untrained="untrained")
-        paths.append(save(ax.figure, folder / f"tags_{found.name}.png"))
+        paths.append(_keep(ax, folder / f"tags_{found.name}.png"))
     pairs = [(a.heard, a.heard_untrained, (a.name, f"{a.name}, untrained"), a.pieces) for a in analyses[:1]]
     pairs += [(analyses[0].heard, a.heard, (analyses[0].name, a.name), a.pieces) for a in analyses[1:]]
     for one, other, names, pieces in pairs:
@@ -205,8 +217,13 @@ def write(analyses: Sequence[Analysis], folder: Path) -> tuple[list[Path], list[
         except ValueError as reason:  # too few clips: it says how many it needs
             missing.append(f"No similarity of {' and '.join(names)}: {reason}")
             continue
-        paths.append(save(ax.figure, folder / f"similarity_{'_'.join(names).replace(', ', '_')}.png"))
+        paths.append(_keep(ax, folder / f"similarity_{'_'.join(names).replace(', ', '_')}.png"))
     return paths, missing
+
+
+def _keep(ax: Axes, path: Path) -> Path:
+    plt.close(ax.figure)  # pyplot would keep it open
+    return save(ax.figure, path)
 
 
 def write_numbers(analyses: Sequence[Analysis], path: Path) -> Path:
