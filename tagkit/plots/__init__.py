@@ -5,7 +5,7 @@ side and changed afterwards. Colours, fonts and line widths are set in one place
 """
 
 from tagkit.plots.architecture import architecture
-from tagkit.plots.comparison import similarity, tag_channels
+from tagkit.plots.likeness import similarity, tag_channels
 from tagkit.plots.filters import centre_frequencies, construction, filter_bank, filter_spectra
 from tagkit.plots.grids import channel_grid, grid
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
