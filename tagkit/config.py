@@ -2,6 +2,31 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 
+LOSSES = ("sigmoid_cross_entropy", "predecessor_weighted", "weighted_cross_entropy", "focal")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training at a constant learning rate; the next one goes on from the best weights so far.
+
+    Attributes
+    ----------
+    optimizer : {"adamw", "adam", "sgd"}
+        SGD has Nesterov momentum .9.
+    learning_rate, weight_decay : float
+        The decay is decoupled from the gradient.
+    validations : int
+        Most validations that it lasts; 0: no limit.
+    patience : int
+        It ends after so many validations without a better score than any before; 0: never.
+    """
+
+    optimizer: str
+    learning_rate: float
+    weight_decay: float = 0.0
+    validations: int = 0
+    patience: int = 0
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -11,18 +36,33 @@ class TrainingConfig:
     ----------
     model : str
         A row of `tagkit.graph.zoo.ROWS`.
+    windowing : str or None
+        What an example is: "split" a window with its clip's tags, "none" the whole clip, and "superpool_a" to
+        "superpool_f", "superpool_mean", "superpool_max" and "superpool_attention" all windows of a clip, merged (see
+        `tagkit.graph.windowing`). None takes the first that the row is for.
+    loss : str
+        One of `LOSSES`, in `tagkit.losses`.
+    positive_factor, tag_balance : float
+        TPF and TB of the weighted losses; tags are ordered by their frequency in the training part.
+    focal_gamma : float
+        Of the focal loss.
+    init : str or None
+        A run folder: the network starts with that run's best weights, all but those of its last layer.
     steps : int
         Optimizer steps in all.
     batch_size : int
-        Windows in a step.
-    optimizer : {"adamw", "sgd"}
+        Examples in a step: windows, or clips where `windowing` makes an example of a clip.
+    optimizer : {"adamw", "adam", "sgd"}
         SGD has Nesterov momentum .9.
     learning_rate : float
         The peak, reached after `warmup` and left along half a cosine to 0.
     warmup : float
         Share of the steps that warms up linearly.
     weight_decay : float
-        AdamW only.
+        Decoupled from the gradient.
+    stages : tuple of Stage
+        In place of `optimizer`, `learning_rate`, `warmup` and `weight_decay`, one after the other; training ends with
+        the last of them, or after `steps`.
     speed_semitones, attenuation_db : float
         Augmentation of training windows: played faster or slower by up to so many semitones; softer by up to so many
         dB, with a random sign. 0 leaves them as they are.
@@ -37,12 +77,19 @@ class TrainingConfig:
     """
 
     model: str = "dm16"
+    windowing: str | None = None
+    loss: str = "sigmoid_cross_entropy"
+    positive_factor: float = 1.0
+    tag_balance: float = 0.0
+    focal_gamma: float = 2.0
+    init: str | None = None
     steps: int = 1500
     batch_size: int = 16
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
     warmup: float = 0.1
     weight_decay: float = 1e-2
+    stages: tuple[Stage, ...] = ()
     speed_semitones: float = 2.0
     attenuation_db: float = 12.0
     eval_every: int = 100
@@ -52,12 +99,18 @@ class TrainingConfig:
     vocabulary: str | None = None
 
     def __post_init__(self):
-        if self.optimizer not in ("adamw", "sgd"):
-            raise ValueError(f"optimizer is {self.optimizer!r}; choose adamw or sgd.")
+        for optimizer in (self.optimizer, *(stage.optimizer for stage in self.stages)):
+            if optimizer not in ("adamw", "adam", "sgd"):
+                raise ValueError(f"optimizer is {optimizer!r}; choose adamw, adam or sgd.")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss is {self.loss!r}; choose one of {', '.join(LOSSES)}.")
         for name in ("steps", "batch_size", "eval_every", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("speed_semitones", "attenuation_db", "weight_decay", "patience", "seed"):
+        for name in (
+            *("speed_semitones", "attenuation_db", "weight_decay", "patience", "seed"),
+            *("positive_factor", "tag_balance", "focal_gamma"),
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
         if not 0 <= self.warmup < 1:
@@ -77,7 +130,8 @@ class TrainingConfig:
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"Unknown training settings: {', '.join(sorted(unknown))}.")
-        return cls(**values)
+        stages = tuple(Stage(**stage) for stage in values.get("stages", ()))
+        return cls(**{**values, "stages": stages})
 
 
 # What `tagkit demo` trains: the raw-waveform network and its spectrogram reference, on equally many examples. Its tags

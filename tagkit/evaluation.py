@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 from tqdm.auto import tqdm
 
 from tagkit import files, metrics
+from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.inputs import part_positions
 from tagkit.prediction import predict
 from tagkit.records import Records
-from tagkit.training import Run, TrainingError, code_version
+from tagkit.runs import Run, TrainingError, code_version
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,18 @@ class Evaluation:
     ----------
     scores : TagScores
     record : dict
-        What a results file holds; see `Evaluation.to_dict`.
+        What the scores depend on.
     """
 
     scores: metrics.TagScores
     record: dict
 
     def to_dict(self) -> dict:
-        """Plain JSON types: macro scores with intervals, their conditions, and every tag."""
+        """Plain JSON types: macro scores with intervals, their conditions, every tag, and every resample's macro score.
+
+        The resamples, in ten-thousandths, are drawn alike for all networks that are scored on the same clips: their
+        differences are a paired bootstrap (`tagkit.comparison`).
+        """
         s = self.scores
         result = {}
         for name, metric in (("roc_auc", "roc"), ("pr_auc", "pr")):
@@ -36,6 +42,9 @@ class Evaluation:
             result |= {name: interval.value, f"{name}_ci": [interval.low, interval.high]}
         result |= self.record
         result["incomplete_resamples"] = s.incomplete_resamples
+        result["resampled"] = {
+            name: _packed(s.macro_resamples(m)) for name, m in (("roc_auc", "roc"), ("pr_auc", "pr"))
+        }
         result["tags"] = {tag: self._tag(k) for k, tag in enumerate(s.tags)}
         return result
 
@@ -90,16 +99,20 @@ def evaluate(
         )
     records.verify()
     positions = part_positions(records, part, run.record["split"])
+    model = run.model()
     with tqdm(total=len(positions), desc=f"evaluate {run.root.name}", unit="clip", disable=not progress) as bar:
-        scores = predict(run.model(), records, positions)
+        scores = predict(model, records, positions)
         bar.update(len(positions))
     labels = records.catalog.labels[list(run.tags)].to_numpy(bool)[positions]
     cluster_by = cluster_by or records.catalog.cluster_by
     clusters = cluster_names(records, positions, cluster_by)
     record = {
         "model": run.config.model,
+        "network": describe_network(run, model),
+        "training": describe_training(run),
         "dataset": records.catalog.name,
         "split": run.record["split"],
+        "split_sizes": run.record["split_sizes"],
         "part": part,
         "seed": run.record["seed"],
         "data": records.fingerprint,
@@ -109,6 +122,27 @@ def evaluate(
         "interval": f"95 % percentile bootstrap over {len(set(clusters))} {cluster_by}s, {resamples} resamples",
     }
     return Evaluation(metrics.score_tags(labels, scores, run.tags, clusters, min_positives, resamples), record)
+
+
+def describe_network(run: Run, model: keras.Model) -> dict:
+    """What a network takes and costs: input (raw or mel), windowing, parameters, MACs of a second of sound."""
+    windowing = run.windowing
+    seconds = (windowing.windows or 1) * windowing.samples / run.record["row"]["sr"]
+    return {
+        "input": "mel" if run.record["row"]["frontend"] else "raw",
+        "windowing": windowing.name,
+        "samples": windowing.samples,
+        "parameters": describe_model(model)["parameters"],
+        "macs_per_second": round(clip_macs(model, windowing.windows or 1) / seconds),
+    }
+
+
+def describe_training(run: Run) -> dict:
+    """How a network was trained: settings, what it started from, steps, CPU time, validation scores."""
+    best = max((h["valid_roc_auc"] for h in run.record["history"]), default=None)
+    done = {key: run.record.get(key) for key in ("steps_done", "cpu_seconds", "init")}
+    history = [{key: round(h[key], 4) for key in ("step", "loss", "valid_roc_auc")} for h in run.record["history"]]
+    return done | {"best_valid_roc_auc": best, "history": history, "config": run.record["config"]}
 
 
 def cluster_names(records: Records, positions: np.ndarray, by: str) -> np.ndarray:
@@ -135,6 +169,10 @@ def table(results: dict[str, dict]) -> str:
         )
     any_result = next(iter(results.values()))
     return "\n".join([*lines, f"{any_result['part']} part of {any_result['dataset']}; {any_result['interval']}."])
+
+
+def _packed(resamples: np.ndarray) -> str:
+    return " ".join(str(round(10_000 * value)) for value in resamples)
 
 
 def tag_table(result: dict) -> str:

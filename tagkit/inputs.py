@@ -17,16 +17,18 @@ from tagkit.records import Records, RecordsError
 _ORDER, _CROP = 0, 1
 
 
-def window_starts(n_samples: int, window: int) -> np.ndarray:
+def window_starts(n_samples: int, window: int, count: int | None = None) -> np.ndarray:
     """First samples of the windows that cover a clip in evaluation.
 
-    ceil(n / w) evenly spaced windows, the last one ending with the clip; one window at 0 where the clip is shorter
-    (it is then zero-padded).
+    ceil(n / w) evenly spaced windows, the last one ending with the clip; all at 0 where the clip is shorter (it is
+    then zero-padded).
 
     Parameters
     ----------
     n_samples, window : int
         Lengths in samples, at least 1.
+    count : int, optional
+        So many windows instead, for networks that merge a fixed number.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def window_starts(n_samples: int, window: int) -> np.ndarray:
     """
     if n_samples < 1 or window < 1:
         raise ValueError(f"A clip of {n_samples} samples cannot be cut into windows of {window}.")
-    count = -(-n_samples // window)
+    count = count or -(-n_samples // window)
     return np.linspace(0, max(n_samples - window, 0), count).round().astype(np.int64)
 
 
@@ -54,6 +56,8 @@ class TrainingWindows:
         In the order of `positions`.
     window : int
         Samples.
+    windows : int or None
+        None: an example is one window. Else it is so many windows of a clip, each at random in its share of the clip.
     batch_size : int
     seed : int
     speed_semitones : float
@@ -66,13 +70,21 @@ class TrainingWindows:
     positions: np.ndarray
     labels: np.ndarray
     window: int
+    windows: int | None
     batch_size: int
     seed: int
     speed_semitones: float = 0.0
     attenuation_db: float = 0.0
 
     @classmethod
-    def of(cls, records: Records, tags: Sequence[str], window: int, config: TrainingConfig) -> "TrainingWindows":
+    def of(
+        cls,
+        records: Records,
+        tags: Sequence[str],
+        window: int,
+        config: TrainingConfig,
+        windows: int | None = None,
+    ) -> "TrainingWindows":
         """The training part of the config's split, labelled with `tags` in this order."""
         positions = part_positions(records, "train", config.split)
         labels = records.catalog.labels[list(tags)].to_numpy(bool)[positions]
@@ -81,6 +93,7 @@ class TrainingWindows:
             positions,
             labels,
             window,
+            windows,
             config.batch_size,
             config.seed,
             config.speed_semitones,
@@ -88,21 +101,23 @@ class TrainingWindows:
         )
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch number `step`: windows (batch, window) int16 and labels (batch, tags) float32."""
+        """Batch number `step`: windows (batch[, windows], window) int16 and labels (batch, tags) float32."""
         drawn = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         clips = np.concatenate(
             [self._order(epoch)[drawn[drawn // self._n == epoch] % self._n] for epoch in np.unique(drawn // self._n)]
         )
         rng = np.random.default_rng([self.seed, _CROP, step])
-        where = rng.random(self.batch_size)
+        each = self.windows or 1
+        where = (np.arange(each) + rng.random((self.batch_size, each))) / each
         speed = 2 ** (rng.uniform(-self.speed_semitones, self.speed_semitones, self.batch_size) / 12)
         gain = 10 ** (-rng.uniform(0, self.attenuation_db, self.batch_size) / 20)
         if self.attenuation_db:
             gain *= rng.choice([-1, 1], self.batch_size)
-        x = np.empty((self.batch_size, self.window), np.int16)
+        x = np.empty((self.batch_size, each, self.window), np.int16)
         for row, clip in enumerate(self.positions[clips]):
-            x[row] = self._cut(clip, where[row], speed[row]) * gain[row]
-        return x, self.labels[clips].astype(np.float32)
+            for k in range(each):
+                x[row, k] = self._cut(clip, where[row, k], speed[row]) * gain[row]
+        return x.reshape(self._shape), self.labels[clips].astype(np.float32)
 
     def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
         """A window of a clip, (window,), that starts at the share `where` of the starts that there are."""
@@ -113,8 +128,12 @@ class TrainingWindows:
 
     def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """The batches of steps `first_step` up to, not including, `last_step`, read ahead in the background."""
-        shapes = (self.batch_size, self.window), (self.batch_size, self.labels.shape[1])
+        shapes = self._shape, (self.batch_size, self.labels.shape[1])
         return _read_ahead(self.batch, range(first_step, last_step), shapes, (tf.int16, tf.float32))
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.batch_size, *([self.windows] if self.windows else []), self.window)
 
     @property
     def _n(self) -> int:
@@ -158,6 +177,40 @@ def evaluation_windows(
 
     batches = _read_ahead(batch, range(-(-len(cuts) // batch_size)), ((batch_size, window),), (tf.int16,))
     return batches, owner
+
+
+def evaluation_clips(
+    records: Records, positions: np.ndarray, window: int, windows: int | None, batch_size: int
+) -> tf.data.Dataset:
+    """Some clips in order, each as all of its windows, for networks that merge them.
+
+    Parameters
+    ----------
+    records, positions, window
+        As for `evaluation_windows`.
+    windows : int or None
+        Windows of each clip; None: as many as cover it. Only clips with equally many share a batch.
+    batch_size : int
+        Most windows in a batch, but at least one clip.
+
+    Returns
+    -------
+    tf.data.Dataset
+        One-tuples of a batch (clips, windows, window) of int16.
+    """
+    starts = {p: window_starts(int(records.lengths[p]), window, windows) for p in positions}
+    batches: list[list[int]] = []
+    for p in positions:
+        last = batches[-1] if batches else []
+        if last and len(starts[last[0]]) == len(starts[p]) and (len(last) + 1) * len(starts[p]) <= batch_size:
+            last.append(p)
+        else:
+            batches.append([p])
+
+    def batch(k: int) -> tuple[np.ndarray]:
+        return (np.stack([[records.read(p, start, window) for start in starts[p]] for p in batches[k]]),)
+
+    return _read_ahead(batch, range(len(batches)), ((None, None, window),), (tf.int16,))
 
 
 def part_positions(records: Records, part: str, split: str | None = None) -> np.ndarray:

@@ -76,12 +76,16 @@ class TagScores:
     pr_resamples: np.ndarray
 
     def macro(self, metric: str) -> Interval:
-        """The mean over tags, "roc" or "pr"; a resample averages the tags that it can score."""
-        return _interval(getattr(self, metric).mean(), np.nanmean(getattr(self, f"{metric}_resamples"), axis=1))
+        """The mean over tags, "roc" or "pr"."""
+        return interval(getattr(self, metric).mean(), self.macro_resamples(metric))
+
+    def macro_resamples(self, metric: str) -> np.ndarray:
+        """The mean over tags in each resample, (resamples,), of the tags that it can score."""
+        return np.nanmean(getattr(self, f"{metric}_resamples"), axis=1)
 
     def tag(self, metric: str, index: int) -> Interval:
         """One tag's score, "roc" or "pr", by its position."""
-        return _interval(getattr(self, metric)[index], getattr(self, f"{metric}_resamples")[:, index])
+        return interval(getattr(self, metric)[index], getattr(self, f"{metric}_resamples")[:, index])
 
     @property
     def incomplete_resamples(self) -> float:
@@ -164,7 +168,8 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray, weights: np.ndarray |
     return result[0] if weights is None else result
 
 
-def _interval(value: float, resamples: np.ndarray, level: float = 0.95) -> Interval:
+def interval(value: float, resamples: np.ndarray, level: float = 0.95) -> Interval:
+    """The percentile interval of a score from its bootstrap resamples; those that are NaN are left out."""
     tail = (1 - level) / 2
     low, high = np.nanquantile(resamples, [tail, 1 - tail])
     return Interval(float(value), float(low), float(high))

@@ -32,3 +32,8 @@ def runs_dir() -> Path:
 def figures_dir() -> Path:
     """Pictures that the README and docs show, each written by a notebook."""
     return home() / "figures"
+
+
+def results_dir() -> Path:
+    """Results of studies, one small JSON file for each training; the repository keeps them."""
+    return home() / "docs" / "results"

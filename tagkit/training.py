@@ -12,16 +12,15 @@ depends on (seed, step) alone, and the checkpoint holds the model, the optimizer
 generator.
 """
 
-import importlib.metadata
+import hashlib
 import json
-import platform
 import signal
-import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import filelock
@@ -30,80 +29,19 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-import tagkit
-from tagkit import files, losses, metrics
+from tagkit import files, metrics, optimization
 from tagkit.config import TrainingConfig
-from tagkit.graph import zoo
+from tagkit.graph import windowing, zoo
 from tagkit.inputs import TrainingWindows, part_positions
 from tagkit.prediction import Predictor, to_waveform
 from tagkit.records import Records
+from tagkit.runs import BEST_WEIGHTS, Run, TrainingError, code_version
 
-BEST_WEIGHTS = "best.weights.h5"
 CHECKPOINT = "checkpoint.npz"
-
-
-class TrainingError(ValueError):
-    """A run cannot be started or continued; the message says why and what to do."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped by Ctrl-C or SIGTERM after its state had been saved; the same call resumes it."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trained (or half-trained) network on disk.
-
-    Attributes
-    ----------
-    root : Path
-    record : dict
-        As in run.json.
-    """
-
-    root: Path
-    record: dict = field(repr=False)
-
-    @classmethod
-    def open(cls, root: str | Path) -> "Run":
-        """Open a run folder; TrainingError says what to do where there is none."""
-        root = Path(root)
-        if not (root / "run.json").is_file():
-            raise TrainingError(f"{root} holds no run (no run.json); train one with `tagkit train --out {root}`.")
-        return cls(root, files.read_json(root / "run.json"))
-
-    @property
-    def config(self) -> TrainingConfig:
-        """The settings that the run was started with."""
-        return TrainingConfig.from_dict(self.record["config"])
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Tags in the order of the model's outputs."""
-        return tuple(self.record["tags"])
-
-    @property
-    def finished(self) -> bool:
-        """Whether training ran to its end."""
-        return self.record["finished"]
-
-    @property
-    def records_root(self) -> Path:
-        """The records that the run was trained on."""
-        return Path(self.record["records"])
-
-    def model(self, trained: bool = True) -> keras.Model:
-        """The network with its best weights, or with its initial ones (the untrained twin).
-
-        It is rebuilt from the architecture in run.json and plain weights: no code is loaded from the folder.
-        """
-        model = zoo.build(zoo.Row.from_dict(self.record["row"]), n_tags=len(self.tags), seed=self.config.seed)
-        if trained:
-            path = self.root / BEST_WEIGHTS
-            if not path.is_file():
-                raise TrainingError(f"{path} is missing: the run has not reached its first validation; train it on.")
-            model.load_weights(path)
-        return model
 
 
 def train(
@@ -158,33 +96,35 @@ class Trainer:
                 f"{records.root} has {records.sr} Hz, but {row.name} takes {row.sr} Hz; prepare it with --sr {row.sr}."
             )
         # Before run.json exists: a split without clips must not bind the folder to its settings.
-        part_positions(records, "train", config.split)
+        train = part_positions(records, "train", config.split)
         self.valid = part_positions(records, "valid", config.split)
         self.valid_labels = records.catalog.labels[list(self.tags)].to_numpy(bool)[self.valid]
         if not (self.valid_labels.any(0) & ~self.valid_labels.all(0)).any():
             raise TrainingError(
                 f"No tag tells the {len(self.valid)} valid clips of {records.root} apart; give it more."
             )
-        self.run = _open_or_create(config, records, row, self.tags, out)
+        plan = windowing.settle(row, config.windowing, int(np.median(records.lengths[train])))
+        self.run = _open_or_create(config, records, row, plan, self.tags, out)
         if self.run.finished:
             return
         records.verify()
         tf.config.experimental.enable_op_determinism()
-        self.model = zoo.build(row, n_tags=len(self.tags), seed=config.seed)
-        self.optimizer = build_optimizer(config)
-        self.optimizer.build(self.model.trainable_variables)
+        self.model = plan.build(row, len(self.tags), config.seed)
+        if config.init:
+            adopt_weights(self.model, Run.open(config.init).model())
         self.predict = Predictor(self.model)
-        window = self.model.input_shape[1]
-        self.input = TrainingWindows.of(records, self.tags, window, config)
+        self.input = TrainingWindows.of(records, self.tags, plan.samples, config, plan.windows)
+        self.loss = optimization.build_loss(config, self.input.labels.sum(0))
+        self.stages = optimization.stages(config)
         self.history: list[dict] = []
         self.losses: list[float] = []  # since the last validation
-        self.step = 0
+        self.step, self.cpu_seconds = 0, 0.0
+        self._enter_stage(0)
         self._restore_checkpoint()
 
     def fit(self, stop: threading.Event, progress: bool, after: Callable | None) -> None:
         """Advance to the last step; raises TrainingInterrupted once `stop` is set."""
         config = self.config
-        train_step = _train_step(self.model, self.optimizer)
         writer = tf.summary.create_file_writer(str(self.out / "events"))
         bar = tqdm(
             total=config.steps * config.batch_size,
@@ -196,14 +136,16 @@ class Trainer:
         )
         with bar, writer.as_default():
             # A run that was killed between its last validation and its end has nothing left to do.
-            last = self.step if self._out_of_patience() else config.steps
+            last = self.step if self._is_over() else config.steps
             for x, y in self.input.dataset(self.step, last):
-                self.losses.append(train_step(x, y))
+                started = time.process_time()
+                self.losses.append(self.train_step(x, y))
                 self.step += 1
+                self.cpu_seconds += time.process_time() - started
                 bar.update(config.batch_size)
                 if self.step % config.eval_every == 0 or self.step == config.steps:
                     self._validate(bar)
-                    if self._out_of_patience():
+                    if self._is_over():
                         break
                 if after:
                     after(self.step)
@@ -223,8 +165,8 @@ class Trainer:
             )
         scores = self.predict(self.records, self.valid)
         tagged = metrics.score_tags(self.valid_labels, scores, self.tags, self.valid, resamples=1)
-        row = {"step": self.step, "loss": loss, "valid_roc_auc": tagged.roc.mean(), "valid_pr_auc": tagged.pr.mean()}
-        row = {k: v if k == "step" else float(v) for k, v in row.items()}
+        row = {"loss": loss, "valid_roc_auc": tagged.roc.mean(), "valid_pr_auc": tagged.pr.mean()}
+        row = {"step": self.step, "stage": self.stage} | {k: float(v) for k, v in row.items()}
         best = max((h["valid_roc_auc"] for h in self.history), default=-1.0)
         self.history.append(row)
         for name, value in row.items():
@@ -233,11 +175,27 @@ class Trainer:
         if row["valid_roc_auc"] > best:
             with files.atomic(self.out / BEST_WEIGHTS) as temporary:
                 self.model.save_weights(temporary)
+        if self._stage_is_over() and self.stage + 1 < len(self.stages):
+            self.model.load_weights(self.out / BEST_WEIGHTS)
+            self._enter_stage(self.stage + 1)
         self._save_checkpoint()
 
-    def _out_of_patience(self) -> bool:
-        scores = [h["valid_roc_auc"] for h in self.history] or [0.0]
-        return 0 < self.config.patience <= len(scores) - 1 - int(np.argmax(scores))
+    def _enter_stage(self, number: int) -> None:
+        """A fresh optimizer, and the step that uses it."""
+        self.stage = number
+        self.optimizer = optimization.build_optimizer(self.config, self.stages[number])
+        self.optimizer.build(self.model.trainable_variables)
+        self.train_step = _train_step(self.model, self.optimizer, self.loss)
+
+    def _stage_is_over(self) -> bool:
+        """Whether the stage has had its validations, or too many of them without a better score than any before."""
+        stage, here = self.stages[self.stage], [h for h in self.history if h["stage"] == self.stage]
+        best = int(np.argmax([h["valid_roc_auc"] for h in self.history])) if self.history else 0
+        waited = min(len(self.history) - 1 - best, len(here))
+        return 0 < stage.validations <= len(here) or 0 < stage.patience <= waited
+
+    def _is_over(self) -> bool:
+        return self.stage + 1 == len(self.stages) and self._stage_is_over()
 
     def _state(self) -> list[keras.Variable]:
         """All variables that the next step depends on: weights, statistics, random generators, optimizer."""
@@ -245,7 +203,8 @@ class Trainer:
 
     def _save_checkpoint(self) -> None:
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(self._state())}
-        progress = {"step": self.step, "losses": [float(x) for x in self.losses], "history": self.history}
+        progress = {name: getattr(self, name) for name in ("step", "stage", "cpu_seconds", "history")}
+        progress["losses"] = [float(x) for x in self.losses]
         with files.atomic(self.out / CHECKPOINT) as temporary, temporary.open("wb") as stream:
             np.savez(stream, progress=json.dumps(progress), **arrays)
 
@@ -256,40 +215,26 @@ class Trainer:
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as saved:
                 progress = json.loads(str(saved["progress"]))
+                self._enter_stage(progress["stage"])
                 for i, variable in enumerate(self._state()):
                     variable.assign(saved[f"variable_{i}"])
         except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
             raise TrainingError(f"{path} is damaged ({error}); remove it and train again.") from error
-        self.step, self.losses, self.history = progress["step"], progress["losses"], progress["history"]
+        for name in ("step", "cpu_seconds", "history", "losses"):
+            setattr(self, name, progress[name])
 
     def _finish(self) -> None:
-        files.write_json(
-            self.out / "run.json",
-            self.run.record | {"finished": True, "steps_done": self.step, "history": self.history},
-        )
+        outcome = {"finished": True, "steps_done": self.step, "cpu_seconds": round(self.cpu_seconds, 2)}
+        files.write_json(self.out / "run.json", self.run.record | outcome | {"history": self.history})
         (self.out / CHECKPOINT).unlink()
 
 
-def build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    """AdamW or SGD with linear warm-up and cosine decay to 0."""
-    warmup = round(config.warmup * config.steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.learning_rate,
-        decay_steps=config.steps - warmup,
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    if config.optimizer == "sgd":
-        return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
-    return keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
-
-
-def _train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable:
+def _train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, loss_of: Callable) -> Callable:
     @tf.function(reduce_retracing=True)
     def step(x, y):
         with tf.GradientTape() as tape:
             logits = model(to_waveform(x), training=True)
-            loss = tf.reduce_mean(losses.sigmoid_cross_entropy(y, logits))
+            loss = tf.reduce_mean(loss_of(y, logits))
         variables = model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
@@ -297,11 +242,19 @@ def _train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Ca
     return step
 
 
-def _open_or_create(config: TrainingConfig, records: Records, row: zoo.Row, tags: tuple[str, ...], out: Path) -> Run:
+def _open_or_create(
+    config: TrainingConfig,
+    records: Records,
+    row: zoo.Row,
+    plan: windowing.Windowing,
+    tags: tuple[str, ...],
+    out: Path,
+) -> Run:
     split = config.split or records.catalog.default_split
     record = {
         "config": config.to_dict(),
         "row": row.to_dict(),
+        "windowing": asdict(plan),
         "tags": list(tags),
         "records": str(records.root.resolve()),
         "data": records.fingerprint,
@@ -309,6 +262,7 @@ def _open_or_create(config: TrainingConfig, records: Records, row: zoo.Row, tags
         "split": split,
         "split_sizes": records.catalog.split_sizes(split),
         "seed": config.seed,
+        "init": _origin(config.init, row),
         "code": code_version(),
         "finished": False,
     }
@@ -317,29 +271,39 @@ def _open_or_create(config: TrainingConfig, records: Records, row: zoo.Row, tags
         return Run.open(out)
     run = Run.open(out)
     there = json.loads(json.dumps(run.record))
-    for key in ("config", "row", "tags", "data", "split"):
+    for key in ("config", "row", "windowing", "tags", "data", "split", "init"):
         if there[key] != json.loads(json.dumps(record[key])):
             raise TrainingError(f"{out} holds a run with another {key}; remove that folder, or choose another.")
     return run
 
 
-def code_version() -> dict[str, str]:
-    """Versions of tagkit (with its git commit where it is a checkout) and of what the result depends on."""
-    packages = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
-    return {"tagkit": tagkit.__version__, "commit": _git_commit(), "python": platform.python_version()} | packages
+def _origin(root: str | None, row: zoo.Row) -> dict | None:
+    """What a run that starts from another one's weights must remember of it."""
+    if root is None:
+        return None
+    run = Run.open(root)
+    if run.record["row"]["stages"] != json.loads(json.dumps(row.to_dict()["stages"])):
+        raise TrainingError(f"{root} holds a {run.config.model}, which has other stages than {row.name}.")
+    weights = hashlib.sha256(run.best_weights.read_bytes()).hexdigest()
+    kept = {key: run.record[key] for key in ("dataset", "data", "split", "seed", "code")}
+    return {"model": run.config.model, "weights_sha256": weights} | kept
 
 
-def _git_commit() -> str:
-    """The commit of the checkout that this file lies in, with "+changes" if it was edited; "" elsewhere."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        # Installed inside somebody else's checkout, this file is not part of it, nor is its commit ours.
-        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        edits = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return commit + ("+changes" if edits else "")
+def adopt_weights(model: keras.Model, source: keras.Model) -> None:
+    """Give a network the weights of another one's layers of the same names, all but those that tell its tags.
+
+    Raises
+    ------
+    TrainingError
+        A layer has another shape there, as behind windows of another length.
+    """
+    theirs = {layer.name: layer for layer in source.layers}
+    for layer in model.layers:
+        if layer.weights and layer.name in theirs and not layer.name.startswith(("logits_", "window_", "merge")):
+            weights = theirs[layer.name].get_weights()
+            if [w.shape for w in weights] != [tuple(w.shape) for w in layer.weights]:
+                raise TrainingError(f"Layer {layer.name} has another shape in the network to start from.")
+            layer.set_weights(weights)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from tagkit.config import DEMO_RUNS, TrainingConfig
 from tagkit.datasets import demo, magnatagatune
 from tagkit.datasets.catalog import Catalog, CatalogError
 from tagkit.records import Records, prepare
-from tagkit.training import Run, train
+from tagkit.runs import Run
+from tagkit.training import train
 
 DEMO_CLIPS, SMOKE_CLIPS = 300, 40
 

@@ -67,11 +67,47 @@ def test_render_makes_what_prepare_takes(tmp_path, capsys):
     assert "8 clips prepared" in capsys.readouterr().out
 
 
+def test_compare_scores_runs_side_by_side(tone_records, tmp_path, capsys):
+    runs = []
+    for model, seed in (("ds256ra", 0), ("ds256ra", 1), ("mkc_r", 0)):
+        runs.append(str(tmp_path / f"{model}-{seed}"))
+        command = ["train", "--model", model, "--records", str(tone_records.root), "--out", runs[-1]]
+        assert cli.main([*command, "--steps", "4", "--eval-every", "2", "--batch-size", "4", "--seed", str(seed)]) == 0
+    files = ["--json", str(tmp_path / "scores.json"), "--figures", str(tmp_path / "figures")]
+    assert cli.main(["compare", *runs, "--reference", "mkc_r", *files]) == 0
+    out = capsys.readouterr().out
+    assert "reference" in out and "test part of split 'order' of tones" in out and "artists" in out
+    assert len(json.loads((tmp_path / "scores.json").read_text())) == 3
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {"comparison.png", "tags.png"}
+    assert cli.main(["compare", *runs, "--reference", "dm99"]) == 1
+    assert "no 'dm99' to compare with" in capsys.readouterr().err
+
+
+def test_a_recipe_is_trained_with_what_is_given_beside_it(tone_records, tmp_path):
+    command = ["train", "--recipe", "won2020_samplecnn_se", "--records", str(tone_records.root), "--split", "order"]
+    command += ["--model", "ds256ra", "--batch-size", "2", "--steps", "2", "--eval-every", "1"]
+    assert cli.main([*command, "--out", str(tmp_path)]) == 0
+    config = json.loads((tmp_path / "run.json").read_text())["config"]
+    assert config["stages"][0] == {
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "weight_decay": 1e-4,
+        "validations": 80,
+        "patience": 0,
+    }
+    assert config["model"] == "ds256ra" and config["batch_size"] == 2
+
+
+def test_train_asks_for_a_model_or_a_recipe(tone_records, tmp_path, capsys):
+    assert cli.main(["train", "--records", str(tone_records.root), "--out", str(tmp_path)]) == 1
+    assert "--model" in capsys.readouterr().err
+
+
 def test_wrong_use_is_exit_code_2(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["train"])
     assert stop.value.code == 2
-    assert "--model" in capsys.readouterr().err
+    assert "--records" in capsys.readouterr().err
 
 
 @pytest.mark.real_data

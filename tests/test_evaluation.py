@@ -3,9 +3,11 @@ import pytest
 
 from tagkit import evaluation, prediction
 from tagkit.config import TrainingConfig
+from tagkit.graph import windowing
 from tagkit.inputs import part_positions, window_starts
 from tagkit.records import prepare
-from tagkit.training import TrainingError, train
+from tagkit.runs import TrainingError
+from tagkit.training import train
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +28,19 @@ def test_a_clip_scores_the_mean_of_its_windows(run, tone_records):
         np.testing.assert_allclose(scores[row], (1 / (1 + np.exp(-logits))).mean(0), atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["c", "mean"])
+def test_a_network_of_many_windows_scores_each_clip_as_it_would_alone(method, tone_records):
+    model = windowing.superpool("ds256ra", method, n_tags=3, windows=12 if method == "c" else None)
+    positions = part_positions(tone_records, "test")
+    scores = prediction.predict(model, tone_records, positions, batch_size=40)
+    for row, position in enumerate(positions):
+        y = tone_records.read(position)
+        starts = window_starts(len(y), 38_832, 12 if method == "c" else None)
+        cuts = np.stack([y[s : s + 38_832] for s in starts]) / 32_768
+        logits = model(cuts[None, ..., None].astype(np.float32), training=False).numpy()[0]
+        np.testing.assert_allclose(scores[row], 1 / (1 + np.exp(-logits)), atol=1e-6)
+
+
 def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path):
     result = evaluation.evaluate(run, resamples=50, progress=False)
     evaluation.save(result, tmp_path / "metrics.json")
@@ -34,6 +49,18 @@ def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path
         assert key in content
     assert content["split"] == "order" and content["part"] == "test" and content["data"] == tone_records.fingerprint
     assert "2 artists" in content["interval"]
+    assert content["network"] == {
+        "input": "raw",
+        "windowing": "split",
+        "samples": 38_832,
+        "parameters": run.model().count_params() - 2 * (128 + 32 + 32),  # all but the moving statistics
+        "macs_per_second": content["network"]["macs_per_second"],
+    }
+    assert content["training"]["steps_done"] == 40 and content["training"]["cpu_seconds"] > 0
+    assert content["training"]["history"][-1]["step"] == 40
+    resampled = np.array(content["resampled"]["roc_auc"].split(), float) / 10_000
+    assert len(resampled) == 50
+    np.testing.assert_allclose(np.quantile(resampled, [0.025, 0.975]), content["roc_auc_ci"], atol=2e-4)
     assert content["roc_auc_ci"][0] <= content["roc_auc"] <= content["roc_auc_ci"][1]
     assert content["tags"]["low"]["positives"] == 2
     table = evaluation.table({"ds256ra": content})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tagkit.config import TrainingConfig
-from tagkit.inputs import TrainingWindows, evaluation_windows, part_positions, window_starts
+from tagkit.inputs import TrainingWindows, evaluation_clips, evaluation_windows, part_positions, window_starts
 from tagkit.records import RecordsError
 
 PLAIN = TrainingConfig(batch_size=10, seed=3, speed_semitones=0, attenuation_db=0)
@@ -75,6 +75,39 @@ def test_windows_longer_than_a_clip_are_zero_padded(tone_records):
 )
 def test_window_starts_cover_the_tail(samples, window, expected):
     np.testing.assert_array_equal(window_starts(samples, window), expected)
+
+
+def test_heads_with_weights_for_each_window_get_exactly_so_many():
+    np.testing.assert_array_equal(window_starts(100, 40, 5), [0, 15, 30, 45, 60])
+    np.testing.assert_array_equal(window_starts(30, 40, 3), [0, 0, 0])
+
+
+def test_all_windows_of_a_clip_stand_in_order_each_in_its_share(tone_records):
+    windows = TrainingWindows.of(tone_records, ["low"], 8_000, PLAIN, windows=4)
+    x, y = windows.batch(2)
+    assert x.shape == (PLAIN.batch_size, 4, 8_000) and y.shape == (PLAIN.batch_size, 1)
+    np.testing.assert_array_equal(x, windows.batch(2)[0])
+    whole = [tone_records.read(p) for p in windows.positions]
+    for example in x:
+        # Noise makes every cut unique: it is found in one clip, and there in the quarter that is its own.
+        y = next(y for y in whole if _find(y, example[0]) >= 0)
+        starts = np.array([_find(y, cut) for cut in example])
+        np.testing.assert_array_equal(starts * 4 // (len(y) - 8_000 + 1), np.arange(4))
+
+
+def _find(y, cut):
+    hits = np.flatnonzero(y[: len(y) - len(cut) + 1] == cut[0])
+    return next((int(h) for h in hits if (y[h : h + len(cut)] == cut).all()), -1)
+
+
+@pytest.mark.parametrize(("windows", "counts"), [(5, {5}), (None, {3})])
+def test_evaluation_gives_whole_clips_their_windows_in_order(windows, counts, tone_records):
+    positions = part_positions(tone_records, "test")
+    batches = [x.numpy() for (x,) in evaluation_clips(tone_records, positions, 30_000, windows, batch_size=6)]
+    assert {x.shape[1] for x in batches} == counts and sum(map(len, batches)) == len(positions)
+    assert max(x.shape[0] * x.shape[1] for x in batches) <= 6
+    x = np.concatenate(batches)
+    np.testing.assert_array_equal(x[3, -1], tone_records.read(positions[3])[-30_000:])
 
 
 def test_window_starts_refuses_nothing():

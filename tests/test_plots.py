@@ -150,6 +150,37 @@ def test_the_comparison_keeps_the_order_given_first_on_top():
     assert ax.lines[-1].get_label() == "paper: 0.880"
 
 
+def test_the_ranking_puts_the_best_on_top_and_colours_by_kind():
+    scores = {"values": np.array([0.7, 0.9, 0.8]), "low": np.array([0.6, 0.8, 0.7]), "high": np.array([0.8, 0.95, 0.9])}
+    ax = plots.score_ranking(
+        ["dm16", "logmel", "dm8"], **scores, kinds=["raw", "mel", "raw"], seeds=[[0.68, 0.72], [0.9], [0.8]]
+    )
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["dm16", "dm8", "logmel"]
+    colour = {line.get_label(): line.get_color() for line in ax.lines if line.get_label() in ("raw", "mel")}
+    dots = [
+        (line.get_xdata()[0], line.get_color())
+        for line in ax.lines
+        if line.get_marker() == "o" and len(line.get_xdata())
+    ]
+    assert dots == [(0.7, colour["raw"]), (0.8, colour["raw"]), (0.9, colour["mel"])]
+    ticks = [list(line.get_xdata()) for line in ax.lines if line.get_marker() == "|"]
+    assert ticks == [[0.68, 0.72], [0.8], [0.9]]
+
+
+def test_the_heat_map_shows_every_tag_of_every_network():
+    scores = pd.DataFrame({"dm16": [0.9, 0.6], "logmel": [0.95, 1.0]}, ["guitar", "slow"])
+    ax = plots.tag_heat_map(scores)
+    assert [text.get_text() for text in ax.texts] == [".90", ".95", ".60", "1.00"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["guitar", "slow"]
+    np.testing.assert_allclose(ax.collections[0].get_array().ravel(), scores.to_numpy().ravel())
+
+
+def test_cost_is_logarithmic_and_every_network_is_named():
+    ax = plots.score_against_cost(["dm16", "logmel"], [0.9, 0.95], [36.0, 12.0], kinds=["raw", "mel"])
+    assert ax.get_xscale() == "log" and labelled(ax)
+    assert {text.get_text(): text.xy for text in ax.texts} == {"dm16": (36.0, 0.9), "logmel": (12.0, 0.95)}
+
+
 def test_the_architecture_shows_each_stage_longer_and_narrower_as_it_should():
     stages = [("conv1", 2427, 64), ("conv2", 606, 64), ("conv3", 151, 128)]
     ax = plots.architecture(stages, samples=38832, outputs=50)

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tagkit import files
-from tagkit.config import TrainingConfig
-from tagkit.training import Run, TrainingError, TrainingInterrupted, train
+from tagkit import files, losses, optimization
+from tagkit.config import Stage, TrainingConfig
+from tagkit.runs import Run, TrainingError
+from tagkit.training import TrainingInterrupted, train
 
 # dm16 has dropout: its random generators must be restored, too.
 CONFIG = TrainingConfig(model="dm16", steps=12, batch_size=4, eval_every=5, learning_rate=1e-3, seed=1)
@@ -132,6 +133,91 @@ def test_what_a_killed_process_left_is_swept_away(tone_records, whole):
     (whole.root / ".123.checkpoint.npz").write_bytes(b"half")
     train(CONFIG, tone_records, whole.root, progress=False)
     assert not (whole.root / ".123.checkpoint.npz").exists()
+
+
+STAGES = (Stage("adam", 1e-3, validations=1), Stage("sgd", 1e-2, patience=1), Stage("sgd", 1e-12, patience=2))
+
+
+def test_stages_follow_one_another_from_the_best_weights_and_resume(tone_records, tmp_path):
+    config = TrainingConfig(model="ds256ra", steps=100, batch_size=4, eval_every=3, stages=STAGES)
+    run = train(config, tone_records, tmp_path / "whole", progress=False)
+    history = run.record["history"]
+    numbers = [h["stage"] for h in history]
+    assert numbers == sorted(numbers) and numbers.count(0) == 1 and set(numbers) == {0, 1, 2}
+    assert len(history) < 33, "the last stage ends the run"
+    # The last stage hardly moves, so its first score is that of the best weights before it.
+    before = max(h["valid_roc_auc"] for h in history if h["stage"] < 2)
+    assert next(h for h in history if h["stage"] == 2)["valid_roc_auc"] == pytest.approx(before, abs=0.02)
+
+    def interrupt(step: int) -> None:
+        if step == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted):
+        train(config, tone_records, tmp_path / "cut", progress=False, after=interrupt)
+    assert_same(run, train(config, tone_records, tmp_path / "cut", progress=False))
+
+
+@pytest.mark.parametrize("windowing", ["none", "superpool_c", "superpool_attention"])
+def test_every_windowing_trains_resumes_and_scores(windowing, tone_records, tmp_path):
+    config = TrainingConfig(model="ds256ra", windowing=windowing, steps=6, batch_size=3, eval_every=3)
+
+    def interrupt(step: int) -> None:
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted):
+        train(config, tone_records, tmp_path / "cut", progress=False, after=interrupt)
+    run = train(config, tone_records, tmp_path / "cut", progress=False)
+    assert_same(run, train(config, tone_records, tmp_path / "whole", progress=False))
+    assert run.windowing.name == windowing
+    expected = {"none": None, "superpool_c": 12, "superpool_attention": 2}
+    assert run.windowing.windows == expected[windowing]
+    length = int(np.median(tone_records.lengths[:24]))
+    assert run.windowing.samples == pytest.approx(length if windowing == "none" else 38_832, abs=1_000)
+
+
+def test_a_row_for_whole_clips_refuses_windows(tone_records, tmp_path):
+    config = TrainingConfig(model="dm16_clip", windowing="split", steps=2)
+    with pytest.raises(ValueError, match="dm16_clip is not for windowing 'split': it takes none"):
+        train(config, tone_records, tmp_path, progress=False)
+    assert not (tmp_path / "run.json").exists()
+
+
+@pytest.mark.parametrize("loss", ["predecessor_weighted", "weighted_cross_entropy", "focal"])
+def test_every_loss_learns(loss, tone_records, tmp_path):
+    config = TrainingConfig(
+        model="ds256ra", loss=loss, positive_factor=3.0, tag_balance=0.5, steps=60, eval_every=30, learning_rate=1e-3
+    )
+    run = train(config, tone_records, tmp_path, progress=False)
+    assert run.record["history"][-1]["valid_roc_auc"] > 0.95
+
+
+def test_tag_weights_go_by_frequency_whatever_the_order_of_the_tags():
+    labels, logits = np.eye(3, dtype=np.float32), np.array([[2.0, -1.0, 0.5]] * 3, np.float32)
+    config = TrainingConfig(loss="predecessor_weighted", positive_factor=2.0, tag_balance=1.0)
+    counts, order = np.array([5, 50, 20]), [1, 2, 0]
+    by_hand = losses.predecessor_weighted(labels[:, order], logits[:, order], positive_factor=2.0, tag_balance=1.0)
+    np.testing.assert_allclose(optimization.build_loss(config, counts)(labels, logits), by_hand, rtol=1e-6)
+
+
+def test_a_run_starts_from_the_weights_of_another_but_for_its_tags(whole, tone_records, tmp_path):
+    config = replace(CONFIG, init=str(whole.root), steps=1, eval_every=1, learning_rate=1e-12, vocabulary="two")
+    run = train(config, tone_records, tmp_path, progress=False)
+    theirs, ours, fresh = whole.model(), run.model(), run.model(trained=False)
+    for layer in ("conv1_conv", "conv4_conv"):
+        np.testing.assert_allclose(ours.get_layer(layer).kernel, theirs.get_layer(layer).kernel, atol=1e-6)
+        assert not np.allclose(fresh.get_layer(layer).kernel, theirs.get_layer(layer).kernel, atol=1e-3)
+    np.testing.assert_allclose(ours.get_layer("logits_dense").kernel, fresh.get_layer("logits_dense").kernel, atol=1e-6)
+    assert run.record["init"]["data"] == tone_records.fingerprint and len(run.record["init"]["weights_sha256"]) == 64
+
+
+def test_weights_that_do_not_fit_are_refused(whole, tone_records, tmp_path):
+    other = TrainingConfig(model="ds256ra", init=str(whole.root), steps=2)
+    with pytest.raises(TrainingError, match="holds a dm16, which has other stages than ds256ra"):
+        train(other, tone_records, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="holds no run"):
+        train(replace(other, init=str(tmp_path / "nowhere")), tone_records, tmp_path, progress=False)
 
 
 def test_opening_no_run_says_what_to_do(tmp_path):

@@ -12,9 +12,22 @@ import tempfile
 from collections.abc import Sequence
 
 import tagkit
-from tagkit.cli import analyse, demo, download, evaluate, lastfm, models, prepare, render, train
+from tagkit.cli import (
+    analyse,
+    compare,
+    demo,
+    download,
+    evaluate,
+    lastfm,
+    models,
+    prepare,
+    render,
+    results,
+    study,
+    train,
+)
 
-_COMMANDS = (demo, download, render, prepare, lastfm, train, evaluate, analyse, models)
+_COMMANDS = (demo, download, render, prepare, lastfm, train, evaluate, compare, analyse, study, results, models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

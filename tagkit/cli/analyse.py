@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
     from tagkit import report
     from tagkit.records import Records
-    from tagkit.training import Run
+    from tagkit.runs import Run
 
     runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
     if len(runs) < len(args.run_folders):

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the tables and write the JSON file."""
     from tagkit import evaluation
     from tagkit.records import Records
-    from tagkit.training import Run
+    from tagkit.runs import Run
 
     opened = Run.open(args.run_folder)
     result = evaluation.evaluate(

@@ -1,18 +1,26 @@
 """Train a network on records, or go on with an interrupted run."""
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
-from tagkit.config import TrainingConfig
+from tagkit import recipes
+from tagkit.config import LOSSES, TrainingConfig
 
 _HELP = {
+    "model": "a row of the zoo; see `tagkit models`",
+    "windowing": "split, none, or superpool_ and a to f, mean, max or attention (default: as the row says)",
+    "loss": f"one of {', '.join(LOSSES)}",
+    "positive_factor": "TPF of the weighted losses",
+    "tag_balance": "TB of the weighted losses",
+    "focal_gamma": "of the focal loss",
+    "init": "a run whose weights to start from, all but the last layer's",
     "steps": "optimizer steps in all",
-    "batch_size": "windows in a step",
-    "optimizer": "adamw or sgd",
+    "batch_size": "windows (or clips, as the windowing says) in a step",
+    "optimizer": "adamw, adam or sgd",
     "learning_rate": "the peak, after warm-up",
     "warmup": "share of the steps that warms up",
-    "weight_decay": "AdamW's",
+    "weight_decay": "decoupled from the gradient",
     "speed_semitones": "play training windows faster or slower by up to so many semitones",
     "attenuation_db": "play training windows softer by up to so many dB, with a random sign",
     "eval_every": "steps between validations",
@@ -26,22 +34,23 @@ NEEDS_TENSORFLOW = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `tagkit train`: one for each field of TrainingConfig."""
-    parser.add_argument("--model", required=True, help="a row of the zoo; see `tagkit models`")
+    """Arguments of `tagkit train`: a recipe, and one for each field of TrainingConfig that changes it."""
     parser.add_argument("--records", type=Path, required=True, metavar="DIR", help="made by `tagkit prepare`")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder")
+    parser.add_argument("--recipe", metavar="NAME", help=f"settings to start from: {', '.join(recipes.RECIPES)}")
     for f in fields(TrainingConfig):
         if f.name in _HELP:
             kind = str if f.default is None else type(f.default)
             default = "" if f.default is None else f" (default: {f.default})"
-            parser.add_argument(
-                f"--{f.name.replace('_', '-')}", type=kind, default=f.default, help=_HELP[f.name] + default
-            )
+            parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=_HELP[f.name] + default)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train; Ctrl-C or SIGTERM saves, and ends with exit code 130."""
-    config = TrainingConfig(**{f.name: getattr(args, f.name) for f in fields(TrainingConfig)})
+    if not (args.model or args.recipe):
+        raise ValueError("Name what to train: --model (see `tagkit models`) or --recipe.")
+    given = {name: value for name in _HELP if (value := getattr(args, name)) is not None}
+    config = replace(recipes.find(args.recipe).config if args.recipe else TrainingConfig(), **given)
     from tagkit.records import Records
     from tagkit.training import train
 

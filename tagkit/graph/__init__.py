@@ -25,3 +25,12 @@ def stages(model):
             outputs.pop(stage, None)
             outputs[stage] = layer.output
     return outputs
+
+
+def boxes(model):
+    """What `tagkit.plots.architecture` draws of a model: (stage, frames, channels) of every stage of maps.
+
+    A spectrogram network's map counts its bands as channels.
+    """
+    shapes = {name: output.shape[1:] for name, output in stages(model).items()}
+    return [(name, s[0], s[1] * (s[2] if len(s) == 3 else 1)) for name, s in shapes.items() if len(s) > 1]

@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from tagkit.graph import features, tables
+from tagkit.graph.norm import BatchNormalization
 from tagkit.graph.pooling import StochasticPooling
 
 # Quiet music gives the first layer variances around 1e-4, which Keras' own epsilon of 1e-3 would drown; a momentum of
@@ -100,7 +101,7 @@ class Blocks:
 
     def norm(self, x, name, **options):
         """Batch norm over the last axis."""
-        return layers.BatchNormalization(
+        return BatchNormalization(
             scale=options.get("scale", self.row.gamma),
             center=options.get("center", True),
             momentum=NORM_MOMENTUM,

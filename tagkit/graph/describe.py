@@ -26,7 +26,7 @@ def describe_model(model, source=""):
     """
     return {
         "name": model.name,
-        "input_samples": model.input_shape[1],
+        "input_samples": model.input_shape[-2],
         "parameters": sum(math.prod(w.shape) for w in model.trainable_variables),
         "macs": macs(model),
         "stages": [{"name": name, "shape": list(out.shape[1:])} for name, out in graph.stages(model).items()],
@@ -40,7 +40,13 @@ def macs(model):
     Norms, activations and pooling are left out; a spectrogram counts its FFT as n_fft log2(n_fft) a frame, and the
     non-zero weights of its bands.
     """
-    return sum(_macs(layer) for layer in model.layers)
+    return clip_macs(model, windows=1)
+
+
+def clip_macs(model, windows):
+    """Count the multiply-accumulates of a clip of so many windows; what merges them (super-pooling) counts once."""
+    merging = ("merge", "logits_") if len(model.input_shape) == 4 else ()
+    return sum(_macs(layer) * (1 if layer.name.startswith(merging) else windows) for layer in model.layers)
 
 
 def _macs(layer):

@@ -1,6 +1,7 @@
-"""One network over all windows of a clip: its outputs merged by a trained head, or by a mean, a maximum or attention.
+"""What a network is given of a clip: one window (`split`), the whole clip (`none`), or all windows (super-pooling).
 
-`none` and `split` need nothing of this: they are `zoo.build` at the clip's or the window's length.
+Super-pooling is one network over all windows of a clip, its outputs merged by a trained head, or by a mean, a maximum
+or attention. `none` and `split` are `zoo.build` at the clip's or the window's length.
 """
 
 import dataclasses
@@ -13,6 +14,75 @@ from tagkit.graph.blocks import Blocks
 from tagkit.graph.tables import Conv, Dense
 
 WINDOWS = 12  # of 38,832 samples in a clip of 465,984
+
+
+@dataclasses.dataclass(frozen=True)
+class Windowing:
+    """A windowing of clips, settled for one network.
+
+    Attributes
+    ----------
+    name : str
+        One of `NAMES`.
+    samples : int
+        Length of a window, or of the whole clip.
+    windows : int or None
+        Windows that make an example; None: an example is one window.
+    """
+
+    name: str
+    samples: int
+    windows: int | None = None
+
+    @property
+    def method(self) -> str | None:
+        """How windows are merged, as `superpool` calls it; None where a window is all there is."""
+        return self.name.removeprefix(PREFIX) if self.name.startswith(PREFIX) else None
+
+    def build(self, row, n_tags=50, seed=0, synchronized=False):
+        """Build a row for this windowing: see `tagkit.graph.zoo.build` and `superpool`.
+
+        Networks that merge windows by mean, max or attention take any number of them.
+        """
+        if self.method is None:
+            return zoo.build(row, n_tags, self.samples, seed, synchronized)
+        windows = self.windows if self.method in HEADS else None
+        return superpool(row, self.method, n_tags, windows, self.samples, seed, synchronized)
+
+
+def settle(row, name, clip_samples):
+    """Settle how a row is given clips.
+
+    Parameters
+    ----------
+    row : str or tables.Row
+    name : str or None
+        One of `NAMES`; None takes the first that the row is for.
+    clip_samples : int
+        Length of a usual clip.
+
+    Returns
+    -------
+    Windowing
+        Heads a to f see exactly 12 windows, the other ways of super-pooling as many as cover a usual clip.
+
+    Raises
+    ------
+    ValueError
+        There is no such windowing, or the row is not for it.
+    """
+    row = zoo.find(row)
+    name = name or row.windowing[0]
+    if name not in NAMES:
+        raise ValueError(f"No windowing is called {name!r}: take one of {', '.join(NAMES)}.")
+    if ("none" if name == "none" else "split") not in row.windowing:
+        raise ValueError(f"{row.name} is not for windowing {name!r}: it takes {' or '.join(row.windowing)}.")
+    if name == "none":
+        return Windowing(name, clip_samples if "split" in row.windowing else row.samples)
+    if name == "split":
+        return Windowing(name, row.samples)
+    covering = -(-clip_samples // row.samples)
+    return Windowing(name, row.samples, WINDOWS if name.removeprefix(PREFIX) in HEADS else covering)
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
@@ -101,7 +171,7 @@ def superpool(row, method, n_tags=50, windows=WINDOWS, samples=None, seed=0, syn
     """
     if method not in METHODS:
         raise ValueError(
-            f"No windowing is called {method!r}: take one of {', '.join(METHODS)}, or zoo.build for none and split."
+            f"No super-pooling is called {method!r}: take one of {', '.join(METHODS)}, or zoo.build for none and split."
         )
     if windows is None and method in HEADS:
         raise ValueError(f"Super-pooling {method} has weights for each window: say how many windows a clip has.")
@@ -128,6 +198,8 @@ HEADS = {
 }
 _AGGREGATES = ("mean", "max", "attention")
 METHODS = (*HEADS, *_AGGREGATES)
+PREFIX = "superpool_"
+NAMES = ("split", "none", *(PREFIX + method for method in METHODS))
 
 
 def _merge_outputs(features, clips, method, n_tags, blocks):

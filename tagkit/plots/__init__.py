@@ -5,9 +5,10 @@ side and changed afterwards. Colours, fonts and line widths are set in one place
 """
 
 from tagkit.plots.architecture import architecture
-from tagkit.plots.likeness import similarity, tag_channels
+from tagkit.plots.comparison import score_against_cost, score_ranking, tag_heat_map
 from tagkit.plots.filters import centre_frequencies, construction, filter_bank, filter_spectra
 from tagkit.plots.grids import channel_grid, grid
+from tagkit.plots.likeness import similarity, tag_channels
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
 from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, use_style
@@ -28,12 +29,15 @@ __all__ = [
     "log_mel",
     "per_tag_scores",
     "save",
+    "score_against_cost",
     "score_comparison",
+    "score_ranking",
     "similarity",
     "spectrogram",
     "tag_balance",
     "tag_channels",
     "tag_cooccurrence",
+    "tag_heat_map",
     "training_curves",
     "use_style",
     "waveform",

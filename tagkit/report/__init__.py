@@ -11,6 +11,7 @@ from tagkit.report.analysis import (
     write_numbers,
 )
 from tagkit.report.figures import (
+    draw_comparison,
     draw_filters,
     draw_scores,
     draw_training,
@@ -24,6 +25,7 @@ __all__ = [
     "Analysis",
     "analyse",
     "best_channels",
+    "draw_comparison",
     "draw_construction",
     "draw_filters",
     "draw_scores",

@@ -19,7 +19,7 @@ from tagkit.analysis.spectra import ToneProbe
 from tagkit.inputs import part_positions
 from tagkit.records import Records
 from tagkit.report.figures import LEVEL_DBFS, listen_through, save, selective
-from tagkit.training import Run
+from tagkit.runs import Run
 
 CONSTRUCTED_FROM = 75  # clips: what H1 of the first stages needs; the deep ones are refused with any number
 

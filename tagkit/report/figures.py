@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from tagkit import evaluation, plots
+from tagkit import comparison, evaluation, plots
 from tagkit.analysis import compare, selectivity, spectra
 from tagkit.analysis.compare import Summaries
 from tagkit.records import Records
-from tagkit.training import Run
+from tagkit.runs import Run
 
 MOST_CLIPS = 300  # listened through to find each channel's own tag
 LEVEL_DBFS = -20.0  # of the tones of a probe
@@ -51,6 +51,17 @@ def draw_training(runs: Mapping[str, Run], folder: Path) -> Path:
         [h["step"] for h in longest], curves, ylabel="validation macro ROC-AUC", title="Training", ax=ax
     )
     return save(fig, folder / "training.png")
+
+
+def draw_comparison(groups: Sequence[comparison.Group], folder: Path) -> list[Path]:
+    """Draw the ranking of some networks, and their scores for each tag; the paths."""
+    fig, ax = _figure(8, 1.1 + 0.26 * len(groups))
+    plots.score_ranking(**comparison.ranking(groups), ax=ax)
+    ranking = save(fig, folder / "comparison.png")
+    tags = comparison.tag_table(groups)
+    fig, ax = _figure(3.5 + 0.62 * tags.shape[1], 1.8 + 0.28 * len(tags))
+    plots.tag_heat_map(tags, ax=ax)
+    return [ranking, save(fig, folder / "tags.png")]
 
 
 def draw_filters(runs: Mapping[str, Run], folder: Path, stage: str = "conv1") -> list[Path]:

@@ -14,7 +14,7 @@ from tagkit.prediction import predict
 from tagkit.records import Records
 from tagkit.report.analysis import Analysis
 from tagkit.report.figures import LEVEL_DBFS, is_raw, listen_through, selective
-from tagkit.training import Run
+from tagkit.runs import Run
 
 SECONDS = {1: 7.0, 2: 5.0, 3: 4.0}  # of an excerpt, by the number of networks: the page has one size
 FEWEST_SECONDS = 3.0

@@ -89,7 +89,7 @@ def test_mean_probability_is_finite_where_probabilities_round_to_one():
 
 
 def test_what_does_not_fit_is_said():
-    with pytest.raises(ValueError, match=r"No windowing is called 'split'"):
+    with pytest.raises(ValueError, match=r"No super-pooling is called 'split'"):
         windowing.superpool("dm16", "split")
     with pytest.raises(ValueError, match="say how many windows"):
         windowing.superpool("dm16", "c", windows=None)

@@ -1,0 +1,42 @@
+"""Compare runs on held-out clips: scores with intervals, paired differences, cost, speed, every tag.
+
+Runs of one network with several seeds are taken together. The reference is the best by validation score unless named.
+"""
+
+import argparse
+from pathlib import Path
+
+NEEDS_TENSORFLOW = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tagkit compare`."""
+    parser.add_argument("run_folders", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--part", choices=["test", "valid", "train"], default="test")
+    parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
+    parser.add_argument("--reference", metavar="NAME", help="the network that the others are compared with")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="draw the ranking and the tags there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score every run, print the tables, write the files asked for."""
+    from tagkit import comparison, evaluation, files
+    from tagkit.runs import Run
+
+    runs = [Run.open(folder) for folder in args.run_folders]
+    results = [evaluation.evaluate(r, part=args.part, min_positives=args.min_positives).to_dict() for r in runs]
+    results = comparison.told_apart(results, [folder.resolve().name for folder in args.run_folders])
+    groups = comparison.group(results)
+    frame = comparison.table(groups, args.reference)
+    print(comparison.as_text(frame).to_string(), end="\n\n")
+    print(comparison.tag_table(groups).round(3).to_string(), end="\n\n")
+    print(comparison.conditions(groups))
+    if args.json:
+        files.write_json(args.json, results)
+    if args.figures:
+        from tagkit import report
+
+        for path in report.draw_comparison(groups, args.figures):
+            print(f"Figure {path}")
+    return 0

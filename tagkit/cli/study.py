@@ -1,0 +1,31 @@
+"""Train a whole study, as far as it is not done yet, and write it up.
+
+Results are small JSON files in docs/results/; the report is made of them alone.
+"""
+
+import argparse
+from pathlib import Path
+
+NEEDS_TENSORFLOW = True
+PLANS = ("zoo", "recordings", "pretraining")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tagkit study`."""
+    parser.add_argument("plan", choices=PLANS)
+    parser.add_argument("--records", type=Path, metavar="DIR", help="default: those of the plan's dataset")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="trainings at a time, one core each")
+    parser.add_argument("--seeds", type=int, metavar="N", help="default: as the plan says")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these entries alone")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the study; Ctrl-C stops it, the same command goes on."""
+    from tagkit import workspace
+    from tagkit.records import Records
+    from tagkit.study import plan, runner
+
+    chosen = plan.PLANS[args.plan]
+    records = Records.open(args.records) if args.records else workspace.records(chosen.dataset)
+    runner.run(chosen, records, args.jobs, args.only, args.seeds)
+    return 0

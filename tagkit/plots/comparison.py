@@ -1,0 +1,123 @@
+"""Many networks in one picture: their scores, their scores for each tag, and what a score costs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from tagkit.plots.style import COLOURS, SEQUENTIAL, axes_or_new
+
+
+def score_ranking(
+    names: Sequence[str],
+    values: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    kinds: Sequence[str],
+    seeds: Sequence[Sequence[float]] | None = None,
+    metric: str = "macro ROC-AUC",
+    title: str = "Scores on held-out clips",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the scores of many networks with their intervals, the best on top, coloured by kind.
+
+    Parameters
+    ----------
+    names : sequence of str (networks,)
+    values, low, high : arrays (networks,)
+        Score (mean over seeds) and interval.
+    kinds : sequence of str (networks,)
+        What the colours mean, for example "raw" and "mel".
+    seeds : sequence of sequences, optional
+        The score of each seed, drawn as small ticks.
+    metric, title : str
+    ax : Axes, optional
+    """
+    ax = axes_or_new(ax, height=1.1 + 0.26 * len(names))
+    order = np.argsort(values)
+    colours = dict(zip(dict.fromkeys(kinds), COLOURS, strict=False))
+    for row, i in enumerate(order):
+        colour = colours[kinds[i]]
+        ax.hlines(row, low[i], high[i], color=colour, linewidth=2, alpha=0.4)
+        ax.plot(values[i], row, "o", color=colour, markersize=6)
+        if seeds is not None:
+            ax.plot(seeds[i], [row] * len(seeds[i]), "|", color=colour, markersize=8)
+    for kind, colour in colours.items():
+        ax.plot([], [], "o", color=colour, label=kind)
+    ax.legend(loc="lower right")
+    ax.set_yticks(range(len(names)), [names[i] for i in order])
+    ticks = ", ticks: seeds" if seeds is not None else ""
+    ax.set(title=title, xlabel=f"{metric} (line: 95 % interval{ticks})", ylim=(-0.7, len(names) - 0.3))
+    ax.grid(axis="x")
+    return ax
+
+
+def tag_heat_map(
+    scores: pd.DataFrame, *, metric: str = "ROC-AUC", title: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw each tag's score (row) for each network (column).
+
+    Parameters
+    ----------
+    scores : DataFrame (tags, networks)
+    metric : str
+    title : str, optional
+    ax : Axes, optional
+    """
+    ax = axes_or_new(ax, width=3.5 + 0.62 * scores.shape[1], height=1.8 + 0.28 * len(scores))
+    sns.heatmap(
+        scores,
+        cmap=SEQUENTIAL,
+        vmin=0.5,
+        vmax=1.0,
+        annot=scores.map(lambda value: f"{value:.2f}".removeprefix("0")),
+        fmt="",
+        annot_kws={"fontsize": 8},
+        linewidths=0.3,
+        xticklabels=True,
+        yticklabels=True,
+        cbar_kws={"label": metric},
+        ax=ax,
+    )
+    ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+    ax.set(title=title or f"{metric} of each tag", xlabel="", ylabel="")
+    return ax
+
+
+def score_against_cost(
+    names: Sequence[str],
+    values: np.ndarray,
+    costs: np.ndarray,
+    *,
+    kinds: Sequence[str],
+    metric: str = "macro ROC-AUC",
+    cost: str = "MMAC for a second of sound",
+    title: str = "What a score costs",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw networks as points: what they compute (logarithmic) against how well they score.
+
+    Parameters
+    ----------
+    names : sequence of str (networks,)
+    values, costs : arrays (networks,)
+    kinds : sequence of str (networks,)
+        What the colours mean.
+    metric, cost, title : str
+    ax : Axes, optional
+    """
+    ax = axes_or_new(ax, height=4.5)
+    values, costs = np.asarray(values, float), np.asarray(costs, float)
+    for kind, colour in zip(dict.fromkeys(kinds), COLOURS, strict=False):
+        chosen = [i for i, k in enumerate(kinds) if k == kind]
+        ax.plot(costs[chosen], values[chosen], "o", color=colour, label=kind)
+        for i in chosen:
+            ax.annotate(names[i], (costs[i], values[i]), (4, 3), textcoords="offset points", fontsize=8, color=colour)
+    ax.set_xscale("log")
+    ax.legend(loc="lower right")
+    ax.set(title=title, xlabel=cost, ylabel=metric)
+    ax.grid()
+    return ax

@@ -1,0 +1,141 @@
+import copy
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from tagkit import comparison, metrics
+from tagkit.comparison import ComparisonError
+
+rng = np.random.default_rng(0)
+CLIPS, TAGS = 120, ("guitar", "piano", "drums")
+LABELS = rng.random((CLIPS, 3)) < 0.4
+CLUSTERS = np.repeat(np.arange(CLIPS // 2), 2)
+
+
+def result(model="dm16", skill=1.0, seed=0, **changes) -> dict:
+    """A result as `Evaluation.to_dict` writes it, of a network whose scores are the labels in noise."""
+    noise = np.random.default_rng([seed, int(10 * skill)]).standard_normal(LABELS.shape)
+    scores = metrics.score_tags(LABELS, skill * LABELS + noise, TAGS, CLUSTERS)
+    packed = {
+        m: " ".join(str(round(10_000 * v)) for v in scores.macro_resamples(k))
+        for m, k in (("roc_auc", "roc"), ("pr_auc", "pr"))
+    }
+    config = {"model": model, "windowing": None, "loss": "sigmoid_cross_entropy", "batch_size": 16}
+    config |= {"positive_factor": 1.0, "tag_balance": 0.0}
+    history = [{"step": 50, "valid_roc_auc": 0.6}, {"step": 100, "valid_roc_auc": 0.7}]
+    training = {
+        "history": history,
+        "steps_done": 100,
+        "cpu_seconds": 2.0,
+        "init": None,
+        "best_valid_roc_auc": skill / 4,
+        "config": config,
+    }
+    return {
+        "model": model,
+        "network": {"input": "raw", "windowing": "split", "parameters": 1000, "macs_per_second": 5_000_000},
+        "training": training,
+        **{"dataset": "tones", "data": "abc", "split": "order", "part": "test", "clips": CLIPS, "min_positives": 1},
+        **{"interval": "95 %", "seed": seed, "resampled": packed},
+        "roc_auc": scores.macro("roc").value,
+        "pr_auc": scores.macro("pr").value,
+        "tags": {t: {"roc_auc": scores.roc[k], "pr_auc": scores.pr[k]} for k, t in enumerate(TAGS)},
+    } | changes
+
+
+def test_seeds_of_one_network_are_taken_together():
+    groups = comparison.group([result(seed=2), result(seed=0), result("ds256ra", 2.0)])
+    assert [(g.name, g.seeds) for g in groups] == [("dm16", (0, 2)), ("ds256ra", (0,))]
+    values = [result(seed=s)["roc_auc"] for s in (0, 2)]
+    score = groups[0].score("roc_auc")
+    assert score.value == pytest.approx(np.mean(values))
+    assert score.low < score.value < score.high
+    assert groups[0].examples_per_cpu_second == 16 * 100 / 2
+    assert comparison.curves(groups)["curves"] == {"dm16": [0.6, 0.7], "ds256ra": [0.6, 0.7]}
+
+
+def test_the_paired_difference_is_that_of_the_same_resampled_clips():
+    weak, strong = comparison.group([result(skill=1.0), result("ds256ra", 2.0)])
+    weights = metrics.cluster_weights(CLUSTERS, 1000, 0)
+    expected = []
+    for k in range(200):
+        clips = np.repeat(np.arange(CLIPS), weights[k].astype(int))
+        macro = []
+        for skill in (1.0, 2.0):
+            noise = np.random.default_rng([0, int(10 * skill)]).standard_normal(LABELS.shape)
+            scores = skill * LABELS + noise
+            macro.append(np.mean([roc_auc_score(LABELS[clips, t], scores[clips, t]) for t in range(3)]))
+        expected.append(macro[1] - macro[0])
+    gain = strong.resamples("roc_auc") - weak.resamples("roc_auc")
+    np.testing.assert_allclose(gain[:200], expected, atol=1.01e-4)  # resamples are kept in ten-thousandths
+
+    found = comparison.difference(strong, weak)
+    assert 0 < found.interval.low < found.interval.value < found.interval.high
+    assert found.p == 1 / 1000
+    assert comparison.difference(weak, strong).interval.value == -found.interval.value
+
+
+def test_pairing_pays_where_networks_err_alike():
+    """The same scores with a little noise: the difference is far more certain than either score."""
+    one, other = comparison.group([result(seed=0), result("twin", seed=0)])
+    assert comparison.difference(one, other).interval == metrics.Interval(0, 0, 0)
+    assert comparison.difference(one, other).p == 1.0
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(comparison.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    p = stats.uniform.rvs(size=9, random_state=1)
+    adjusted = comparison.holm(p)
+    assert (adjusted >= p).all() and adjusted[p.argmin()] == pytest.approx(min(1, 9 * p.min()))
+
+
+def test_the_reference_is_chosen_by_validation_and_not_by_the_test_part():
+    lucky = result("lucky", 3.0)
+    lucky["training"] = lucky["training"] | {"best_valid_roc_auc": 0.1}
+    frame = comparison.table(comparison.group([result(skill=1.0), lucky]))
+    assert list(frame.index) == ["lucky", "dm16"]
+    assert frame.loc["dm16", "difference"] is None
+    assert frame.loc["lucky", "difference"].low > 0
+    text = comparison.as_text(frame)
+    assert text.loc["dm16", "difference"] == "reference" and text.loc["lucky", "MMAC/s"] == "5.0"
+    assert comparison.markdown(text).count("\n") == 3
+
+
+@pytest.mark.parametrize("key", ["split", "data", "part", "min_positives"])
+def test_scores_of_different_conditions_do_not_compare(key):
+    other = result("ds256ra") | {key: "something else"}
+    with pytest.raises(ComparisonError, match=f"dm16 and ds256ra differ in {key}"):
+        comparison.group([result(), other])
+
+
+def test_what_cannot_be_compared_is_said(tmp_path):
+    with pytest.raises(ComparisonError, match="nothing to compare"):
+        comparison.group([])
+    with pytest.raises(ComparisonError, match="Two results are of dm16 with the same seed"):
+        comparison.group([result(), result()])
+    fewer = copy.deepcopy(result("ds256ra"))
+    del fewer["tags"]["piano"]
+    with pytest.raises(ComparisonError, match="different tags"):
+        comparison.group([result(), fewer])
+    with pytest.raises(ComparisonError, match="no 'dm99' to compare with: take one of dm16"):
+        comparison.table(comparison.group([result()]), "dm99")
+    with pytest.raises(ComparisonError, match="holds no results"):
+        comparison.load(tmp_path)
+
+
+def test_runs_of_one_network_with_other_settings_are_told_apart_by_their_folders():
+    both = [result(), result(skill=2.0)]
+    assert [r["name"] for r in comparison.told_apart(both, ["short", "long"])] == ["short", "long"]
+    assert comparison.told_apart([result(), result(seed=1)], ["a", "b"])[0] == result()
+
+
+def test_a_name_says_what_departs_from_the_row():
+    config = result()["training"]["config"]
+    focal = result()["training"] | {"config": config | {"loss": "focal", "windowing": "superpool_c"}}
+    assert comparison.name_of(result(training=focal)) == "dm16 superpool_c focal"
+    assert comparison.name_of(result(training=result()["training"] | {"init": {"dataset": "demo"}})) == "dm16 from demo"
+    weights = {"loss": "predecessor_weighted", "positive_factor": 10.0, "tag_balance": 0.0}
+    weighted = result()["training"] | {"config": config | weights}
+    assert comparison.name_of(result(training=weighted)) == "dm16 predecessor_weighted TPF 10 TB 0"

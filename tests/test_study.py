@@ -1,0 +1,115 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tagkit import comparison, files
+from tagkit.config import TrainingConfig
+from tagkit.graph import windowing, zoo
+from tagkit.study import plan, runner, writeup
+from tagkit.study.plan import PLANS, Entry, Plan
+
+SMALL = Plan(
+    "zoo",
+    "tones",
+    (
+        Entry("ds256ra", "kernel sizes"),
+        Entry("mkc_r", "kernel sizes"),
+        Entry("ds256ra", "losses", {"loss": "focal"}, "f"),
+    ),
+    budget_s=0.2,
+    seeds=2,
+    base=TrainingConfig(batch_size=4, speed_semitones=0, attenuation_db=0),
+    validations=2,
+    finalists=1,
+)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_every_row_of_the_predecessor_and_every_family_is_studied():
+    from tagkit.graph import predecessor
+
+    studied = {e.model for e in PLANS["zoo"].entries}
+    variants = {"ds256rb_linear", "ds256rb_elu"}
+    assert {row.name for row in predecessor.ROWS} - variants <= studied
+    assert {"samplecnn", "samplecnn_se", "samplecnn_res", "samplecnn_rese", "crnn", "crnn_mel", "musicnn"} <= studied
+    for model in ("dm16", "ds256ra"):
+        merged = {e.settings["windowing"] for e in plan.windowings(model)}
+        assert merged == set(windowing.NAMES) - {"split"}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_plans_are_settled(name):
+    """Every entry has its own name and file, names a row, and its windowing fits the row."""
+    entries = PLANS[name].entries
+    assert len({e.slug for e in entries}) == len(entries)
+    for e in entries:
+        config = replace(PLANS[name].base, model=e.model, **e.settings)
+        windowing.settle(zoo.find(e.model), config.windowing, 465_984)
+
+
+def test_a_study_trains_scores_and_is_written_up_from_its_records_alone(home, tone_records):
+    runner.run(SMALL, tone_records, jobs=0, progress=False)
+    results = comparison.load(runner.results_folder(SMALL))
+    groups = {g.name: g for g in comparison.group(results)}
+    assert sorted(len(g.seeds) for g in groups.values()) == [1, 1, 2], "one finalist gets the second seed"
+    first = {name: g.first["training"] for name, g in groups.items()}
+    finalist = max(groups.values(), key=lambda g: len(g.seeds))
+    assert first[finalist.name]["best_valid_roc_auc"] == max(t["best_valid_roc_auc"] for t in first.values())
+    for g in groups.values():
+        steps = {r["training"]["config"]["steps"] for r in g.results}
+        assert len(steps) == 1, "all seeds train equally long"
+        assert g.training("cpu_seconds") < 10
+    assert first["ds256ra"]["config"]["steps"] > 2
+
+    before = {p: p.stat().st_mtime_ns for p in runner.results_folder(SMALL).iterdir()}
+    runner.run(SMALL, tone_records, jobs=0, progress=False)
+    assert {p: p.stat().st_mtime_ns for p in runner.results_folder(SMALL).iterdir()} == before, "nothing is redone"
+
+    page, *figures = writeup.write()
+    assert page == home / "docs" / "results.md" and all(f.is_file() for f in figures)
+    text = page.read_text()
+    assert str(groups["ds256ra"].score("roc_auc")) in text
+    assert (
+        "### Every network on its own windows" in text and "SampleCNN (Won et al. 2020) | raw | clean | 0.9058" in text
+    )
+
+
+def test_a_study_is_interrupted_by_ctrl_c_and_goes_on(home, tone_records):
+    script = home / "study.py"
+    script.write_text(
+        "from tests.test_study import SMALL, runner\nfrom dataclasses import replace\n"
+        "from tagkit.records import Records\n"
+        "if __name__ == '__main__':\n"
+        f"    plan = replace(SMALL, budget_s=600, seeds=1, entries=SMALL.entries[:2])\n"
+        f"    runner.run(plan, Records.open({str(tone_records.root)!r}))\n"
+    )
+    runs = home / "runs" / "study" / "zoo"
+    here = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen([sys.executable, script], env=here, stderr=subprocess.PIPE, start_new_session=True)
+    while process.poll() is None and len(list(runs.glob("*/run.json"))) < 2:
+        time.sleep(0.1)
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert len(list(runs.glob("*/checkpoint.npz"))) == 2, "both trainings were saved"
+    steps = files.read_json(runs / "ds256ra-0" / "run.json")["config"]["steps"]
+    assert runner.settle(SMALL, SMALL.entries[0], SMALL.base, tone_records).steps == steps, (
+        "it goes on as long as planned"
+    )
+
+
+def test_an_unknown_entry_is_named(home, tone_records):
+    with pytest.raises(ValueError, match="zoo has no 'dm99'"):
+        runner.run(SMALL, tone_records, only=["dm99"])
