@@ -1,6 +1,6 @@
 """Comparing networks: similarity of representations, and channels that match."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -153,19 +153,62 @@ def cka_interval(
         raise ValueError(f"{len(x)} and {len(y)} clips: CKA compares two representations of the same clips.")
     if len(x) < fewest_clips:
         raise ValueError(f"{len(x)} clips are too few for CKA; take at least {fewest_clips} (they need no labels).")
-    names, member = np.unique(np.arange(len(x)) if groups is None else np.asarray(groups), return_inverse=True)
+    k, other = _gram(x), _gram(y)
+    return jackknife(
+        lambda keep: _cka_of_grams(k[np.ix_(keep, keep)], other[np.ix_(keep, keep)]), len(x), groups, parts, seed
+    )
+
+
+def jackknife(
+    estimate: Callable[[np.ndarray], float],
+    clips: int,
+    groups: np.ndarray | None = None,
+    parts: int = 20,
+    seed: int = 0,
+) -> Interval:
+    """An estimate from all clips, with an interval from leaving out one part of them (of their groups) at a time.
+
+    Parameters
+    ----------
+    estimate : callable
+        Of the positions of some of the clips, rising.
+    clips : int
+    groups, parts, seed
+        As in `cka_interval`.
+    """
+    names, member = np.unique(np.arange(clips) if groups is None else np.asarray(groups), return_inverse=True)
     parts = min(parts, len(names))
     dealt = np.random.default_rng(seed).permutation(np.arange(len(names)) % parts)[member]
-    k, other = _gram(x), _gram(y)
-    value = _cka_of_grams(k, other)
-    left = [_cka_of_grams(k[np.ix_(keep, keep)], other[np.ix_(keep, keep)]) for keep in _without(dealt, parts)]
+    value = estimate(np.arange(clips))
+    left = [estimate(np.flatnonzero(dealt != part)) for part in range(parts)]
     error = np.sqrt((parts - 1) / parts * np.square(np.subtract(left, np.mean(left))).sum())
     reach = stats.t.ppf(0.975, parts - 1) * error
-    return Interval(value, float(value - reach), float(value + reach))
+    return Interval(float(value), float(value - reach), float(value + reach))
 
 
-def _without(dealt: np.ndarray, parts: int):
-    return (np.flatnonzero(dealt != part) for part in range(parts))
+def dimensions(x: np.ndarray, *, groups: np.ndarray | None = None, parts: int = 20, seed: int = 0) -> Interval:
+    """In how many directions the clips differ at a stage: the participation ratio of the channels' covariance.
+
+    Parameters
+    ----------
+    x : ndarray (clips, channels)
+        A summary of every clip, for example one of `Summaries.profiles`.
+    groups, parts, seed
+        As in `cka_interval`.
+
+    Returns
+    -------
+    Interval
+        ``(sum of eigenvalues)^2 / sum of their squares``: 1 where all channels say the same, the number of channels
+        where each says something of its own. Never more than the number of clips allows.
+    """
+
+    def ratio(keep: np.ndarray) -> float:
+        some = x[keep] - x[keep].mean(axis=0)
+        gram = some @ some.T
+        return float(np.trace(gram) ** 2 / max(np.square(gram).sum(), 1e-300))
+
+    return jackknife(ratio, len(x), groups, parts, seed)
 
 
 def cka_matrix(

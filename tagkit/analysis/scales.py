@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagkit.analysis.compare import Interval
+from tagkit.analysis.compare import Interval, jackknife
 from tagkit.analysis.tuning import Tuning, decibels
+
+SCALES = ("mel", "erb", "linear", "log")
 
 
 def hz_to_mel(frequency):
@@ -91,9 +93,19 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
         raise ValueError(
             f"only {len(centres)} of {len(usable)} channels have one clear peak; keep_flagged=True shows the others."
         )
-    scales = {name: spaced(name, len(centres), centres[0], centres[-1]) for name in ("mel", "erb", "linear", "log")}
-    distance = {name: float(np.sqrt(np.mean(np.log2(centres / s) ** 2))) for name, s in scales.items()}
+    scales = {name: spaced(name, len(centres), centres[0], centres[-1]) for name in SCALES}
+    distance = {name: _distance(centres, name) for name in SCALES}
     return BankComparison(centres, kept, scales, distance, tuning.bandwidth_hz[kept] / erb_hz(centres))
+
+
+def _distance(centres: np.ndarray, scale: str) -> float:
+    """Root mean square difference, octaves, between sorted centres and as many evenly spaced on a scale."""
+    return float(np.sqrt(np.mean(np.log2(centres / spaced(scale, len(centres), centres[0], centres[-1])) ** 2)))
+
+
+def spacing(bank: BankComparison, scale: str) -> Interval:
+    """`BankComparison.distance` from a scale, octaves, with an interval from leaving out a twentieth of the channels."""
+    return jackknife(lambda keep: _distance(bank.centres_hz[keep], scale), len(bank.centres_hz))
 
 
 def bank_distance(trained: np.ndarray, untrained: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -99,12 +99,15 @@ def _best_of_each(told: pd.DataFrame) -> list[dict]:
 
 
 def _bank(probe: ToneProbe, stage: str) -> dict:
-    """Distances of the first stage's centre frequencies from the scales of hearing, octaves."""
+    """How far the first stage's centre frequencies, flagged ones too, lie from the scales of hearing, octaves."""
+    tuning = probe.tuning(stage)
     try:
-        found = scales.compare_bank(probe.tuning(stage))
+        found = scales.compare_bank(tuning, keep_flagged=True)
     except ValueError as reason:
         return {"refused": str(reason)}
-    return {"one_clear_peak": len(found.kept), "octaves_from": {k: round(v, 3) for k, v in found.distance.items()}}
+    flagged = {"multi_peaked": int(tuning.multi_peaked.sum()), "alias_dominated": int(tuning.alias_dominated.sum())}
+    octaves = {scale: [round(v, 4) for v in asdict(scales.spacing(found, scale)).values()] for scale in scales.SCALES}
+    return {"channels": len(found.kept), **flagged, "octaves_from": octaves}
 
 
 def analyse(
@@ -170,29 +173,24 @@ def best_channels(channels: Mapping[str, Selectivity]) -> dict[str, float]:
     }
 
 
-def similarity(one: Summaries, other: Summaries, pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """CKA of every stage of one network with every stage of another, with intervals that draw whole pieces.
+def similarity(
+    one: Summaries, other: Summaries, pieces: np.ndarray, **settings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """CKA of every stage of one network with every stage of another: value, low, high, each (stages, other_stages).
 
-    Of the clips' profiles (`Summaries.profiles`): which channels are active, whatever the level of the clip.
+    Of the clips' profiles (`Summaries.profiles`): which channels are active, whatever the level of the clip. The
+    intervals leave out whole pieces. `settings` are those of `compare.cka_interval`.
     """
-    return compare.cka_matrix(one.profiles(), other.profiles(), groups=pieces)
+    return compare.cka_matrix(one.profiles(), other.profiles(), groups=pieces, **settings)
 
 
 def draw_similarity(
-    one: Summaries, other: Summaries, pieces: np.ndarray, names: tuple[str, str] = ("", ""), *, ax=None
-):
+    one: Summaries, other: Summaries, pieces: np.ndarray, names: tuple[str, str] = ("", ""), *, ax=None, **settings
+) -> Axes:
     """Draw `similarity` with its intervals; the Axes."""
-    value, low, high = similarity(one, other, pieces)
-    return plots.similarity(
-        value,
-        list(one.means),
-        list(other.means),
-        low=low,
-        high=high,
-        ylabel=names[0],
-        xlabel=names[1],
-        ax=ax,
-    )
+    value, low, high = similarity(one, other, pieces, **settings)
+    rows, columns = list(one.means), list(other.means)
+    return plots.similarity(value, rows, columns, low=low, high=high, ylabel=names[0], xlabel=names[1], ax=ax)
 
 
 def write(analyses: Sequence[Analysis], folder: Path) -> tuple[list[Path], list[str]]:

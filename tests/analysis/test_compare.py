@@ -47,6 +47,15 @@ def test_jackknife_interval_covers():
     assert np.mean(widths) < 0.4
 
 
+def test_dimensions_count_what_differs():
+    rng = np.random.default_rng(5)
+    one = rng.normal(size=(400, 1)) @ rng.normal(size=(1, 32))
+    assert compare.dimensions(one).value == pytest.approx(1)
+    few = compare.dimensions(rng.normal(size=(4000, 4)) @ np.linalg.qr(rng.normal(size=(32, 4)))[0].T)
+    assert few.low < 4 and few.value == pytest.approx(4, rel=0.02)
+    assert few.low < few.value < few.high < 4.2
+
+
 def test_cka_refuses_what_it_cannot_say():
     with pytest.raises(ValueError, match="100 clips are too few"):
         compare.cka_interval(*shared(100, 1, 0))
