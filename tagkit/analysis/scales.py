@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagkit.analysis.compare import Interval, jackknife
+from tagkit.analysis.compare import Interval
 from tagkit.analysis.tuning import Tuning, decibels
 
 SCALES = ("mel", "erb", "linear", "log")
@@ -94,18 +94,16 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
             f"only {len(centres)} of {len(usable)} channels have one clear peak; keep_flagged=True shows the others."
         )
     scales = {name: spaced(name, len(centres), centres[0], centres[-1]) for name in SCALES}
-    distance = {name: _distance(centres, name) for name in SCALES}
+    distance = {name: float(np.sqrt(np.mean(np.log2(centres / s) ** 2))) for name, s in scales.items()}
     return BankComparison(centres, kept, scales, distance, tuning.bandwidth_hz[kept] / erb_hz(centres))
 
 
-def _distance(centres: np.ndarray, scale: str) -> float:
-    """Root mean square difference, octaves, between sorted centres and as many evenly spaced on a scale."""
-    return float(np.sqrt(np.mean(np.log2(centres / spaced(scale, len(centres), centres[0], centres[-1])) ** 2)))
-
-
-def spacing(bank: BankComparison, scale: str) -> Interval:
-    """`BankComparison.distance` from a scale, octaves, with an interval from leaving out a twentieth of the channels."""
-    return jackknife(lambda keep: _distance(bank.centres_hz[keep], scale), len(bank.centres_hz))
+def spacing(bank: BankComparison, scale: str, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    """`BankComparison.distance` from a scale, octaves, with an interval from a bootstrap over channels."""
+    each = np.square(np.log2(bank.centres_hz / bank.scales[scale]))
+    draws = np.random.default_rng(seed).integers(0, len(each), (resamples, len(each)))
+    low, high = np.percentile(np.sqrt(each[draws].mean(axis=1)), [2.5, 97.5])
+    return Interval(float(np.sqrt(each.mean())), float(low), float(high))
 
 
 def bank_distance(trained: np.ndarray, untrained: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
