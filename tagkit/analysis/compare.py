@@ -1,6 +1,6 @@
 """Comparing networks: similarity of representations, and channels that match."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -122,6 +122,12 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.value, self.low, self.high))
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 def cka_interval(

@@ -47,6 +47,43 @@ def similarity(
     return ax
 
 
+def by_stage(
+    stages: Sequence[str],
+    networks: Mapping[str, Sequence[tuple[float, float, float]]],
+    *,
+    untrained: str | None = None,
+    ylabel: str = "",
+    title: str = "Stage by stage",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one number for every stage of some networks, with its interval.
+
+    Parameters
+    ----------
+    stages : sequence of str
+        In order; a network with fewer stages ends earlier.
+    networks : dict of str -> sequence of (value, low, high)
+        By label, one triple a stage.
+    untrained : str, optional
+        The network that is drawn in grey.
+    ylabel, title : str
+    ax : Axes, optional
+    """
+    ax = axes_or_new(ax, height=3.4)
+    colours = iter(COLOURS)
+    for i, (label, triples) in enumerate(networks.items()):
+        value, low, high = np.array(triples, float).T
+        x = np.arange(len(value)) + 0.08 * (i - (len(networks) - 1) / 2)
+        colour = QUIET if label == untrained else next(colours)
+        ax.errorbar(
+            x, value, [value - low, high - value], fmt="o-", color=colour, label=label, capsize=2, linewidth=1.2
+        )
+    ax.set_xticks(range(len(stages)), stages)
+    ax.set(title=title, xlabel="stage", ylabel=ylabel)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
 def tag_channels(
     best: Mapping[str, Mapping[str, float]],
     *,

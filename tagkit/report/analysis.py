@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -106,7 +106,7 @@ def _bank(probe: ToneProbe, stage: str) -> dict:
     except ValueError as reason:
         return {"refused": str(reason)}
     flagged = {"multi_peaked": int(tuning.multi_peaked.sum()), "alias_dominated": int(tuning.alias_dominated.sum())}
-    octaves = {scale: [round(v, 4) for v in asdict(scales.spacing(found, scale)).values()] for scale in scales.SCALES}
+    octaves = {scale: [round(v, 4) for v in scales.spacing(found, scale)] for scale in scales.SCALES}
     return {"channels": len(found.kept), **flagged, "octaves_from": octaves}
 
 
