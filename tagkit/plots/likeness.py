@@ -72,7 +72,7 @@ def by_stage(
     ax = axes_or_new(ax, height=3.4)
     colours = iter(COLOURS)
     for i, (label, triples) in enumerate(networks.items()):
-        value, low, high = np.array(triples, float).T
+        value, low, high = np.array([tuple(triple) for triple in triples]).T
         x = np.arange(len(value)) + 0.08 * (i - (len(networks) - 1) / 2)
         colour = QUIET if label == untrained else next(colours)
         ax.errorbar(
