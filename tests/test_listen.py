@@ -9,6 +9,7 @@ import soundfile
 from tagkit import listen
 from tagkit.analysis import sonify
 from tagkit.analysis.geometry import Stage
+from tagkit.analysis.selectivity import ChannelTag
 from tagkit.datasets.catalog import Clip
 from tagkit.listen import packing, page
 
@@ -21,7 +22,7 @@ def rng():
 
 
 def clip(rng, seconds=1.0):
-    return packing.PageClip("A piece", (0.1 * rng.standard_normal(round(seconds * SR))).astype(np.float32), ("loud",))
+    return listen.PageClip("A piece", (0.1 * rng.standard_normal(round(seconds * SR))).astype(np.float32), ("loud",))
 
 
 def stage(rng, clips, name="conv1", stride=16, channels=8, **more):
@@ -29,7 +30,7 @@ def stage(rng, clips, name="conv1", stride=16, channels=8, **more):
     centre = np.geomspace(100, 4000, channels)
     frequencies = np.geomspace(30, 7800, 64)
     responses = np.exp(-(np.log2(frequencies[:, None] / centre) ** 2))
-    return packing.PageStage(
+    return listen.PageStage(
         name, stride, stride, (stride - 1) / 2, maps, frequencies, responses, centre, centre / 1.2, centre * 1.2, **more
     )
 
@@ -59,7 +60,7 @@ def test_rounding_to_int8_stays_40_db_below_the_sound(rng, mode):
 
 def test_the_rendered_page_gives_its_numbers_back(rng):
     clips = [clip(rng), clip(rng)]
-    view = packing.PageModel("dm16", "A network", (stage(rng, clips),), ({"loud": 0.9}, {"loud": 0.1}))
+    view = listen.PageModel("dm16", "A network", (stage(rng, clips),), ({"loud": 0.9}, {"loud": 0.1}))
     packed = packing.pack(clips, [view])
     again = page.unpack(rendered(packed))
     assert again == packed
@@ -75,7 +76,7 @@ def test_the_rendered_page_gives_its_numbers_back(rng):
 
 def test_the_page_asks_for_nothing_from_elsewhere(rng):
     clips = [clip(rng)]
-    text = rendered(packing.pack(clips, [packing.PageModel("dm16", "A network", (stage(rng, clips),))]))
+    text = rendered(packing.pack(clips, [listen.PageModel("dm16", "A network", (stage(rng, clips),))]))
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:|#)", text)
     assert not re.search(r"https?://", text)
     assert "{{" not in text
@@ -83,8 +84,8 @@ def test_the_page_asks_for_nothing_from_elsewhere(rng):
 
 
 def test_a_title_cannot_end_the_script_that_holds_it(rng):
-    evil = packing.PageClip("</script><script>alert(1)</script>", clip(rng).y)
-    packed = packing.pack([evil], [packing.PageModel("m", "m", (stage(rng, [evil]),))])
+    evil = listen.PageClip("</script><script>alert(1)</script>", clip(rng).y)
+    packed = packing.pack([evil], [listen.PageModel("m", "m", (stage(rng, [evil]),))])
     text = rendered(packed)
     assert "</script><script>alert" not in text
     assert page.unpack(text).header["clips"][0]["title"] == evil.title
@@ -93,7 +94,7 @@ def test_a_title_cannot_end_the_script_that_holds_it(rng):
 def test_long_stages_give_up_channels_before_short_ones(rng):
     clips = [clip(rng, 6.0)]
     stages = (stage(rng, clips, "long", 4, 32), stage(rng, clips, "short", 64, 32))
-    packed = packing.pack(clips, [packing.PageModel("m", "m", stages)], max_bytes=400_000)
+    packed = packing.pack(clips, [listen.PageModel("m", "m", stages)], max_bytes=400_000)
     kept = {s["name"]: len(s["channels"]) for s in packed.header["models"][0]["stages"]}
     assert kept["short"] == 32
     assert 4 <= kept["long"] < 32
@@ -102,15 +103,15 @@ def test_long_stages_give_up_channels_before_short_ones(rng):
 
 def test_what_cannot_fit_is_refused_with_advice(rng):
     clips = [clip(rng, 6.0)]
-    view = packing.PageModel("m", "m", (stage(rng, clips, "long", 2, 8),))
-    with pytest.raises(packing.PageTooLargeError, match="choose fewer or shorter clips"):
+    view = listen.PageModel("m", "m", (stage(rng, clips, "long", 2, 8),))
+    with pytest.raises(listen.PageTooLargeError, match="choose fewer or shorter clips"):
         packing.pack(clips, [view], max_bytes=60_000)
 
 
 def test_a_full_page_stays_below_two_megabytes(rng):
     clips = [clip(rng, 7.0) for _ in range(4)]
     stages = tuple(stage(rng, clips, f"conv{n}", 4**n, 64) for n in range(1, 6))
-    packed = packing.pack(clips, [packing.PageModel("m", "m", stages)], max_bytes=page.data_budget())
+    packed = packing.pack(clips, [listen.PageModel("m", "m", stages)], max_bytes=page.data_budget())
     assert len(rendered(packed).encode()) < 2_000_000
 
 
@@ -118,9 +119,29 @@ def test_channels_are_chosen_lively_and_spread_over_frequency(rng):
     maps = (rng.standard_normal((100, 6)) * [1, 5, 2, 1, 9, 0],)
     centre = np.array([100, 110, 1000, 1100, 4000, np.nan])
     np.testing.assert_array_equal(packing.choose_channels(maps, centre, 3), [1, 2, 4])
-    aucs = np.array([0.95, 0.5, 0.5, 0.5, 0.5, 0.5])
-    assert 0 in packing.choose_channels(maps, centre, 4, aucs)
+    assert 0 in packing.choose_channels(maps, centre, 4, first=[5, 0])
     assert 5 not in packing.choose_channels(maps, centre, 6)
+
+
+def test_channels_that_tell_a_tag_go_first_the_best_of_each_tag_before_all_others():
+    own = [ChannelTag("harp", 0.9, 1e-4), ChannelTag("harp", 0.95, 1e-5), ChannelTag("drums", 0.85, 0.01)]
+    untested = [ChannelTag("loud", 0.99, 0.2), ChannelTag("loud", 0.7, 1e-9)]
+    assert packing.tag_order(own + untested) == [1, 2, 0]
+    assert packing.tag_order([]) == []
+
+
+def test_the_untrained_curves_and_the_tested_tags_are_on_the_page(rng):
+    clips = [clip(rng)]
+    tags = tuple(ChannelTag("loud", 0.9, p) for p in (1e-6, 0.5, *[1.0] * 6))
+    before = np.ones((64, 8)) * np.linspace(1, 0.1, 64)[:, None]
+    shown = stage(rng, clips, channel_tags=tags, untrained=before)
+    packed = packing.pack(clips, [listen.PageModel("m", "m", (shown,))])
+    found = packed.header["models"][0]["stages"][0]
+    assert [c["tested"] for c in found["channels"]] == [True, *[False] * 7]
+    curves = np.frombuffer(packed.bytes(), np.int8, 8 * 64, found["untrained"]["at"]).reshape(8, 64) / 2
+    np.testing.assert_allclose(curves[3, -1], -20, atol=0.5)
+    plain = packing.pack(clips, [listen.PageModel("m", "m", (stage(rng, clips),))])
+    assert plain.header["models"][0]["stages"][0]["untrained"] is None
 
 
 def test_a_map_with_nan_is_named(rng):
@@ -128,7 +149,7 @@ def test_a_map_with_nan_is_named(rng):
     broken = stage(rng, clips)
     broken.maps[0][3, 2] = np.nan
     with pytest.raises(ValueError, match="m, stage conv1: a feature map holds NaN"):
-        packing.pack(clips, [packing.PageModel("m", "m", (broken,))])
+        packing.pack(clips, [listen.PageModel("m", "m", (broken,))])
 
 
 def test_an_excerpt_starts_where_something_happens(tmp_path):

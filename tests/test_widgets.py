@@ -1,6 +1,7 @@
 """Widgets: the functions behind them, and the dropdowns wired to them without a browser."""
 
 import base64
+import dataclasses
 import io
 
 import matplotlib
@@ -13,7 +14,8 @@ import pytest
 import soundfile
 
 from tagkit import widgets
-from tagkit.analysis import sonify
+from tagkit.analysis import attribution, sonify
+from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.sonify import CannotPlay
 from tagkit.graph import zoo
 
@@ -29,7 +31,7 @@ def piece(seed, seconds=2.0):
 @pytest.fixture(scope="module")
 def seen():
     clips = {"first": piece(0), "second": piece(1)}
-    tags = {"conv2": [("guitar", 0.5 + channel / 200) for channel in range(64)]}
+    tags = {"conv2": [ChannelTag("guitar", 0.5 + channel / 200) for channel in range(64)]}
     return widgets.network(zoo.build("dm16"), clips, stages=["conv1", "conv2", "conv3"], channel_tags=tags)
 
 
@@ -107,6 +109,18 @@ def test_what_is_heard_is_what_the_analysis_makes(seen):
     np.testing.assert_array_equal(sound, sonify.sonify(seen.maps["second"], "conv2", 5, "gated", probe=seen.probe))
     original = widgets.hear(seen, "second", "conv2", 5, "original")
     assert np.corrcoef(original, piece(1))[0, 1] > 0.99
+
+
+def test_every_mode_can_be_heard_and_the_mask_says_how_far_it_can_be_trusted(seen):
+    assert widgets.MODES == ("original", "raw", "carrier", "gated", "relevance", "mask", "preferred")
+    for mode in widgets.MODES:
+        sound = widgets.hear(seen, "first", "conv1", 7, mode)
+        assert sound.shape == seen.maps["first"].y.shape and np.abs(sound).max() > 0.1
+    error = attribution.masked(seen.model, seen.maps["first"].y, "conv1", 7).error
+    assert f"re-encoding error {error:.2f}" in widgets.fidelity(seen, "first", "conv1", 7, "mask")
+    assert widgets.fidelity(seen, "first", "conv1", 7, "carrier") == ""
+    with pytest.raises(CannotPlay, match="not here"):
+        widgets.hear(dataclasses.replace(seen, model=None), "first", "conv1", 7, "relevance")
 
 
 def test_the_picture_has_clip_channel_sound_and_curve(seen):

@@ -1,13 +1,13 @@
-"""Comparing networks: similarity of representations, channels that know a tag, channels that match."""
+"""Comparing networks: similarity of representations, and channels that match."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
-import pandas as pd
 from scipy import optimize, stats
 
+from tagkit.analysis import feature_maps
 from tagkit.analysis.feature_maps import FeatureMaps
 
 FEWEST_CLIPS = 256
@@ -22,6 +22,56 @@ def summary(maps: FeatureMaps, stage: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and maximum over time of every channel of a stage, each (channels,)."""
     maps.stage(stage)
     return maps.maps[stage].mean(axis=0), maps.maps[stage].max(axis=0)
+
+
+@dataclass(frozen=True)
+class Summaries:
+    """What a network makes of many clips, one number for each clip and channel.
+
+    Attributes
+    ----------
+    means, maxima, spreads : dict of str -> ndarray (clips, channels)
+        By stage: mean, maximum and standard deviation over time.
+    """
+
+    means: dict[str, np.ndarray] = field(repr=False)
+    maxima: dict[str, np.ndarray] = field(repr=False)
+    spreads: dict[str, np.ndarray] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.means.values())))
+
+    def of(self, clips: np.ndarray) -> "Summaries":
+        """Those of some of the clips, by position."""
+        parts = (self.means, self.maxima, self.spreads)
+        return Summaries(*({stage: x[clips] for stage, x in part.items()} for part in parts))
+
+    def profiles(self) -> dict[str, np.ndarray]:
+        """By stage, how a clip's activity is spread over the channels (clips, channels), dB.
+
+        The standard deviation over time of every channel in relation to the mean of all (in dB): the clip's level is
+        out of it. With plain means, any two networks look alike, since all of their channels know loud from quiet.
+        """
+        found = {}
+        for stage, spread in self.spreads.items():
+            alive = spread[:, spread.max(axis=0) > 0]
+            db = 20 * np.log10(np.maximum(alive, 1e-4 * alive.max(axis=0)))
+            found[stage] = db - db.mean(axis=1, keepdims=True)
+        return found
+
+
+def summarise(
+    model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None, sr: int = 16000
+) -> Summaries:
+    """Listen through many clips (samples,), one in memory at a time, and keep the summaries of every stage."""
+    kept: dict[str, list] = {}
+    for maps in feature_maps.stream(model, clips, stages, sr):
+        for stage, a in maps.maps.items():
+            kept.setdefault(stage, []).append((*summary(maps, stage), a.std(axis=0)))
+    if not kept:
+        raise ValueError(f"there are no clips for {model.name} to listen through; pass at least one.")
+    joined = {stage: np.array(values) for stage, values in kept.items()}
+    return Summaries(*({stage: x[:, part] for stage, x in joined.items()} for part in range(3)))
 
 
 def _hsic(k: np.ndarray, centred: np.ndarray) -> float:
@@ -73,6 +123,12 @@ class Interval:
     low: float
     high: float
 
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.value, self.low, self.high))
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
 
 def cka_interval(
     x: np.ndarray,
@@ -103,19 +159,62 @@ def cka_interval(
         raise ValueError(f"{len(x)} and {len(y)} clips: CKA compares two representations of the same clips.")
     if len(x) < fewest_clips:
         raise ValueError(f"{len(x)} clips are too few for CKA; take at least {fewest_clips} (they need no labels).")
-    names, member = np.unique(np.arange(len(x)) if groups is None else np.asarray(groups), return_inverse=True)
+    k, other = _gram(x), _gram(y)
+    return jackknife(
+        lambda keep: _cka_of_grams(k[np.ix_(keep, keep)], other[np.ix_(keep, keep)]), len(x), groups, parts, seed
+    )
+
+
+def jackknife(
+    estimate: Callable[[np.ndarray], float],
+    clips: int,
+    groups: np.ndarray | None = None,
+    parts: int = 20,
+    seed: int = 0,
+) -> Interval:
+    """An estimate from all clips, with an interval from leaving out one part of them (of their groups) at a time.
+
+    Parameters
+    ----------
+    estimate : callable
+        Of the positions of some of the clips, rising.
+    clips : int
+    groups, parts, seed
+        As in `cka_interval`.
+    """
+    names, member = np.unique(np.arange(clips) if groups is None else np.asarray(groups), return_inverse=True)
     parts = min(parts, len(names))
     dealt = np.random.default_rng(seed).permutation(np.arange(len(names)) % parts)[member]
-    k, other = _gram(x), _gram(y)
-    value = _cka_of_grams(k, other)
-    left = [_cka_of_grams(k[np.ix_(keep, keep)], other[np.ix_(keep, keep)]) for keep in _without(dealt, parts)]
+    value = estimate(np.arange(clips))
+    left = [estimate(np.flatnonzero(dealt != part)) for part in range(parts)]
     error = np.sqrt((parts - 1) / parts * np.square(np.subtract(left, np.mean(left))).sum())
     reach = stats.t.ppf(0.975, parts - 1) * error
-    return Interval(value, float(value - reach), float(value + reach))
+    return Interval(float(value), float(value - reach), float(value + reach))
 
 
-def _without(dealt: np.ndarray, parts: int):
-    return (np.flatnonzero(dealt != part) for part in range(parts))
+def dimensions(x: np.ndarray, *, groups: np.ndarray | None = None, parts: int = 20, seed: int = 0) -> Interval:
+    """In how many directions the clips differ at a stage: the participation ratio of the channels' covariance.
+
+    Parameters
+    ----------
+    x : ndarray (clips, channels)
+        A summary of every clip, for example one of `Summaries.profiles`.
+    groups, parts, seed
+        As in `cka_interval`.
+
+    Returns
+    -------
+    Interval
+        ``(sum of eigenvalues)^2 / sum of their squares``: 1 where all channels say the same, the number of channels
+        where each says something of its own. Never more than the number of clips allows.
+    """
+
+    def ratio(keep: np.ndarray) -> float:
+        some = x[keep] - x[keep].mean(axis=0)
+        gram = some @ some.T
+        return float(np.trace(gram) ** 2 / max(np.square(gram).sum(), 1e-300))
+
+    return jackknife(ratio, len(x), groups, parts, seed)
 
 
 def cka_matrix(
@@ -137,82 +236,6 @@ def cka_matrix(
         ]
     )
     return table[..., 0], table[..., 1], table[..., 2]
-
-
-@dataclass(frozen=True)
-class Selectivity:
-    """Which channel tells which tag, on held-out clips.
-
-    Attributes
-    ----------
-    auc : dict of str -> ndarray (channels, tags)
-        ROC-AUC of the channel's "mean" and "max" over the clip; below .5 the channel is suppressed by the tag. NaN
-        for a tag that all clips or none have.
-    adjusted : dict of str -> ndarray (channels, tags)
-        p-values after Benjamini-Hochberg over channels, tags and both summaries.
-    tags : tuple of str
-    positives : ndarray (tags,)
-    """
-
-    auc: dict[str, np.ndarray]
-    adjusted: dict[str, np.ndarray]
-    tags: tuple[str, ...]
-    positives: np.ndarray
-
-    def table(self, least_auc: float = 0.8, alpha: float = 0.05) -> pd.DataFrame:
-        """Channels with an AUC of at least `least_auc` and an adjusted p of at most `alpha`, best first."""
-        rows = []
-        for kind, auc in self.auc.items():
-            chosen = (np.nan_to_num(auc) >= least_auc) & (self.adjusted[kind] <= alpha)
-            for channel, tag in np.argwhere(chosen):
-                values = auc[channel, tag], self.adjusted[kind][channel, tag], self.positives[tag]
-                rows.append((int(channel), self.tags[tag], kind, *map(float, values[:2]), int(values[2])))
-        columns = ["channel", "tag", "summary", "auc", "p_adjusted", "positives"]
-        return pd.DataFrame(rows, columns=columns).sort_values("auc", ascending=False, ignore_index=True)
-
-
-def selectivity(means: np.ndarray, maxima: np.ndarray, labels: np.ndarray, tags: Sequence[str]) -> Selectivity:
-    """ROC-AUC of every channel for every tag, corrected for the many questions asked.
-
-    Parameters
-    ----------
-    means, maxima : ndarray (clips, channels)
-        Summaries of held-out clips.
-    labels : ndarray (clips, tags) of bool
-    tags : sequence of str
-
-    Returns
-    -------
-    Selectivity
-
-    Notes
-    -----
-    p-values are those of the Mann-Whitney test, two-sided, by its normal approximation with ties, and take clips as
-    independent: count clips of one piece once where you can.
-    """
-    labels = np.asarray(labels, bool)
-    found = {kind: _auc(np.asarray(x, np.float64), labels) for kind, x in (("mean", means), ("max", maxima))}
-    p = np.stack([found[kind][1] for kind in found])
-    adjusted, asked = np.ones_like(p), np.isfinite(p)
-    adjusted[asked] = stats.false_discovery_control(p[asked])
-    return Selectivity(
-        auc={kind: found[kind][0] for kind in found},
-        adjusted=dict(zip(found, adjusted, strict=True)),
-        tags=tuple(tags),
-        positives=labels.sum(axis=0),
-    )
-
-
-def _auc(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ROC-AUC and two-sided p (channels, tags)."""
-    n, positives = len(x), labels.sum(axis=0).astype(float)
-    negatives = n - positives
-    ranks = stats.rankdata(x, axis=0)
-    pairs = np.where(positives * negatives > 0, positives * negatives, np.nan)
-    auc = (ranks.T @ labels - positives * (positives + 1) / 2) / pairs
-    spread = ((ranks - (n + 1) / 2) ** 2).sum(axis=0)[:, None]  # n (n^2 - 1) / 12 without ties
-    error = np.sqrt(np.maximum(spread, 1e-12) / (n * (n - 1)) * pairs) / pairs
-    return auc, 2 * stats.norm.sf(np.abs(auc - 0.5) / error)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ import numpy as np
 from tagkit.analysis.compare import Interval
 from tagkit.analysis.tuning import Tuning, decibels
 
+SCALES = ("mel", "erb", "linear", "log")
+
 
 def hz_to_mel(frequency):
     """Mel of a frequency in Hz: ``2595 log10(1 + f / 700)``."""
@@ -91,9 +93,17 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
         raise ValueError(
             f"only {len(centres)} of {len(usable)} channels have one clear peak; keep_flagged=True shows the others."
         )
-    scales = {name: spaced(name, len(centres), centres[0], centres[-1]) for name in ("mel", "erb", "linear", "log")}
+    scales = {name: spaced(name, len(centres), centres[0], centres[-1]) for name in SCALES}
     distance = {name: float(np.sqrt(np.mean(np.log2(centres / s) ** 2))) for name, s in scales.items()}
     return BankComparison(centres, kept, scales, distance, tuning.bandwidth_hz[kept] / erb_hz(centres))
+
+
+def spacing(bank: BankComparison, scale: str, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    """`BankComparison.distance` from a scale, octaves, with an interval from a bootstrap over channels."""
+    each = np.square(np.log2(bank.centres_hz / bank.scales[scale]))
+    draws = np.random.default_rng(seed).integers(0, len(each), (resamples, len(each)))
+    low, high = np.percentile(np.sqrt(each[draws].mean(axis=1)), [2.5, 97.5])
+    return Interval(float(np.sqrt(each.mean())), float(low), float(high))
 
 
 def bank_distance(trained: np.ndarray, untrained: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:

@@ -7,6 +7,7 @@ the clip's length.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -191,15 +192,16 @@ def shared_gain(signals: Sequence[np.ndarray]) -> float:
     return min(_gain(y) for y in signals)
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """Where a channel is tuned, in place of a tone probe: the frequency of the carrier and the gated band, Hz."""
+
+    centre_hz: float | None = None
+    band_hz: tuple[float, float] | None = None
+
+
 def render(
-    maps: FeatureMaps,
-    stage: str,
-    channel: int,
-    mode: str = "carrier",
-    *,
-    probe: ToneProbe | None = None,
-    centre_hz: float | None = None,
-    band_hz: tuple[float, float] | None = None,
+    maps: FeatureMaps, stage: str, channel: int, mode: str = "carrier", probe: ToneProbe | Tuned | None = None
 ) -> np.ndarray:
     """As `sonify`, not levelled: what `shared_gain` compares."""
     if mode not in MODES:
@@ -212,16 +214,22 @@ def render(
         raise CannotPlay(f"channel {channel} of {stage} is constant over this clip in every mode; choose another one.")
     if mode == "raw":
         return raw(a, geometry, len(y), maps.sr)
-    if probe is not None:
-        tuning = probe.tuning(stage)
-        centre_hz = centre_hz or float(tuning.centre_hz[channel])
-        band_hz = band_hz or (float(tuning.low_hz[channel]), float(tuning.high_hz[channel]))
-    missing = "centre_hz" if mode == "carrier" else "band_hz"
-    if (centre_hz if mode == "carrier" else band_hz) is None:
-        raise CannotPlay(f"mode={mode!r} needs the channel's own frequency: pass probe=tone_probe(model) or {missing}.")
+    tuned = _tuned(probe, stage, channel)
+    needed = tuned.centre_hz if mode == "carrier" else tuned.band_hz
+    if needed is None:
+        raise CannotPlay(
+            f"mode={mode!r} needs the channel's own frequency: pass probe=tone_probe(model), or probe=Tuned(...)."
+        )
     if mode == "carrier":
-        return carrier(a, geometry, len(y), centre_hz, maps.sr)
-    return gated(a, geometry, y, band_hz, maps.sr)
+        return carrier(a, geometry, len(y), needed, maps.sr)
+    return gated(a, geometry, y, needed, maps.sr)
+
+
+def _tuned(probe: ToneProbe | Tuned | None, stage: str, channel: int) -> Tuned:
+    if not isinstance(probe, ToneProbe):
+        return probe or Tuned()
+    tuning = probe.tuning(stage)
+    return Tuned(float(tuning.centre_hz[channel]), (float(tuning.low_hz[channel]), float(tuning.high_hz[channel])))
 
 
 def sonify(
@@ -230,9 +238,7 @@ def sonify(
     channel: int,
     mode: str = "carrier",
     *,
-    probe: ToneProbe | None = None,
-    centre_hz: float | None = None,
-    band_hz: tuple[float, float] | None = None,
+    probe: ToneProbe | Tuned | None = None,
     gain: float | None = None,
 ) -> np.ndarray:
     """One channel of a stage as audio.
@@ -243,12 +249,8 @@ def sonify(
     stage : str
     channel : int
     mode : {"carrier", "gated", "raw"}
-    probe : ToneProbe, optional
-        Says where the channel is tuned; needed by carrier and gated, unless they get `centre_hz` or `band_hz`.
-    centre_hz : float, optional
-        Frequency of the carrier, Hz.
-    band_hz : tuple of float, optional
-        Lower and upper edge of the gated band, Hz.
+    probe : ToneProbe or Tuned, optional
+        Says where the channel is tuned; needed by carrier and gated.
     gain : float, optional
         From `shared_gain`; by default every clip is levelled by itself.
 
@@ -262,7 +264,7 @@ def sonify(
     CannotPlay
         Where the sound would mean nothing; the message says why and which mode to use.
     """
-    return level(render(maps, stage, channel, mode, probe=probe, centre_hz=centre_hz, band_hz=band_hz), gain)
+    return level(render(maps, stage, channel, mode, probe), gain)
 
 
 def side_by_side(
@@ -271,7 +273,7 @@ def side_by_side(
     channel: int | Sequence[int],
     mode: str = "carrier",
     *,
-    probe: Sequence[ToneProbe] | None = None,
+    probe: Sequence[ToneProbe | Tuned] | None = None,
 ) -> list[np.ndarray]:
     """The same clip through several networks, with one gain for all, so that loudness may be compared.
 
@@ -281,7 +283,7 @@ def side_by_side(
         One for each network.
     stage, channel : one for all, or one for each
     mode : {"carrier", "gated", "raw"}
-    probe : sequence of ToneProbe, optional
+    probe : sequence of ToneProbe or Tuned, optional
 
     Returns
     -------
@@ -291,7 +293,7 @@ def side_by_side(
     channels = [channel] * len(maps) if isinstance(channel, int) else channel
     probes = probe or [None] * len(maps)
     sounds = [
-        render(m, name, number, mode, probe=p) for m, name, number, p in zip(maps, names, channels, probes, strict=True)
+        render(m, name, number, mode, p) for m, name, number, p in zip(maps, names, channels, probes, strict=True)
     ]
     gain = shared_gain(sounds)
     return [level(y, gain) for y in sounds]

@@ -104,10 +104,13 @@ class Ratio:
         Hz, of the output map.
     gain : ndarray (bins, outputs)
         ``sqrt(P_y / mean_c P_xc)``, the input's spectrum folded to the output's rate.
+    source : ndarray (input_bins,)
+        The input's mean power spectrum, not folded, from 0 Hz to its own Nyquist frequency; its peak is 1.
     """
 
     frequencies: np.ndarray
     gain: np.ndarray
+    source: np.ndarray
 
 
 def segments(x: np.ndarray, length: int) -> np.ndarray:
@@ -118,10 +121,41 @@ def segments(x: np.ndarray, length: int) -> np.ndarray:
     return (stack - stack.mean(axis=1, keepdims=True)) * window[:, None]
 
 
-def _power(x: np.ndarray, length: int, rate_hz: float) -> np.ndarray:
-    """Two-sided power density (length, channels)."""
-    spectrum = np.fft.fft(segments(x, length), axis=1)
-    return np.square(np.abs(spectrum)).mean(axis=0) / (rate_hz * np.square(np.hanning(length + 1)[:-1]).sum())
+class PowerSpectra:
+    """Power spectra of a stage's inputs and outputs, added up clip by clip: `ratio` with one clip in memory at a time.
+
+    Parameters
+    ----------
+    stride, length : int
+        Frames of the input to one of the output, and output frames in one segment.
+    """
+
+    def __init__(self, stride: int, length: int):
+        self.stride, self.length = stride, length
+        self._source, self._power, self._segments = 0, 0, 0
+
+    def add(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Add one clip: input (frames, inputs) and output (frames / stride, outputs); too short ones add nothing."""
+        frames = min(len(x) // self.stride, len(y))
+        if frames < self.length:
+            return
+        parts = segments(x[: frames * self.stride], self.length * self.stride), segments(y[:frames], self.length)
+        into, out = (np.square(np.abs(np.fft.rfft(part, axis=1))).sum(axis=0) for part in parts)
+        self._source = self._source + into.mean(axis=1)
+        self._power = self._power + self.stride**2 * out  # the shorter transform and the lower rate
+        self._segments += len(parts[1])
+
+    def ratio(self, rate_hz: float) -> Ratio:
+        """Output over folded input; `rate_hz` is the input's."""
+        if not self._segments:
+            raise TooFewSegments(f"no clip gives one segment of {self.length} output frames; take longer clips.")
+        # What the stride folds: bins of the input, of both signs, that fall on one bin of the output.
+        bins = np.arange(self.stride * self.length)
+        both = self._source[np.minimum(bins, len(bins) - bins)]
+        folded = both.reshape(self.stride, self.length).sum(axis=0)[: self.length // 2 + 1]
+        gain = np.sqrt(self._power / np.maximum(folded[:, None], 1e-30))
+        out_rate = rate_hz / self.stride
+        return Ratio(np.arange(self.length // 2 + 1) * out_rate / self.length, gain, self._source / self._source.max())
 
 
 def ratio(x: np.ndarray, y: np.ndarray, stride: int, rate_hz: float, length: int = 128) -> Ratio:
@@ -138,15 +172,15 @@ def ratio(x: np.ndarray, y: np.ndarray, stride: int, rate_hz: float, length: int
         Frames per second of `x`.
     length : int
         Frames of `y` in one segment.
+
+    Raises
+    ------
+    TooFewSegments
+        With less audio than one segment.
     """
-    if min(len(y), len(x) // stride) < length:
-        raise TooFewSegments(f"{len(y)} output frames are fewer than one segment of {length}; take more audio.")
-    out_rate = rate_hz / stride
-    folded = _power(x, length * stride, rate_hz).reshape(stride, length, -1).sum(axis=0)
-    bins = slice(0, length // 2 + 1)
-    source = np.maximum(folded.mean(axis=1)[bins, None], 1e-30)
-    gain = np.sqrt(_power(y, length, out_rate)[bins] / source)
-    return Ratio(np.arange(length // 2 + 1) * out_rate / length, gain)
+    sums = PowerSpectra(stride, length)
+    sums.add(x, y)
+    return sums.ratio(rate_hz)
 
 
 @dataclass(frozen=True)
@@ -164,6 +198,8 @@ class Transfer:
         Share of the output's power that the linear filters explain; biased upwards by inputs / segments.
     adjusted : ndarray (out_bins, outputs)
         ``1 - (1 - coherence) K / (K - Q)``.
+    power : ndarray (out_bins, outputs)
+        Of the output, in arbitrary units.
     segments, inputs : int
         K and Q.
     """
@@ -173,8 +209,15 @@ class Transfer:
     coherence_hz: np.ndarray
     coherence: np.ndarray
     adjusted: np.ndarray
+    power: np.ndarray
     segments: int
     inputs: int
+
+    def linear_fraction(self) -> np.ndarray:
+        """Share of each output's power above 0 Hz that the linear filters explain (outputs,); NaN for a dead output."""
+        power = self.power[1:].sum(axis=0)
+        explained = (np.clip(self.adjusted[1:], 0, 1) * self.power[1:]).sum(axis=0)
+        return np.where(power > 0, explained / np.where(power > 0, power, 1), np.nan)
 
 
 def h1(
@@ -213,29 +256,65 @@ def h1(
         Unless there are 10 segments for each of the ``stride * inputs`` inputs.
     """
     xs, ys = ([x], [y]) if isinstance(x, np.ndarray) else (x, y)
-    channels = xs[0].shape[1]
-    q = stride * channels
-    pairs = [_polyphase(a, b, stride) for a, b in zip(xs, ys, strict=True)]
-    k = sum(max((len(b) - length) // (length // 2) + 1, 0) for _, b in pairs)
-    if k < SEGMENTS_PER_INPUT * q:
-        raise TooFewSegments(
-            f"{channels} inputs in {stride} phases need {SEGMENTS_PER_INPUT * q} segments of {length} frames and there "
-            f"are {k}; take more audio, or the weights, the ratio or the tone probe."
+    sums = CrossSpectra(xs[0].shape[1], stride, length)
+    sums.refuse(sum(sums.segments_of(min(len(a) // stride, len(b))) for a, b in zip(xs, ys, strict=True)))
+    for a, b in zip(xs, ys, strict=True):
+        sums.add(a, b)
+    return sums.transfer(rate_hz, ridge)
+
+
+class CrossSpectra:
+    """Cross-spectra of a stage's inputs and outputs, added up clip by clip: `h1` with one clip in memory at a time.
+
+    Parameters
+    ----------
+    channels, stride, length : int
+        Inputs, frames of theirs to one of the output, and output frames in one segment.
+    """
+
+    def __init__(self, channels: int, stride: int, length: int):
+        self.channels, self.stride, self.length = channels, stride, length
+        self.inputs, self.segments = stride * channels, 0
+        self._sums: list = [0, 0, 0]
+
+    def segments_of(self, frames: int) -> int:
+        """How many segments a clip with so many output frames gives."""
+        return max((frames - self.length) // (self.length // 2) + 1, 0)
+
+    def refuse(self, segments: int) -> None:
+        """TooFewSegments unless there are 10 segments for each input."""
+        needed = SEGMENTS_PER_INPUT * self.inputs
+        if segments < needed:
+            raise TooFewSegments(
+                f"{self.channels} inputs in {self.stride} phases need {needed} segments of {self.length} frames and "
+                f"there are {segments}; take more audio, or the weights, the ratio or the tone probe."
+            )
+
+    def add(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Add one clip: input (frames, inputs) and output (frames / stride, outputs)."""
+        u, v = _polyphase(x, y, self.stride)
+        if len(v) >= self.length:
+            self._sums = [total + part for total, part in zip(self._sums, _spectra(u, v, self.length), strict=True)]
+            self.segments += self.segments_of(len(v))
+
+    def transfer(self, rate_hz: float, ridge: float = 1e-9) -> Transfer:
+        """The best linear filters for what was added; refuses as `h1` does."""
+        self.refuse(self.segments)
+        (g_xx, g_xy, g_yy), k, q, length = self._sums, self.segments, self.inputs, self.length
+        power = np.trace(g_xx, axis1=1, axis2=2).real / q
+        h = np.linalg.solve(g_xx + ridge * power[:, None, None] * np.eye(q), g_xy)
+        explained = np.einsum("fqo,fqo->fo", g_xy.conj(), h).real
+        coherence = np.clip(explained / np.maximum(g_yy, 1e-30), 0, 1)
+        return Transfer(
+            frequencies=np.arange(self.stride * length // 2 + 1) * rate_hz / (self.stride * length),
+            response=_unfold(h, self.stride, self.channels, length),
+            coherence_hz=np.arange(length // 2 + 1) * rate_hz / self.stride / length,
+            coherence=coherence,
+            adjusted=1 - (1 - coherence) * k / (k - q),
+            power=g_yy / k,
+            segments=k,
+            inputs=q,
         )
-    g_xx, g_xy, g_yy = (sum(parts) for parts in zip(*(_spectra(u, v, length) for u, v in pairs), strict=True))
-    power = np.trace(g_xx, axis1=1, axis2=2).real / q
-    h = np.linalg.solve(g_xx + ridge * power[:, None, None] * np.eye(q), g_xy)
-    coherence = np.clip(np.einsum("fqo,fqo->fo", g_xy.conj(), h).real / np.maximum(g_yy, 1e-30), 0, 1)
-    half = slice(0, length // 2 + 1)
-    return Transfer(
-        frequencies=np.arange(stride * length // 2 + 1) * rate_hz / (stride * length),
-        response=_unfold(h, stride, channels, length),
-        coherence_hz=np.arange(length // 2 + 1) * rate_hz / stride / length,
-        coherence=coherence[half],
-        adjusted=1 - (1 - coherence[half]) * k / (k - q),
-        segments=k,
-        inputs=q,
-    )
 
 
 def _polyphase(x: np.ndarray, y: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
@@ -247,11 +326,8 @@ def _polyphase(x: np.ndarray, y: np.ndarray, stride: int) -> tuple[np.ndarray, n
 
 def _spectra(u: np.ndarray, v: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sums over segments of U* U^T, U* V and |V|^2, by frequency."""
-    if len(u) < length:
-        q, outputs = u.shape[1], v.shape[1]
-        return np.zeros((length, q, q), complex), np.zeros((length, q, outputs), complex), np.zeros((length, outputs))
-    big_u = np.fft.fft(segments(u, length), axis=1).transpose(1, 0, 2)
-    big_v = np.fft.fft(segments(v, length), axis=1).transpose(1, 0, 2)
+    big_u = np.fft.rfft(segments(u, length), axis=1).transpose(1, 0, 2)
+    big_v = np.fft.rfft(segments(v, length), axis=1).transpose(1, 0, 2)
     hermitian = big_u.conj().transpose(0, 2, 1)
     return hermitian @ big_u, hermitian @ big_v, np.square(np.abs(big_v)).sum(axis=1)
 
@@ -259,6 +335,7 @@ def _spectra(u: np.ndarray, v: np.ndarray, length: int) -> tuple[np.ndarray, np.
 def _unfold(h: np.ndarray, stride: int, channels: int, length: int) -> np.ndarray:
     """Filters over the input's frequencies: ``sum_p H_p(f mod out_rate) e^{j 2 pi f p / rate}``."""
     bins = np.arange(stride * length // 2 + 1)
+    h = np.concatenate([h, h[1 : (length + 1) // 2][::-1].conj()])  # the maps are real
     turn = np.exp(2j * np.pi * bins[:, None] * np.arange(stride) / (stride * length))
     return np.einsum("fcpo,fp->fco", h[bins % length].reshape(len(bins), channels, stride, -1), turn)
 
@@ -269,71 +346,3 @@ def between(maps: Sequence[FeatureMaps], below: str | None, stage: str, *, lengt
     stride = maps[0].stage(stage).stride // (1 if below is None else maps[0].stage(below).stride)
     inputs = [m.y[:, None] if below is None else m.maps[below] for m in maps]
     return h1(inputs, [m.maps[stage] for m in maps], stride, rate, length=length)
-
-
-@dataclass(frozen=True)
-class LevelComparison:
-    """A stage's filters by comparison with the level before, by every estimator that is valid there.
-
-    Attributes
-    ----------
-    stage : str
-    below : str or None
-        None is the waveform.
-    weights : list of ConvFilter
-        Empty for a stage without a convolution over time.
-    ratio : Ratio or None
-    h1 : Transfer or None
-    refused : dict of str -> str
-        Why an estimator is missing.
-    """
-
-    stage: str
-    below: str | None
-    weights: list[ConvFilter]
-    ratio: Ratio | None
-    h1: Transfer | None
-    refused: dict[str, str]
-
-
-def compare_levels(
-    model: keras.Model, maps: Sequence[FeatureMaps], below: str | None, stage: str, *, length: int = 64
-) -> LevelComparison:
-    """Compare a stage with the level before by weights, ratio and H1; the tone probe stands beside them.
-
-    Parameters
-    ----------
-    model : keras.Model
-    maps : sequence of FeatureMaps
-        Of as many clips as there are; `h1` needs them.
-    below : str or None
-        The stage before; None is the waveform.
-    stage : str
-    length : int
-        Frames of the stage's map in one segment.
-    """
-    first = maps[0]
-    rate = first.sr if below is None else first.stage(below).frame_rate(first.sr)
-    stride = round(rate / first.stage(stage).frame_rate(first.sr))
-    attempts = {
-        "weights": lambda: weights(model, stage, first.sr),
-        "ratio": lambda: ratio(*_joined(maps, below, stage, stride), stride, rate, length),
-        "h1": lambda: between(maps, below, stage, length=length),
-    }
-    found, refused = {}, {}
-    for name, attempt in attempts.items():
-        try:
-            found[name] = attempt()
-        except ValueError as error:  # each of them refuses with a reason for people
-            refused[name] = str(error)
-    return LevelComparison(stage, below, found.get("weights", []), found.get("ratio"), found.get("h1"), refused)
-
-
-def _joined(maps: Sequence[FeatureMaps], below: str | None, stage: str, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and outputs of all clips, one after the other, cut to whole strides."""
-    pairs = []
-    for m in maps:
-        x, y = m.y[:, None] if below is None else m.maps[below], m.maps[stage]
-        frames = min(len(x) // stride, len(y))
-        pairs.append((x[: frames * stride], y[:frames]))
-    return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])

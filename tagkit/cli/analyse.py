@@ -1,4 +1,8 @@
-"""Draw the filters of trained networks, and write the page on which one hears their feature maps."""
+"""Take trained networks apart: figures and numbers of their filters and channels, and the page on which one hears them.
+
+The page (listen.html) shows the networks side by side. Figures and analysis.json lie beside it: how each stage builds
+its filters on the one below, which channel tells which tag, and how alike the networks represent the clips.
+"""
 
 import argparse
 from pathlib import Path
@@ -10,10 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit analyse`."""
     parser.add_argument("run_folders", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: the first run's folder")
+    parser.add_argument("--clips", type=int, metavar="N", help="clips to listen to, held-out ones first (default: all)")
+    parser.add_argument("--no-twin", action="store_true", help="leave out the untrained network, for half the time")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Analyse the runs and say where the figures and the page lie."""
+    """Analyse the runs and say what was found and where figures and page lie."""
+    if args.clips is not None and args.clips < 2:
+        raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
     from tagkit import report
     from tagkit.records import Records
     from tagkit.runs import Run
@@ -25,8 +33,14 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("These runs were trained on different records or splits; analyse them one at a time.")
     out = args.out or args.run_folders[0]
     records = Records.open(next(iter(runs.values())).records_root)
-    page = report.write_page(runs, records, out / "listen.html")
-    for path in report.draw_filters(runs, out / "figures"):
-        print(f"Figure {path}")
+    twin = not args.no_twin
+    analyses = [report.analyse(run, records, clips=args.clips, twin=twin) for run in runs.values()]
+    for found in analyses:
+        print(f"\n{found.name}\n{found.summary()}")
+    page = report.write_page(runs, records, out / "listen.html", analyses=analyses)
+    paths, missing = report.write(analyses, out / "figures")
+    paths += report.draw_filters(runs, out / "figures") if twin else []
+    print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
+    print(f"Numbers {report.write_numbers(analyses, out / 'analysis.json')}")
     print(f"Open {page} in a browser to listen; it needs no network.")
     return 0

@@ -5,6 +5,7 @@ filter curves, and makes the sounds in the browser, as `tagkit.analysis.sonify` 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -14,12 +15,14 @@ import tagkit
 from tagkit import audio, files
 from tagkit.analysis import feature_maps, sonify, spectra
 from tagkit.analysis.geometry import Stage
+from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.tuning import Tuning
 from tagkit.datasets.catalog import Clip
 from tagkit.listen import page
-from tagkit.listen.packing import PageClip, PageModel, PageStage, PageTooLargeError, pack
+from tagkit.listen.packing import pack
+from tagkit.listen.parts import PageClip, PageModel, PageStage, PageTooLargeError
 
-__all__ = ["PageClip", "PageModel", "PageStage", "PageTooLargeError", "excerpt", "pack", "view", "write"]
+__all__ = ["Measured", "PageClip", "PageModel", "PageStage", "PageTooLargeError", "excerpt", "pack", "view", "write"]
 
 TITLE = "Hear what the network hears"
 LEAD = (
@@ -28,15 +31,35 @@ LEAD = (
 )
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What is known of the networks of a page already, each by the network's title; what is missing is left out.
+
+    Attributes
+    ----------
+    probes : dict of str -> ToneProbe
+        Measured at -20 dBFS where they are missing.
+    twins : dict of str -> ToneProbe or None
+        Of the untrained networks: their curves stand behind those of the trained ones.
+    scores : dict of str -> one dict of tag -> score for each clip
+        What the network says about each clip, in the order to show.
+    channel_tags : dict of str -> dict of stage -> ChannelTag of each channel
+        The tag that is each channel's own.
+    """
+
+    probes: Mapping[str, spectra.ToneProbe] = field(default_factory=dict)
+    twins: Mapping[str, spectra.ToneProbe | None] = field(default_factory=dict)
+    scores: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    channel_tags: Mapping[str, Mapping[str, Sequence[ChannelTag]]] = field(default_factory=dict)
+
+
 def write(
     path: Path | str,
     models: Mapping[str, keras.Model] | Sequence[keras.Model],
     clips: Sequence[Clip | PageClip],
     *,
     stages: Sequence[str] | None = None,
-    probes: Mapping[str, spectra.ToneProbe] | None = None,
-    scores: Mapping[str, Sequence[Mapping[str, float]]] | None = None,
-    channel_tags: Mapping[str, Mapping[str, Sequence[tuple[str, float]]]] | None = None,
+    measured: Measured | None = None,
     seconds: float = 7.0,
     max_channels: int = 32,
     sr: int = 16000,
@@ -55,12 +78,7 @@ def write(
         Three or four. Of a Clip the liveliest `seconds` are taken (`excerpt`).
     stages : sequence of str, optional
         Stages to show; by default all that have a time axis.
-    probes : dict of str -> ToneProbe, optional
-        By title; what is missing is measured at -20 dBFS.
-    scores : dict of str -> one dict of tag -> score for each clip, optional
-        By title: what the network says about each clip, in the order to show.
-    channel_tags : dict of str -> dict of stage -> (tag, ROC-AUC) of each channel, optional
-        By title: the tag that each channel selects best.
+    measured : Measured, optional
     seconds : float
         Length of an excerpt.
     max_channels : int
@@ -80,19 +98,8 @@ def write(
     """
     named = dict(models) if isinstance(models, Mapping) else {model.name: model for model in models}
     pieces = [clip if isinstance(clip, PageClip) else excerpt(clip, seconds, sr=sr) for clip in clips]
-    views = [
-        view(
-            model,
-            pieces,
-            title=name,
-            stages=stages,
-            probe=(probes or {}).get(name),
-            scores=(scores or {}).get(name, ()),
-            channel_tags=(channel_tags or {}).get(name),
-            sr=sr,
-        )
-        for name, model in named.items()
-    ]
+    known = measured or Measured()
+    views = [view(model, pieces, title=name, stages=stages, measured=known, sr=sr) for name, model in named.items()]
     packed = pack(pieces, views, sr=sr, max_channels=max_channels, max_bytes=page.data_budget())
     text = page.render(packed, title=title, lead=lead, facts=_facts(named))
     with files.atomic(path) as temporary:
@@ -132,22 +139,29 @@ def view(
     *,
     title: str | None = None,
     stages: Sequence[str] | None = None,
-    probe: spectra.ToneProbe | None = None,
-    scores: Sequence[Mapping[str, float]] = (),
-    channel_tags: Mapping[str, Sequence[tuple[str, float]]] | None = None,
+    measured: Measured | None = None,
     sr: int = 16000,
 ) -> PageModel:
     """Feature maps and filter curves of one network, ready to be packed; parameters as in `write`."""
-    probe = probe or spectra.tone_probe(model, stages, sr=sr, levels_dbfs=(-20.0,))
+    title, known = title or model.name, measured or Measured()
+    probe = known.probes.get(title) or spectra.tone_probe(model, stages, sr=sr, levels_dbfs=(-20.0,))
+    twin, tags = known.twins.get(title), known.channel_tags.get(title, {})
     maps = list(feature_maps.stream(model, [clip.y for clip in clips], stages, sr=sr))
     seen = tuple(
-        _stage(geometry, [each.maps[name] for each in maps], probe, (channel_tags or {}).get(name, ()), sr)
-        for name, geometry in maps[0].geometry.items()
+        _stage(place, [each.maps[name] for each in maps], probe, twin, tags.get(name, ()), sr)
+        for name, place in maps[0].geometry.items()
     )
-    return PageModel(model.name, title or model.name, seen, tuple(dict(each) for each in scores))
+    return PageModel(model.name, title, seen, tuple(dict(each) for each in known.scores.get(title, ())))
 
 
-def _stage(stage: Stage, maps: list[np.ndarray], probe: spectra.ToneProbe, tags: Sequence, sr: int) -> PageStage:
+def _stage(
+    stage: Stage,
+    maps: list[np.ndarray],
+    probe: spectra.ToneProbe,
+    twin: spectra.ToneProbe | None,
+    tags: Sequence[ChannelTag],
+    sr: int,
+) -> PageStage:
     tuning = probe.tuning(stage.name)
     return PageStage(
         name=stage.name,
@@ -163,6 +177,7 @@ def _stage(stage: Stage, maps: list[np.ndarray], probe: spectra.ToneProbe, tags:
         refused=_refused(stage, sr),
         notes=tuple(_note(tuning, channel) for channel in range(stage.channels)),
         channel_tags=tuple(tags),
+        untrained=None if twin is None else twin.curve(stage.name),
     )
 
 

@@ -3,104 +3,21 @@
 import gzip
 import io
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import soundfile as sf
 from scipy import signal
 
+from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.sonify import MODES, band_sections
+from tagkit.listen.parts import PageClip, PageModel, PageStage, PageTooLargeError
 
 CURVE_FLOOR_DB = -60.0
 ANCHOR_SAMPLES = 2048
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 FEWEST_CHANNELS = 4
-
-
-class PageTooLargeError(ValueError):
-    """What was asked for does not fit into one page; the message says by how much and what to leave out."""
-
-
-@dataclass(frozen=True)
-class PageClip:
-    """An excerpt of a clip that the page plays.
-
-    Attributes
-    ----------
-    title : str
-        What a listener reads, for example ``"Bach: Prelude in C"``.
-    y : array (samples,)
-        Float samples in [-1, 1); all excerpts of a page share one sampling rate.
-    tags : tuple of str
-        What the clip was tagged with.
-    """
-
-    title: str
-    y: np.ndarray
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PageStage:
-    """One stage of a network, seen through the clips of the page.
-
-    Attributes
-    ----------
-    name : str
-    stride, receptive_field, offset : int, int, float
-        Geometry in samples: frame ``n`` is centred at sample ``n * stride + offset``.
-    maps : tuple of arrays (frames, channels)
-        One feature map for each clip of the page, in the same order.
-    frequencies_hz : array (tones,)
-        Frequencies of the tone probe, rising; empty where the stage was not probed.
-    responses : array (tones, channels)
-        Amplitude that each channel answers with (linear).
-    centre_hz, low_hz, high_hz : arrays (channels,)
-        Centre frequency and -3 dB band; NaN where a channel has none.
-    refused : dict of str -> str
-        Modes that have no meaning at this stage, each with the reason in one sentence.
-    notes : tuple of str
-        One remark for each channel, "" where there is none (for example that it answers mostly with aliases).
-    channel_tags : tuple of (str, float)
-        For each channel the tag that it selects best, and its ROC-AUC; empty where that was not measured.
-    """
-
-    name: str
-    stride: int
-    receptive_field: int
-    offset: float
-    maps: tuple[np.ndarray, ...]
-    frequencies_hz: np.ndarray
-    responses: np.ndarray
-    centre_hz: np.ndarray
-    low_hz: np.ndarray
-    high_hz: np.ndarray
-    refused: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    channel_tags: tuple[tuple[str, float], ...] = ()
-
-    @property
-    def channels(self) -> int:
-        """Number of channels of the stage."""
-        return self.maps[0].shape[1]
-
-
-@dataclass(frozen=True)
-class PageModel:
-    """One network of the page: its stages in order, and (optionally) its scores for each clip.
-
-    Attributes
-    ----------
-    name, title : str
-    stages : tuple of PageStage
-    scores : tuple of dict of str -> float
-        For each clip the tags with the highest scores.
-    """
-
-    name: str
-    title: str
-    stages: tuple[PageStage, ...]
-    scores: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,13 +102,12 @@ def pack(
 
 
 def choose_channels(
-    maps: tuple[np.ndarray, ...], centre_hz: np.ndarray, count: int, aucs: np.ndarray | None = None
+    maps: tuple[np.ndarray, ...], centre_hz: np.ndarray, count: int, first: Sequence[int] = ()
 ) -> np.ndarray:
     """Choose `count` channels that are both lively and different from each other.
 
     The channels that move at all are sorted by centre frequency and cut into groups of neighbours; the most
-    energetic channel of each group is kept. Where the channels' tags are known, a quarter of the places goes to the
-    most tag-selective channels first.
+    energetic channel of each group is kept. Up to half of the places go to the channels in `first`.
 
     Parameters
     ----------
@@ -199,8 +115,8 @@ def choose_channels(
     centre_hz : array (channels,)
         NaN for a channel without a centre frequency.
     count : int
-    aucs : array (channels,), optional
-        ROC-AUC of the tag that each channel selects best.
+    first : sequence of int, optional
+        Channels that shall be there, the most wanted first; see `tag_order`.
 
     Returns
     -------
@@ -211,12 +127,20 @@ def choose_channels(
     alive = np.flatnonzero(energy > 0)
     if len(alive) == 0:
         return np.arange(min(count, len(energy)))
-    selective = np.array([], int) if aucs is None else alive[np.argsort(-aucs[alive], kind="stable")][: count // 4]
-    others = np.setdiff1d(alive, selective)
+    wanted = np.array([channel for channel in first if energy[channel] > 0][: max(count // 2, 1)], int)
+    others = np.setdiff1d(alive, wanted)
     by_frequency = others[np.argsort(np.nan_to_num(centre_hz[others], nan=np.inf), kind="stable")]
-    groups = np.array_split(by_frequency, max(min(count - len(selective), len(others)), 1))
+    groups = np.array_split(by_frequency, max(min(count - len(wanted), len(others)), 1))
     liveliest = [group[np.argmax(energy[group])] for group in groups if len(group)]
-    return np.sort(np.concatenate([selective, liveliest]).astype(int))
+    return np.sort(np.concatenate([wanted, liveliest[: count - len(wanted)]]).astype(int))
+
+
+def tag_order(channel_tags: Sequence[ChannelTag]) -> list[int]:
+    """Channels that tell a tag for sure, most wanted first: the best one of every tag, then the others by ROC-AUC."""
+    sure = sorted((c for c, own in enumerate(channel_tags) if own.tested), key=lambda c: -channel_tags[c].auc)
+    tags = [channel_tags[c].tag for c in sure]
+    best = [c for i, c in enumerate(sure) if tags[i] not in tags[:i]]
+    return best + [c for c in sure if c not in best]
 
 
 def energies(maps: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -341,8 +265,7 @@ def _anchor(y: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _pack_stage(blob: _Blob, stage: PageStage, count: int, sr: int) -> dict:
-    aucs = np.array([auc for _, auc in stage.channel_tags]) if stage.channel_tags else None
-    chosen = choose_channels(stage.maps, stage.centre_hz, count, aucs)
+    chosen = choose_channels(stage.maps, stage.centre_hz, count, tag_order(stage.channel_tags))
     energy = energies(stage.maps)
     maps = []
     for a in stage.maps:
@@ -358,14 +281,15 @@ def _pack_stage(blob: _Blob, stage: PageStage, count: int, sr: int) -> dict:
         "refused": {mode: stage.refused[mode] for mode in MODES if stage.refused.get(mode)},
         "channels": [_channel(blob, stage, channel, energy, sr) for channel in chosen],
         "frequencies_hz": [round(float(f), 2) for f in stage.frequencies_hz],
-        "curves": _pack_curves(blob, stage, chosen),
+        "curves": _pack_curves(blob, stage.responses, chosen),
+        "untrained": None if stage.untrained is None else _pack_curves(blob, stage.untrained, chosen),
         "maps": maps,
     }
 
 
 def _channel(blob: _Blob, stage: PageStage, channel: int, energy: np.ndarray, sr: int) -> dict:
     sections = band_sections(stage.low_hz[channel], stage.high_hz[channel], sr)
-    tag, auc = stage.channel_tags[channel] if stage.channel_tags else ("", None)
+    own = stage.channel_tags[channel] if stage.channel_tags else None
     return {
         "index": int(channel),
         "energy": round(float(energy[channel] / max(energy.max(), 1e-12)), 4),
@@ -374,15 +298,16 @@ def _channel(blob: _Blob, stage: PageStage, channel: int, energy: np.ndarray, sr
         "high_hz": _number(stage.high_hz[channel]),
         "sections": None if sections is None else {"at": blob.add(sections.tobytes()), "count": len(sections)},
         "note": stage.notes[channel] if stage.notes else "",
-        "tag": tag,
-        "auc": None if auc is None else round(float(auc), 3),
+        "tag": own.tag if own else "",
+        "auc": round(float(own.auc), 3) if own else None,
+        "tested": bool(own and own.tested),
     }
 
 
-def _pack_curves(blob: _Blob, stage: PageStage, chosen: np.ndarray) -> dict | None:
-    if len(stage.frequencies_hz) == 0:
+def _pack_curves(blob: _Blob, responses: np.ndarray, chosen: np.ndarray) -> dict | None:
+    if len(responses) == 0:
         return None
-    amplitude = np.abs(stage.responses[:, chosen])
+    amplitude = np.abs(responses[:, chosen])
     peak = np.maximum(amplitude.max(0), 1e-12)
     decibels = 20 * np.log10(np.maximum(amplitude / peak, 10 ** (CURVE_FLOOR_DB / 20)))
     return {"at": blob.add(np.round(decibels.T * 2).astype(np.int8).tobytes()), "points": len(decibels)}

@@ -5,10 +5,11 @@ import html
 import json
 from importlib import resources
 
-from tagkit.listen.packing import Packed, PageTooLargeError, header_text
+from tagkit.listen.packing import Packed, header_text
+from tagkit.listen.parts import PageTooLargeError
 
 MAX_PAGE_BYTES = 2_000_000
-SCRIPTS = ("synthesis.js", "draw.js", "player.js", "page.js")
+SCRIPTS = ("synthesis.js", "draw.js", "player.js", "choice.js", "words.js", "page.js")
 
 
 def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:

@@ -6,8 +6,9 @@ side and changed afterwards. Colours, fonts and line widths are set in one place
 
 from tagkit.plots.architecture import architecture
 from tagkit.plots.comparison import score_against_cost, score_ranking, tag_heat_map
-from tagkit.plots.filters import centre_frequencies, filter_bank, filter_spectra
+from tagkit.plots.filters import centre_frequencies, construction, filter_bank, filter_spectra
 from tagkit.plots.grids import channel_grid, grid
+from tagkit.plots.likeness import by_stage, similarity, tag_channels
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
 from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, use_style
@@ -18,8 +19,10 @@ __all__ = [
     "DIVERGING",
     "SEQUENTIAL",
     "architecture",
+    "by_stage",
     "centre_frequencies",
     "channel_grid",
+    "construction",
     "feature_maps",
     "filter_bank",
     "filter_spectra",
@@ -30,8 +33,10 @@ __all__ = [
     "score_against_cost",
     "score_comparison",
     "score_ranking",
+    "similarity",
     "spectrogram",
     "tag_balance",
+    "tag_channels",
     "tag_cooccurrence",
     "tag_heat_map",
     "training_curves",

@@ -1,7 +1,9 @@
 """Filter curves of a stage's channels, and where they lie on the scales of hearing."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -123,7 +125,84 @@ def centre_frequencies(
     return ax
 
 
+ESTIMATORS = {
+    "weights": "weights\n(exact, of the maps below)",
+    "H1": "H1\n(best linear filters)",
+    "ratio": "ratio\n(spectra divided: no filter)",
+    "tone probe": "tone probe\n(from the waveform)",
+}
+
+
+def construction(
+    stages: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray] | str]],
+    orders: Mapping[str, np.ndarray],
+    *,
+    notes: Mapping[str, Mapping[str, str]] | None = None,
+    title: str = "How each stage builds its filters on the level below",
+) -> np.ndarray:
+    """Draw every stage's filters by every estimator: one row a stage, one column an estimator, channels as lines.
+
+    Parameters
+    ----------
+    stages : dict of str -> dict of str -> (frequencies (n,), gain (n, channels)) or str
+        By stage and estimator ("weights", "H1", "ratio", "tone probe"); a reason stands where there is no curve.
+    orders : dict of str -> array (channels,)
+        From bottom to top: one order for all panels of a stage, so that a line is the same channel in each.
+    notes : dict of str -> dict of str -> str, optional
+        By stage and estimator, what is written into a panel, for example the linear fraction of H1.
+    title : str
+
+    Returns
+    -------
+    array (stages, estimators) of Axes
+    """
+    figure, axes = plt.subplots(
+        len(stages), len(ESTIMATORS), figsize=(12.5, 1.2 + 1.4 * len(stages)), squeeze=False, layout="constrained"
+    )
+    explained = "dark: the channel's peak; light: as far below it as the corner says"
+    figure.suptitle(f"{title} ({explained})", x=0.01, ha="left", fontsize=12, fontweight="bold")
+    for row, (stage, panels) in zip(axes, stages.items(), strict=True):
+        row[0].set_ylabel(f"{stage}\n{len(orders[stage])} channels", fontsize=10)
+        for ax, name in zip(row, ESTIMATORS, strict=True):
+            _panel(ax, panels[name], orders[stage], log=name == "tone probe")
+            if words := (notes or {}).get(stage, {}).get(name):
+                _corner(ax, words, 0.98, 0.92, "right", "top")
+    for ax, heading in zip(axes[0], ESTIMATORS.values(), strict=True):
+        ax.set_title(heading, fontsize=10, fontweight="bold", loc="left")
+    for ax, name in zip(axes[-1], ESTIMATORS, strict=True):
+        ax.set_xlabel("Hz of the sound" if name == "tone probe" else "Hz in the maps below", fontsize=9)
+    return axes
+
+
+def _corner(ax: Axes, words: str, x: float, y: float, ha: str, va: str) -> None:
+    patch = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    ax.text(x, y, words, transform=ax.transAxes, ha=ha, va=va, fontsize=8, bbox=patch)
+
+
+def _panel(ax: Axes, found: tuple[np.ndarray, np.ndarray] | str, order: np.ndarray, log: bool) -> None:
+    """One stage by one estimator as a heat map with a range of its own, or the reason for its absence."""
+    ax.set_yticks([])
+    if isinstance(found, str):
+        ax.set(xticks=[], xlim=(0, 1), ylim=(0, 1))
+        ax.spines[:].set_visible(False)
+        words = "\n".join(textwrap.wrap(found, 40)[:7])
+        ax.text(0.02, 0.5, words, va="center", fontsize=8, color="#5d6672", in_layout=False)
+        return
+    frequencies, gain = found
+    curves = np.stack([_decibels(gain[:, channel]) for channel in order])
+    floor = float(np.clip(np.floor(np.nanpercentile(curves, 5)), -30, -3))
+    rows = np.arange(len(order))
+    ax.pcolormesh(frequencies, rows, curves, cmap=SEQUENTIAL, vmin=floor, vmax=0, shading="nearest", rasterized=True)
+    ax.set_facecolor("#d8d5cc")  # where a curve is NaN
+    _corner(ax, f"{floor:.0f} dB".replace("-", "\u2212"), 0.02, 0.08, "left", "bottom")
+    if log:
+        frequency_axis(ax.xaxis, frequencies[0], frequencies[-1])
+        ax.set_xticks([50, 200, 1000, 5000], ["50", "200", "1k", "5k"])
+        ax.set_xlabel("")
+    ax.tick_params(labelsize=8)
+
+
 def _decibels(amplitude: np.ndarray) -> np.ndarray:
     """dB below the curve's own peak, with a floor a little under what is drawn."""
-    peak = max(np.max(amplitude), 1e-12)
+    peak = max(np.nanmax(amplitude), 1e-12)
     return 20 * np.log10(np.maximum(amplitude / peak, 10 ** ((FLOOR_DB - 20) / 20)))

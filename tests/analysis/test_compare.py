@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 from known_networks import small_tagger
-from sklearn.metrics import roc_auc_score
 
 from tagkit.analysis import compare, feature_maps
 from tagkit.graph import zoo
@@ -48,6 +47,15 @@ def test_jackknife_interval_covers():
     assert np.mean(widths) < 0.4
 
 
+def test_dimensions_count_what_differs():
+    rng = np.random.default_rng(5)
+    one = rng.normal(size=(400, 1)) @ rng.normal(size=(1, 32))
+    assert compare.dimensions(one).value == pytest.approx(1)
+    few = compare.dimensions(rng.normal(size=(4000, 4)) @ np.linalg.qr(rng.normal(size=(32, 4)))[0].T)
+    assert few.low < 4 and few.value == pytest.approx(4, rel=0.02)
+    assert few.low < few.value < few.high < 4.2
+
+
 def test_cka_refuses_what_it_cannot_say():
     with pytest.raises(ValueError, match="100 clips are too few"):
         compare.cka_interval(*shared(100, 1, 0))
@@ -74,38 +82,34 @@ def test_cka_matrix_finds_the_same_stage():
     assert (high >= value - 1e-9).all()
 
 
-def test_selectivity_finds_the_channel_and_no_other():
-    rng = np.random.default_rng(4)
-    labels = rng.random((120, 5)) < 0.3
-    labels[:, 4] = False
-    means, maxima = rng.normal(size=(120, 64)), rng.normal(size=(120, 64))
-    means[:, 7] += 2.5 * labels[:, 2]
-    maxima[:, 9] -= 2.5 * labels[:, 0]
-    found = compare.selectivity(means, maxima, labels, ["a", "b", "c", "d", "none"])
-    assert found.auc["mean"][7, 2] == pytest.approx(roc_auc_score(labels[:, 2], means[:, 7]))
-    table = found.table()
-    assert list(table[["channel", "tag", "summary"]].itertuples(index=False, name=None)) == [(7, "c", "mean")]
-    assert found.auc["max"][9, 0] < 0.2
-    assert found.adjusted["max"][9, 0] < 0.001
-    assert np.isnan(found.auc["mean"][:, 4]).all()
-    assert (found.adjusted["mean"] <= 0.05).sum() <= 2
-
-
-def test_selectivity_of_noise_is_nothing():
-    rng = np.random.default_rng(5)
-    labels = rng.random((75, 20)) < 0.2
-    found = compare.selectivity(
-        rng.normal(size=(75, 256)), rng.normal(size=(75, 256)), labels, [str(i) for i in range(20)]
-    )
-    assert found.auc["mean"].max() > 0.75  # the best of 5,120 chance results looks selective ...
-    assert found.table().empty  # ... and is not
-
-
 @pytest.fixture(scope="module")
 def clips():
     rng = np.random.default_rng(6)
     swell = np.abs(rng.normal(size=(8, 6))).repeat(1000, axis=1)
     return list((0.1 * swell * rng.normal(size=(8, 6000))).clip(-1, 1).astype(np.float32))
+
+
+def test_summaries_are_those_of_every_clip(clips):
+    model = small_tagger()
+    found = compare.summarise(model, clips)
+    maps = feature_maps.compute(model, clips[3])
+    assert list(found.means) == list(maps.maps)
+    np.testing.assert_allclose(found.means["conv3"][3], maps.maps["conv3"].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found.maxima["conv3"][3], maps.maps["conv3"].max(axis=0))
+    assert found.of(np.array([3, 5])).means["conv3"].shape == (2, 12)
+    np.testing.assert_allclose(found.spreads["conv3"][3], maps.maps["conv3"].std(axis=0), rtol=1e-5)
+    with pytest.raises(ValueError, match="no clips"):
+        compare.summarise(model, [])
+
+
+def test_profiles_do_not_hear_the_level():
+    rng = np.random.default_rng(9)
+    spread = np.exp(rng.normal(size=(40, 8)))
+    spread[:, 2] = 0  # a dead channel
+    louder = spread * np.exp(rng.normal(size=(40, 1)))
+    quiet, loud = (compare.Summaries({}, {}, {"conv1": x}).profiles()["conv1"] for x in (spread, louder))
+    assert quiet.shape == (40, 7)
+    np.testing.assert_allclose(loud, quiet, atol=1e-9)
 
 
 def test_matching_undoes_a_permutation(clips):

@@ -26,6 +26,10 @@ def test_a_bank_on_a_scale_is_recognised(scale):
     np.testing.assert_allclose(found.centres_hz, centres, rtol=0.01)
     assert min(found.distance, key=found.distance.get) == scale
     assert found.distance[scale] < 0.01
+    nearest = scales.spacing(found, scale)
+    assert nearest.value == pytest.approx(found.distance[scale]) and nearest.low <= nearest.value <= nearest.high
+    other = "linear" if scale != "linear" else "log"
+    assert scales.spacing(found, other).low > nearest.high
     np.testing.assert_allclose(found.erb_ratio, centres / 8 / scales.erb_hz(centres), rtol=0.05)
 
 

@@ -134,7 +134,7 @@ def test_refusals_say_why_and_what_to_use(heard):
     with pytest.raises(sonify.CannotPlay, match=r"no mode 'loud'.*raw"):
         sonify.sonify(maps, "conv1", 0, "loud")
     with pytest.raises(sonify.CannotPlay, match="12 Hz"):
-        sonify.sonify(maps, "conv1", 0, "carrier", centre_hz=12.0)
+        sonify.sonify(maps, "conv1", 0, "carrier", probe=sonify.Tuned(12.0))
     silent = feature_maps.FeatureMaps({"conv1": np.zeros((100, 1))}, {"conv1": stage(64)}, maps.y)
     with pytest.raises(sonify.CannotPlay, match="constant"):
         sonify.sonify(silent, "conv1", 0, "carrier", probe=probe)

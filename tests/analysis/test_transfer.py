@@ -88,7 +88,7 @@ def test_ratio_folds_the_input_to_the_outputs_rate():
     found = transfer.ratio(x, 3 * x[::4], 4, SR)
     np.testing.assert_allclose(found.gain[1:], 3, rtol=0.2)  # unfolded, decimated white noise would give 6
     assert found.frequencies[-1] == SR / 8
-    with pytest.raises(transfer.TooFewSegments, match="more audio"):
+    with pytest.raises(transfer.TooFewSegments, match="longer clips"):
         transfer.ratio(x[:100], x[:25], 4, SR)
 
 
@@ -99,18 +99,6 @@ def test_between_stages_of_a_network():
     (conv,) = transfer.weights(model, "conv1")
     assert relative_db(found, conv.weights, SR) < -30
     assert np.median(found.adjusted) > 0.99
-
-
-def test_every_estimator_that_is_valid_stands_beside_the_others():
-    model = small_tagger()
-    maps = [feature_maps.compute(model, np.random.default_rng(i).normal(size=30_000) * 0.1) for i in range(2)]
-    first = transfer.compare_levels(model, maps, None, "conv1")
-    assert first.refused == {}
-    assert (len(first.weights), first.h1.inputs, first.ratio.gain.shape) == (1, 4, (33, 8))
-    deep = transfer.compare_levels(model, maps, "conv2", "conv3", length=32)
-    assert deep.h1 is None
-    assert "24" in deep.refused["h1"]
-    assert deep.ratio.frequencies[-1] == pytest.approx(SR / 72)
 
 
 @pytest.mark.parametrize("ratio", [-1, 0, 1])

@@ -101,17 +101,55 @@ def listening_page(network, probe, clips, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("page") / "listen.html"
     scores = {"A raw network": [{"plucked": 0.9}, {"drums": 0.8}]}
-    return listen.write(path, {"A raw network": network}, clips, probes={"A raw network": probe}, scores=scores)
+    measured = listen.Measured(probes={"A raw network": probe}, scores=scores)
+    return listen.write(path, {"A raw network": network}, clips, measured=measured)
+
+
+@pytest.fixture(scope="session")
+def other_network():
+    from tagkit.graph import zoo
+
+    return zoo.build("dm16", seed=1)
+
+
+@pytest.fixture(scope="session")
+def page_of_two(network, other_network, probe, clips, tmp_path_factory):
+    """Two networks side by side; the first has a twin, and its conv2 a channel that tells a tag."""
+    from tagkit import listen
+    from tagkit.analysis import spectra
+    from tagkit.analysis.selectivity import ChannelTag
+
+    stages = ["conv1", "conv2", "conv3"]
+    before = spectra.tone_probe(other_network, stages, levels_dbfs=(-20.0,))
+    own = [ChannelTag("plucked", 0.9, 1e-6 if channel == 5 else 1.0) for channel in range(64)]
+    measured = listen.Measured(
+        probes={"One": probe, "Other": before}, twins={"One": before}, channel_tags={"One": {"conv2": own}}
+    )
+    path = tmp_path_factory.mktemp("two") / "listen.html"
+    return listen.write(
+        path, {"One": network, "Other": other_network}, clips, stages=stages, measured=measured, max_channels=8
+    )
+
+
+def load(browser, page):
+    """The page in the browser, ready, with an empty console."""
+    browser.get("about:blank")
+    browser.get_log("browser")
+    browser.get(page.as_uri())
+    until(lambda: browser.execute_script("return !document.getElementById('main').hidden"), "the page was not ready")
+    return browser
 
 
 @pytest.fixture
 def opened(chromium, listening_page):
-    """The listening page, loaded and ready, with an empty console."""
-    chromium.get("about:blank")
-    chromium.get_log("browser")
-    chromium.get(listening_page.as_uri())
-    until(lambda: chromium.execute_script("return !document.getElementById('main').hidden"), "the page was not ready")
-    return chromium
+    """The listening page of one network."""
+    return load(chromium, listening_page)
+
+
+@pytest.fixture
+def opened_two(chromium, page_of_two):
+    """The listening page of two networks."""
+    return load(chromium, page_of_two)
 
 
 def until(condition, message, seconds=20):

@@ -17,9 +17,14 @@ SR = 16000
 
 
 def choose(browser, group, value):
-    button = browser.find_element(By.CSS_SELECTOR, f"#{group} [data-value='{value}']")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
-    button.click()
+    click(browser, f"#{group} [data-value='{value}']")
+
+
+def click(browser, selector):
+    """Click where a reader would: not under the player that floats over the page's end."""
+    element = browser.find_element(By.CSS_SELECTOR, selector)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
 
 
 def heard(browser, change=None):
@@ -44,9 +49,9 @@ def decoded_clip(header, blob, clip):
     return soundfile.read(io.BytesIO(blob[mp3["at"] : mp3["at"] + mp3["bytes"]]))[0][:: mp3["step"]]
 
 
-def stored_maps(header, blob, clip, network):
+def stored_maps(header, blob, clip, network, number=0):
     """FeatureMaps as the page holds them: rounded to int8, and only the channels that it kept."""
-    stages = header["models"][0]["stages"]
+    stages = header["models"][number]["stages"]
     maps = {}
     for stage in stages:
         place, channels = stage["maps"][clip], len(stage["channels"])
@@ -89,10 +94,10 @@ def test_the_browser_makes_the_sounds_that_python_makes(opened, listening_page, 
     for number, stage in enumerate(header["models"][0]["stages"]):
         for position in (0, len(stage["channels"]) // 2, len(stage["channels"]) - 1):
             channel = stage["channels"][position]
-            tuned = {"centre_hz": channel["centre_hz"], "band_hz": (channel["low_hz"], channel["high_hz"])}
+            tuned = sonify.Tuned(channel["centre_hz"], (channel["low_hz"], channel["high_hz"]))
             for mode in set(sonify.MODES) - set(stage["refused"]):
                 sound = heard(opened, {"clip": clip, "stage": number, "channel": position, "mode": mode})
-                expected = sonify.sonify(maps, stage["name"], position, mode, **tuned)
+                expected = sonify.sonify(maps, stage["name"], position, mode, probe=tuned)
                 errors[mode].append(np.sqrt(np.mean((sound - expected) ** 2) / np.mean(expected**2)))
     print({mode: max(values) for mode, values in errors.items()})
     assert {mode: len(values) for mode, values in errors.items()} == {"raw": 6, "carrier": 21, "gated": 21}
@@ -163,3 +168,60 @@ def test_nothing_sticks_out_sideways(opened, width):
         assert opened.execute_script("return document.documentElement.scrollWidth") <= width
     finally:
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_networks_stand_side_by_side_and_follow_each_other(opened_two, page_of_two):
+    assert page_of_two.stat().st_size < 2_000_000
+    assert opened_two.get_log("browser") == []
+    columns = opened_two.find_elements(By.CSS_SELECTOR, "#networks .network")
+    assert [c.find_element(By.CSS_SELECTOR, ".beside b").text for c in columns] == ["One", "Other"]
+    tops = [c.find_elements(By.CSS_SELECTOR, "canvas")[1].rect["y"] for c in columns]
+    assert tops[0] == tops[1]
+    choose(opened_two, "stages", 1)
+    header, _ = stored(page_of_two)
+    here, there = (opened_two.execute_script(f"return [tagkit.view({m}).s, tagkit.view({m}).c]") for m in (0, 1))
+    centres = [[c["centre_hz"] for c in m["stages"][1]["channels"]] for m in header["models"]]
+    assert there[0] == 1
+    assert there[1] == np.argmin(np.abs(np.log(np.array(centres[1]) / centres[0][here[1]])))
+    click(opened_two, "#follow")
+    choose(opened_two, "stages", 0)
+    assert opened_two.execute_script("return tagkit.view(1).s") == 1  # it stays where it is now
+
+
+def test_networks_side_by_side_share_one_gain(opened_two, page_of_two, network, other_network):
+    header, blob = stored(page_of_two)
+    maps = [stored_maps(header, blob, 0, each, m) for m, each in enumerate((network, other_network))]
+    opened_two.execute_script("tagkit.select({clip: 0, stage: 1, channel: 2, mode: 'raw'})")
+    channels = [opened_two.execute_script(f"return tagkit.view({m}).c") for m in (0, 1)]
+    expected = sonify.side_by_side(maps, "conv2", channels, "raw")
+    for number, sound in enumerate(expected):
+        found = heard(opened_two, {"model": number})
+        assert np.sqrt(np.mean((found - sound) ** 2) / np.mean(sound**2)) < 1e-6
+    click(opened_two, "#shared")
+    alone = heard(opened_two)
+    np.testing.assert_allclose(alone, sonify.sonify(maps[1], "conv2", channels[1], "raw"), atol=1e-5)
+
+
+def test_a_number_changes_the_network_while_it_plays(opened_two):
+    opened_two.execute_script("tagkit.toggle(true)")
+    opened_two.find_element(By.TAG_NAME, "body").send_keys("2")
+    assert opened_two.execute_script("return [tagkit.state.model, tagkit.player.playing]") == [1, True]
+    click(opened_two, "#networks .beside")
+    assert opened_two.execute_script("return tagkit.state.model") == 0
+    opened_two.execute_script("tagkit.toggle(false)")
+
+
+def test_the_untrained_curve_and_the_channels_that_tell_a_tag(opened_two, page_of_two):
+    header, _ = stored(page_of_two)
+    stage = header["models"][0]["stages"][1]
+    kept = [c["index"] for c in stage["channels"]]
+    assert 5 in kept and header["models"][1]["stages"][1]["untrained"] is None
+    (find,) = opened_two.find_elements(By.CSS_SELECTOR, "#finds-list .find")
+    assert find.text.split() == ["plucked", "conv2,", "channel", "5,", "0.90"]
+    click(opened_two, "#finds-list .find")
+    assert opened_two.execute_script("return [tagkit.state.stage, tagkit.state.channel]") == [1, kept.index(5)]
+    assert "before training" in opened_two.find_element(By.ID, "filter-words").text
+    choose(opened_two, "models", 1)
+    assert not opened_two.find_element(By.ID, "finds").is_displayed()
+    assert "before training" not in opened_two.find_element(By.ID, "filter-words").text
+    assert opened_two.get_log("browser") == []

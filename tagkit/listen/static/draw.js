@@ -156,7 +156,8 @@ const Draw = (() => {
   }
 
   // The filter curve: decibels below the channel's best answer, over a logarithmic frequency axis with octaves of C.
-  function curve(canvas, frequencies, decibels, channel) {
+  // Behind it, dashed, what the same channel answered before training (`before`, or null).
+  function curve(canvas, frequencies, decibels, channel, before) {
     const { context, width, height } = fit(canvas);
     const { accent, accentSoft, line, soft, warm } = colours();
     const left = 44;
@@ -199,6 +200,16 @@ const Draw = (() => {
     context.fillStyle = accentSoft;
     context.fill();
     context.globalAlpha = 1;
+    if (before) {
+      context.save();
+      context.beginPath();
+      frequencies.forEach((hz, i) => context.lineTo(x(hz), y(before[i])));
+      context.strokeStyle = soft;
+      context.lineWidth = 1.5;
+      context.setLineDash([5, 4]);
+      context.stroke();
+      context.restore();
+    }
     context.beginPath();
     frequencies.forEach((hz, i) => context.lineTo(x(hz), y(decibels[i])));
     context.strokeStyle = accent;

@@ -1,151 +1,5 @@
 "use strict";
-// What is chosen, and the document that shows it. `tagkit` is the handle for the browser's console and for tests.
-const $ = (id) => document.getElementById(id);
-const MODES = ["original", "raw", "carrier", "gated"];
-const NOTES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
-
-const tagkit = {
-  header: JSON.parse($("header").textContent),
-  state: { model: 0, stage: 0, channel: 0, clip: 0, mode: "gated", sorting: "frequency" },
-  blob: null,
-  kept: new Map(),
-  originals: [],
-};
-const player = new Player(tagkit.header.sr);
-
-// ---- what is chosen --------------------------------------------------------------------------------------------
-
-const clip = () => tagkit.header.clips[tagkit.state.clip];
-const model = () => tagkit.header.models[tagkit.state.model];
-const stage = () => model().stages[tagkit.state.stage];
-const channel = () => stage().channels[tagkit.state.channel];
-
-// Why a mode is not offered here; "" where it is.
-function refusal(mode) {
-  if (mode === "original") return "";
-  if (mode === "carrier" && !channel().centre_hz) return "no tone moves this channel, so it has no frequency of its own.";
-  return stage().refused[mode] || "";
-}
-
-// The mode that plays: the wanted one, or the nearest that makes sense here.
-function mode() {
-  return [tagkit.state.mode, "gated", "carrier", "original"].find((name) => !refusal(name));
-}
-
-function channelCurve(position) {
-  const { curves } = stage();
-  return curves ? Synthesis.curveChannel(tagkit.blob, curves, position) : null;
-}
-
-// The band-pass of the gated mode; null for a channel so broad that the piece itself is gated.
-function channelSections() {
-  if (!channel().sections) return null;
-  const { at, count } = channel().sections;
-  const numbers = new Float64Array(tagkit.blob.slice(at, at + count * 48).buffer);
-  return Array.from({ length: count }, (_, i) => numbers.slice(6 * i, 6 * i + 6));
-}
-
-function order() {
-  const { channels } = stage();
-  const missing = (value) => (value === null || value === undefined ? Infinity : value);
-  const by = {
-    frequency: (a, b) => missing(a.centre_hz) - missing(b.centre_hz) || a.index - b.index,
-    energy: (a, b) => b.energy - a.energy,
-    tag: (a, b) => (b.auc || 0) - (a.auc || 0) || a.index - b.index,
-  }[tagkit.state.sorting];
-  return channels.map((_, i) => i).sort((i, j) => by(channels[i], channels[j]) || 0);
-}
-
-// What is computed once and kept for a while: sounds, envelopes and spectrograms of the last choices.
-function kept(what, compute) {
-  const { state, kept: store } = tagkit;
-  const key = [what, state.model, state.stage, state.channel, state.clip].join("/");
-  if (!store.has(key)) {
-    if (store.size > 60) store.delete(store.keys().next().value);
-    store.set(key, compute());
-  }
-  return store.get(key);
-}
-
-const map = () => Synthesis.mapChannel(tagkit.blob, stage().maps[tagkit.state.clip], tagkit.state.channel);
-const envelope = () => kept("envelope", () => Synthesis.envelope(map(), stage(), clip().samples));
-const original = () => tagkit.originals[tagkit.state.clip];
-
-// The sound of the present choice, at the page's sampling rate.
-function sound(name = mode()) {
-  if (name === "original") return clip().levelled || (clip().levelled = Synthesis.level(original()));
-  return kept(name, () =>
-    Synthesis.sonify(name, map(), {
-      sr: tagkit.header.sr,
-      samples: clip().samples,
-      stage: stage(),
-      channel: { centre_hz: channel().centre_hz, sections: channelSections() },
-      y: original(),
-      e: name === "raw" ? null : envelope(),
-    }),
-  );
-}
-
-// ---- words -----------------------------------------------------------------------------------------------------
-
-function hertz(hz) {
-  if (hz >= 10000) return `${(hz / 1000).toFixed(0)} kHz`;
-  if (hz >= 1000) return `${(hz / 1000).toFixed(1)} kHz`;
-  return `${hz.toFixed(hz < 10 ? 1 : 0)} Hz`;
-}
-
-function note(hz) {
-  const key = Math.round(69 + 12 * Math.log2(hz / 440));
-  return `${NOTES[((key % 12) + 12) % 12]}${Math.floor(key / 12) - 1}`;
-}
-
-function milliseconds(samples) {
-  const ms = (samples / tagkit.header.sr) * 1000;
-  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
-  return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
-}
-
-const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
-
-function geometryWords() {
-  const { stride, receptive_field: field, channels, channels_in_all: all } = stage();
-  const nyquist = hertz(tagkit.header.sr / (2 * stride));
-  const shown = all > channels.length ? `; the ${channels.length} liveliest and most different of ${all} are here` : "";
-  return `<b>${stage().name}</b> writes ${all === 1 ? "one number" : `${all} numbers`} (its channels${shown}) every
-    <b>${milliseconds(stride)}</b> (${plural(stride, "sample")}). Each of them looks at <b>${milliseconds(field)}</b> of
-    sound (receptive field, ${plural(field, "sample")}). At that pace a channel can follow changes up to
-    <b>${nyquist}</b> (its Nyquist frequency).`;
-}
-
-function filterWords() {
-  const { centre_hz: centre, low_hz: low, high_hz: high, note: remark } = channel();
-  let words = "No single tone stands out for this channel.";
-  if (centre && !low && high) words = `Answers to everything below ${hertz(high)}, with a peak at ${hertz(centre)}.`;
-  else if (centre) words = `Strongest at ${hertz(centre)}, near the note ${note(centre)}.`;
-  if (low && high) words += ` Half power from ${hertz(low)} to ${hertz(high)}.`;
-  if (!stage().curves) words = "This stage was not probed with tones.";
-  return remark ? `${words} ${remark}` : words;
-}
-
-function modeWords() {
-  const { centre_hz: centre, low_hz: low, high_hz: high } = channel();
-  const silent = mode() !== "original" && !sound().some((value) => Math.abs(value) > 1e-6);
-  const band = channel().sections ? `between ${hertz(Math.max(low, 20))} and ${hertz(high)}` : "over its whole range (the channel is too broad to have a band)";
-  const rumble = stage().stride > 27 ? "at most a rumble" : "it sounds dull because that is all the channel has";
-  const told = {
-    original: "The piece as it entered the network. Compare it with what one channel keeps of it.",
-    raw: `The channel's own numbers as a waveform. Nothing above ${hertz(tagkit.header.sr / (2 * stage().stride))} is left in them: ${rumble}.`,
-    carrier: `A tone at ${centre ? `${hertz(centre)} (${note(centre)})` : "its centre frequency"}, as loud as the channel is active. The pitch is chosen by this page; the rhythm is the network's.${centre < 80 ? " So low a tone needs headphones." : ""}`,
-    gated: `The piece ${band}, let through as far as the channel is active.`,
-  };
-  const parts = [silent ? "This channel stays silent in this piece." : told[mode()]];
-  for (const name of MODES) {
-    if (refusal(name)) parts.push(`<span class="refused"><b>${title(name)}</b> is not offered here: ${refusal(name)}</span>`);
-  }
-  return parts.join("<br>");
-}
-
-const title = (name) => name[0].toUpperCase() + name.slice(1);
+// The document that shows what is chosen, and what happens when somebody chooses.
 
 // ---- the document ----------------------------------------------------------------------------------------------
 
@@ -230,7 +84,7 @@ function renderChannels() {
     const curve = channelCurve(value);
     const centre = each.centre_hz ? hertz(each.centre_hz) : "–";
     const drawn = curve ? `<path d="${Draw.outline(stage().frequencies_hz, curve)}"/>` : "";
-    const tag = each.tag ? `<span class="tag">${escape(each.tag)} ${each.auc.toFixed(2)}</span>` : "";
+    const tag = each.tag ? `<span class="tag">${escape(each.tag)} ${each.auc.toFixed(2)}${each.tested ? " ✓" : ""}</span>` : "";
     return {
       value,
       kind: "channel",
@@ -245,7 +99,8 @@ function renderChannels() {
 function renderFilter() {
   $("filter-words").textContent = filterWords();
   const curve = channelCurve(tagkit.state.channel);
-  if (curve) Draw.curve($("curve"), stage().frequencies_hz, curve, channel());
+  const before = channelCurve(tagkit.state.channel, "untrained");
+  if (curve) Draw.curve($("curve"), stage().frequencies_hz, curve, channel(), before);
   else Draw.fit($("curve"));
 }
 
@@ -257,28 +112,82 @@ function renderModes() {
   $("now").textContent = `${what}${clip().title}`;
 }
 
+// The channels of a network that tell a tag for sure: the best one of each tag, best first.
+function finds() {
+  const all = model().stages.flatMap(({ name, channels }, s) =>
+    channels.map((each, c) => ({ ...each, name, s, c })).filter((each) => each.tested),
+  );
+  all.sort((a, b) => b.auc - a.auc);
+  return all.filter((each, i) => all.findIndex((other) => other.tag === each.tag) === i).slice(0, 12);
+}
+
+function renderFinds() {
+  const found = finds();
+  $("finds").hidden = found.length === 0;
+  $("finds-list").replaceChildren(
+    ...found.map(({ tag, auc, name, index, s, c }) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "find";
+      button.innerHTML = `${escape(tag)} <small>${escape(name)}, channel ${index}, ${auc.toFixed(2)}</small>`;
+      button.addEventListener("click", () => select({ stage: s, channel: c }));
+      return button;
+    }),
+  );
+}
+
+// A column for each network, so that the same moment stands in the same place in all of them.
+function buildColumns() {
+  const several = tagkit.header.models.length > 1;
+  const lane = (name, kind, words) => `<figure><figcaption><b>${name}</b> <span></span></figcaption>
+    <div class="track"><canvas class="lane ${kind}" role="img" aria-label="${words}"></canvas></div></figure>`;
+  $("networks").innerHTML = tagkit.header.models
+    .map((each, m) => `<div class="network" data-model="${m}">
+      ${several ? `<button type="button" class="beside"><b>${escape(each.title)}</b><small></small></button>` : ""}
+      ${lane("The channel", "short", "The channel's values over time")}
+      ${lane("What you hear", "", "Spectrogram of what you hear")}</div>`)
+    .join("");
+  $("networks").querySelectorAll(".beside").forEach((button, m) => button.addEventListener("click", () => select({ model: m })));
+  $("together").hidden = !several;
+}
+
 const spectrogramOf = (y) => Synthesis.spectrogram(y, 1024, 256);
+const bandOf = ({ low_hz: low, high_hz: high, sections }) => (sections ? { low: Math.max(low, 20), high } : null);
+
+function pieceSpectrogram() {
+  return clip().spectrogram || (clip().spectrogram = spectrogramOf(original()));
+}
+
+function renderColumn(column, v) {
+  const { sr } = tagkit.header;
+  const [active, heard] = column.querySelectorAll("canvas");
+  const [activeWords, heardWords] = column.querySelectorAll("figcaption span");
+  const power = mode(v) === "original" ? pieceSpectrogram() : kept(`spectrogram ${mode(v)}`, () => spectrogramOf(rendered(v)), v);
+  Draw.signal(active, envelope(v), 0, 1.2, clip().samples / sr);
+  Draw.spectrogram(heard, power, sr, Math.max(Synthesis.largest(power.power), 1e-12), null);
+  activeWords.textContent = `how active ${v.stage.name}, channel ${v.channel.index} is, every ${milliseconds(v.stage.stride)}`;
+  heardWords.textContent = mode(v) === "original" ? "the piece itself" : `mode ${mode(v)}`;
+  const button = column.querySelector(".beside");
+  if (!button) return;
+  button.setAttribute("aria-pressed", String(v.m === tagkit.state.model));
+  const tuned = v.channel.centre_hz ? `, ${hertz(v.channel.centre_hz)}` : "";
+  button.querySelector("small").textContent = `${v.stage.name}, channel ${v.channel.index}${tuned} · key ${v.m + 1}`;
+}
 
 function renderLanes() {
-  const { sr } = tagkit.header;
-  const { low_hz: low, high_hz: high, sections } = channel();
-  const band = sections ? { low: Math.max(low, 20), high } : null;
-  const piece = clip().spectrogram || (clip().spectrogram = spectrogramOf(original()));
-  const heard = mode() === "original" ? piece : kept(`spectrogram ${mode()}`, () => spectrogramOf(sound()));
-  Draw.spectrogram($("piece"), piece, sr, Synthesis.largest(piece.power), band);
-  Draw.spectrogram($("sound"), heard, sr, Math.max(Synthesis.largest(heard.power), 1e-9), null);
-  Draw.signal($("envelope"), envelope(), 0, 1.2, clip().samples / sr);
+  const band = bandOf(channel());
+  const piece = pieceSpectrogram();
+  Draw.spectrogram($("piece"), piece, tagkit.header.sr, Synthesis.largest(piece.power), band);
   const where = band ? "; between the dashed lines lies the channel's band" : "";
   $("piece-words").textContent = `${clip().title}${where}`;
-  $("envelope-words").textContent =
-    `how active ${stage().name}, channel ${channel().index} is; the stage reports every ${milliseconds(stage().stride)}`;
-  $("sound-words").textContent = mode() === "original" ? "the piece itself" : `mode ${mode()}`;
+  $("networks").querySelectorAll(".network").forEach((column, m) => renderColumn(column, view(m)));
 }
 
 // `changed` says whether something has changed; without it everything is drawn anew.
 function render(changed = () => true) {
   if (changed("model") || changed("clip")) renderClips();
   if (changed("model") || changed("stage")) renderStages();
+  if (changed("model")) renderFinds();
   if (changed("model") || changed("stage") || changed("channel")) renderChannels();
   renderFilter();
   renderModes();
@@ -288,23 +197,35 @@ function render(changed = () => true) {
 // ---- choosing and playing --------------------------------------------------------------------------------------
 
 function select(change) {
-  const { state } = tagkit;
+  const { state, choices } = tagkit;
   const before = { ...state };
+  const centre = channel().centre_hz;
+  if ("model" in change && change.model !== state.model) Object.assign(state, choices[change.model]);
   Object.assign(state, change);
-  if (state.model !== before.model) state.stage = Math.min(state.stage, model().stages.length - 1);
-  if (state.model !== before.model || state.stage !== before.stage) state.channel = "channel" in change ? change.channel : nearest(before);
+  if ("stage" in change && change.stage !== before.stage && !("channel" in change)) state.channel = nearest(stage(), centre);
+  choices[state.model] = { stage: state.stage, channel: state.channel };
+  if (state.follow && state.model === before.model) follow();
   render(before.drawn ? (name) => state[name] !== before[name] : undefined);
   state.drawn = true;
   player.load(sound());
   remember();
 }
 
-// After a change of stage: the channel whose centre frequency is nearest to the one heard before.
-function nearest(before) {
-  const old = tagkit.header.models[before.model].stages[before.stage].channels[before.channel];
-  const distance = (each) => (old.centre_hz && each.centre_hz ? Math.abs(Math.log(each.centre_hz / old.centre_hz)) : 99);
-  const { channels } = stage();
+// The channel of a stage whose centre frequency is nearest to the one heard before.
+function nearest({ channels }, centre) {
+  const distance = (each) => (centre && each.centre_hz ? Math.abs(Math.log(each.centre_hz / centre)) : 99);
   return channels.reduce((best, each, i) => (distance(each) < distance(channels[best]) ? i : best), 0);
+}
+
+// The other networks go where this one is: the stage with the nearest step, the channel with the nearest frequency.
+function follow() {
+  const { stage: here, channel: heard, m: active } = view();
+  tagkit.header.models.forEach(({ stages }, m) => {
+    if (m === active) return;
+    const distance = (each) => Math.abs(Math.log(each.stride / here.stride));
+    const there = stages.reduce((best, each, i) => (distance(each) < distance(stages[best]) ? i : best), 0);
+    tagkit.choices[m] = { stage: there, channel: nearest(stages[there], heard.centre_hz) };
+  });
 }
 
 // The choice stands in the address, so that it can be sent to somebody who has the file.
@@ -321,6 +242,7 @@ function recall() {
   state.stage = at(model().stages, (each) => each.name === words.get("stage"));
   const wanted = stage().channels.findIndex((each) => String(each.index) === words.get("channel"));
   state.channel = wanted >= 0 ? wanted : order().reduce((best, i) => (stage().channels[i].energy > stage().channels[best].energy ? i : best));
+  tagkit.choices = header.models.map(() => ({ stage: 0, channel: 0 }));
   state.clip = Math.min(Number(words.get("clip")) || 0, header.clips.length - 1);
   if (MODES.includes(words.get("mode"))) state.mode = words.get("mode");
 }
@@ -330,7 +252,7 @@ function toggle(playing = !player.playing) {
   else player.stop();
   $("play").setAttribute("aria-pressed", String(player.playing));
   $("play-words").textContent = player.playing ? "Stop" : "Play";
-  if (player.playing) requestAnimationFrame(follow);
+  if (player.playing) requestAnimationFrame(movePlayheads);
   else drawPlayheads(null);
 }
 
@@ -338,10 +260,10 @@ function drawPlayheads(share) {
   document.querySelector(".lanes").style.setProperty("--at", share === null ? -1 : share);
 }
 
-function follow() {
+function movePlayheads() {
   if (!player.playing) return;
   drawPlayheads(player.position() / (clip().samples / tagkit.header.sr));
-  requestAnimationFrame(follow);
+  requestAnimationFrame(movePlayheads);
 }
 
 function listen() {
@@ -351,8 +273,11 @@ function listen() {
     renderChannels();
   });
   $("volume").addEventListener("input", (event) => player.setVolume(Number(event.target.value)));
+  for (const option of ["follow", "shared"]) $(option).addEventListener("change", (event) => select({ [option]: event.target.checked }));
   document.querySelectorAll(".lane").forEach((lane) => lane.addEventListener("click", (event) => {
     const box = lane.getBoundingClientRect();
+    const column = lane.closest(".network");
+    if (column) select({ model: Number(column.dataset.model) });
     toggle(true);
     player.play(((event.clientX - box.left) / box.width) * (clip().samples / tagkit.header.sr));
   }));
@@ -363,6 +288,7 @@ function listen() {
       event.preventDefault();
       toggle();
     } else if (chosen && !refusal(chosen)) select({ mode: chosen });
+    else if (event.key >= "1" && event.key <= String(Math.min(9, tagkit.header.models.length))) select({ model: Number(event.key) - 1 });
   });
   let waiting;
   window.addEventListener("resize", () => {
@@ -384,13 +310,14 @@ async function start() {
   tagkit.blob = await Synthesis.inflate(Synthesis.bytesFromBase64($("blob").textContent));
   tagkit.originals = await Promise.all(tagkit.header.clips.map(decodeClip));
   recall();
+  buildColumns();
   $("main").hidden = false;
   $("transport").hidden = false;
   listen();
   select({});
 }
 
-Object.assign(tagkit, { player, select, sound, mode, refusal, order, toggle });
+Object.assign(tagkit, { player, select, sound, view, finds, mode, refusal, order, toggle });
 tagkit.ready = start().catch((error) => {
   $("problem").hidden = false;
   $("problem").textContent = `This page could not start (${error.message}). It needs a browser from 2023 or later: Chrome 80, Firefox 113, Safari 16.4.`;

@@ -302,10 +302,9 @@ const Synthesis = (() => {
     return Float32Array.from(y, (value) => Math.max(-1, Math.min(1, value * factor)));
   }
 
-  // One channel as audio; a channel that does not move gives silence.
-  function sonify(mode, a, scene) {
-    if (isConstant(a)) return new Float32Array(scene.samples);
-    return level(modes[mode](a, scene), scene.gain);
+  // One channel, not levelled; a channel that does not move gives silence.
+  function render(mode, a, scene) {
+    return isConstant(a) ? new Float64Array(scene.samples) : modes[mode](a, scene);
   }
 
   function isConstant(a) {
@@ -323,8 +322,8 @@ const Synthesis = (() => {
     envelope,
     filtfilt,
     level,
-    modes,
-    sonify,
+    render,
+    ownGain,
     largest,
     lineUp,
     bytesFromBase64,

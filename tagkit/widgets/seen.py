@@ -1,30 +1,27 @@
-"""Widgets for notebooks: choose a network, a stage, a channel, a clip and a mode; see it and hear it.
-
-What a widget does stands in plain functions (`channel_choices`, `hear`, `draw`, `compare`), which notebooks may call
-without any widget: an exception inside a widget's callback would not stop a notebook.
-"""
+"""What the widgets show, in plain functions: a network with the clips that it heard, its channels seen and heard."""
 
 import io
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import ipywidgets
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import soundfile as sf
-from IPython.display import Audio, Markdown, display
+from IPython.display import Audio
 from matplotlib.figure import Figure
 
 from tagkit import audio, plots
-from tagkit.analysis import feature_maps, sonify, spectra
+from tagkit.analysis import attribution, feature_maps, sonify, spectra
 from tagkit.analysis.feature_maps import FeatureMaps
+from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.sonify import CannotPlay
 from tagkit.datasets.catalog import Catalog, Clip
 from tagkit.listen.packing import MP3_RATES, encode_mp3, energies
 
 SORTINGS = ("centre frequency", "energy", "tag")
+MODES = ("original", *sonify.MODES, *sonify.NETWORK_MODES)
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,18 @@ class Network:
     maps : dict of str -> FeatureMaps
         By the clip's title.
     probe : ToneProbe
-    channel_tags : dict of str -> sequence of (tag, ROC-AUC)
-        For some stages: the tag that each channel selects best.
+    channel_tags : dict of str -> sequence of ChannelTag
+        For some stages: the tag that is each channel's own.
+    model : keras.Model, optional
+        Needed by the modes that go through the network: relevance, mask and preferred.
     """
 
     title: str
     maps: dict[str, FeatureMaps] = field(repr=False)
     probe: spectra.ToneProbe = field(repr=False)
-    channel_tags: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict, repr=False)
+    channel_tags: Mapping[str, Sequence[ChannelTag]] = field(default_factory=dict, repr=False)
+    model: keras.Model | None = field(default=None, repr=False)
+    _last: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def clips(self) -> list[str]:
@@ -64,7 +65,7 @@ def network(
     title: str | None = None,
     stages: Sequence[str] | None = None,
     probe: spectra.ToneProbe | None = None,
-    channel_tags: Mapping[str, Sequence[tuple[str, float]]] | None = None,
+    channel_tags: Mapping[str, Sequence[ChannelTag]] | None = None,
     sr: int = 16000,
 ) -> Network:
     """Compute what the widgets show of a network.
@@ -80,7 +81,7 @@ def network(
         Default: all that have a time axis.
     probe : ToneProbe, optional
         Default: measured now, at -20 dBFS.
-    channel_tags : dict of str -> sequence of (tag, ROC-AUC), optional
+    channel_tags : dict of str -> sequence of ChannelTag, optional
     sr : int
     """
     if not clips:
@@ -88,7 +89,7 @@ def network(
     streamed = feature_maps.stream(model, clips.values(), stages, sr=sr)
     maps = dict(zip(clips, streamed, strict=True))
     probe = probe or spectra.tone_probe(model, stages, sr=sr, levels_dbfs=(-20.0,))
-    return Network(title or model.name, maps, probe, dict(channel_tags or {}))
+    return Network(title or model.name, maps, probe, dict(channel_tags or {}), model)
 
 
 def player(y: np.ndarray, sr: int = 16000, *, max_s: float = 10.0) -> Audio:
@@ -139,7 +140,7 @@ def channel_order(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[int]
     elif by == "centre frequency":
         key = np.nan_to_num(seen.probe.tuning(stage).centre_hz, nan=np.inf)
     elif by == "tag" and stage in seen.channel_tags:
-        key = -np.array([auc for _, auc in seen.channel_tags[stage]])
+        key = -np.array([own.auc for own in seen.channel_tags[stage]])
     elif by == "tag":
         raise ValueError(f"{seen.title}: no tags were measured for the channels of {stage}; pass channel_tags.")
     else:
@@ -157,22 +158,46 @@ def channel_label(seen: Network, stage: str, channel: int) -> str:
     centre = seen.probe.tuning(stage).centre_hz[channel]
     parts = [f"channel {channel}", f"{centre:.0f} Hz" if np.isfinite(centre) else "no frequency"]
     if stage in seen.channel_tags:
-        tag, auc = seen.channel_tags[stage][channel]
-        parts.append(f"{tag} {auc:.2f}".replace(" 0.", " ."))
+        own = seen.channel_tags[stage][channel]
+        parts.append(f"{own.tag} {own.auc:.2f}".replace(" 0.", " .") + (" (tested)" if own.tested else ""))
     return ", ".join(parts)
 
 
 def hear(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> np.ndarray:
-    """The sound (samples,) of one channel; "original" is the clip itself, at the same level.
+    """The sound (samples,) of one channel in any of `MODES`; "original" is the clip itself, at the same level.
 
     Raises
     ------
     CannotPlay
         Where the sound would mean nothing; the message says why.
     """
+    return _heard(seen, clip, stage, channel, mode)[0]
+
+
+def fidelity(seen: Network, clip: str, stage: str, channel: int, mode: str) -> str:
+    """How far the sound is the channel's, where that can be measured, in words; else "".
+
+    For "mask" it is the re-encoding error: 0 where the masked clip excites the channel as the clip did.
+    """
+    error = _heard(seen, clip, stage, channel, mode)[1]
+    return "" if error is None else f"re-encoding error {error:.2f} (0: the channel takes the sound for the clip)"
+
+
+def _heard(seen: Network, clip: str, stage: str, channel: int, mode: str) -> tuple[np.ndarray, float | None]:
+    """Sound and re-encoding error; the last one is kept, since picture and player ask for the same."""
+    maps = seen.maps[clip]
     if mode == "original":
-        return sonify.level(seen.maps[clip].y)
-    return sonify.sonify(seen.maps[clip], stage, channel, mode, probe=seen.probe)
+        return sonify.level(maps.y), None
+    if mode not in sonify.NETWORK_MODES:
+        return sonify.sonify(maps, stage, channel, mode, probe=seen.probe), None
+    if seen.model is None:
+        raise CannotPlay(f"mode={mode!r} goes through the network, which is not here; make it with widgets.network.")
+    key = (clip, stage, channel, mode)
+    if key not in seen._last:
+        seen._last.clear()
+        error = attribution.masked(seen.model, maps.y, stage, channel, maps.sr).error if mode == "mask" else None
+        seen._last[key] = sonify.play(seen.model, maps.y, stage, channel, mode, sr=maps.sr), error
+    return seen._last[key]
 
 
 def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> Figure:
@@ -190,17 +215,18 @@ def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
     axes["channel"].set(
         title=f"{stage}, channel {channel}", xlabel="time (s)", ylabel="value", xlim=axes["clip"].get_xlim()
     )
+    words = describe(seen, stage, channel, maps.sr)
     try:
-        plots.spectrogram(
-            hear(seen, clip, stage, channel, mode), maps.sr, title=f"What you hear ({mode})", ax=axes["sound"]
-        )
+        sound = hear(seen, clip, stage, channel, mode)
+        plots.spectrogram(sound, maps.sr, title=f"What you hear ({mode})", ax=axes["sound"])
+        words += "\n" + _wrapped(fidelity(seen, clip, stage, channel, mode), 36)
     except CannotPlay as refusal:
         axes["sound"].text(0.0, 0.5, _wrapped(str(refusal)), va="center", in_layout=False)
         axes["sound"].set_axis_off()
     plots.filter_spectra(
         seen.probe.frequencies, seen.probe.curve(stage), [channel], title="Answers to tones", ax=axes["curve"]
     ).get_legend().remove()
-    axes["text"].text(0.0, 0.9, describe(seen, stage, channel, maps.sr), va="top", fontsize=10, in_layout=False)
+    axes["text"].text(0.0, 0.9, words, va="top", fontsize=10, in_layout=False)
     axes["text"].set_axis_off()
     plt.close(figure)  # else a notebook shows it a second time at the end of the cell
     return figure
@@ -244,161 +270,11 @@ def nine(seen: Network, clip: str, stage: str, by: str = "energy") -> list[int]:
     return order[:9]
 
 
-def explorer(networks: Sequence[Network]) -> ipywidgets.Widget:
-    """Choose network, stage, channel, clip and mode; see the channel and hear it."""
-    picker = _Picker(networks)
-    clip = ipywidgets.Dropdown(options=networks[0].clips, description="clip")
-    mode = ipywidgets.Dropdown(options=("original", *sonify.MODES), value="carrier", description="mode")
-
-    def show() -> None:
-        seen, stage, channel = picker.chosen()
-        display(draw(seen, clip.value, stage, channel, mode.value))
-        _play(lambda: hear(seen, clip.value, stage, channel, mode.value), seen.maps[clip.value].sr)
-
-    return _with_output([picker.box, clip, mode], [picker], [clip, mode], show)
-
-
-def ab(networks: Sequence[Network]) -> ipywidgets.Widget:
-    """Two channels of the same or of two networks, for one clip, with one gain: which is louder may be heard."""
-    left, right = _Picker(networks, "A"), _Picker(networks, "B", start=len(networks) - 1)
-    clip = ipywidgets.Dropdown(options=networks[0].clips, description="clip")
-    mode = ipywidgets.Dropdown(options=sonify.MODES, value="carrier", description="mode")
-
-    def show() -> None:
-        pair = left.chosen(), right.chosen()
-        try:
-            sounds = compare(*pair, clip.value, mode.value)
-        except CannotPlay as refusal:
-            display(Markdown(f"**Not playable:** {refusal}"))
-            return
-        sr = pair[0][0].maps[clip.value].sr
-        for name, (seen, stage, channel), sound in zip("AB", pair, sounds, strict=True):
-            display(Markdown(f"**{name}**: {seen.title}, {stage}, {channel_label(seen, stage, channel)}"))
-            display(player(sound, sr))
-
-    pickers = ipywidgets.HBox([left.box, right.box])
-    return _with_output([pickers, clip, mode], [left, right], [clip, mode], show)
-
-
-def nine_players(
-    seen: Network, clip: str, stage: str, mode: str = "carrier", *, by: str = "energy", max_s: float = 4.0
-) -> ipywidgets.Widget:
-    """A 3 x 3 grid of players, one for each of `nine` channels; a channel that cannot be played says why."""
-    cells = []
-    for channel in nine(seen, clip, stage, by):
-        try:
-            sound = player(hear(seen, clip, stage, channel, mode), seen.maps[clip].sr, max_s=max_s)._repr_html_()
-        except CannotPlay as refusal:
-            sound = str(refusal)
-        cells.append(ipywidgets.HTML(f"<b>{channel_label(seen, stage, channel)}</b>{sound}"))
-    return ipywidgets.GridBox(cells, layout=ipywidgets.Layout(grid_template_columns="repeat(3, 1fr)", grid_gap="0.8em"))
-
-
 def example(catalog: Catalog, tag: str, number: int) -> tuple[Clip, np.ndarray]:
     """Clip number `number` (from 0; past the last one it starts again) of those with a tag, and its samples."""
     ids = catalog.labels.index[catalog.labels[tag]]
     clip = catalog[ids[number % len(ids)]]
     return clip, audio.load(clip.path)
-
-
-def examples(catalog: Catalog, count: int = 5) -> ipywidgets.Widget:
-    """Choose a tag and one of `count` clips that carry it; see it and hear it."""
-    present = [tag for tag in catalog.tags() if catalog.labels[tag].any()]
-    tag = ipywidgets.Dropdown(options=present, description="tag")
-    number = ipywidgets.Dropdown(options=[(str(n + 1), n) for n in range(count)], description="example")
-
-    def show() -> None:
-        try:
-            clip, y = example(catalog, tag.value, number.value)
-        except audio.AudioError as broken:
-            display(Markdown(f"**Not playable:** {broken}"))
-            return
-        display(plots.log_mel(y, title=f"{clip.title}: {', '.join(clip.tags)}").figure)
-        plt.close()
-        display(player(y))
-
-    return _with_output([ipywidgets.HBox([tag, number])], [], [tag, number], show)
-
-
-class _Picker:
-    """Dropdowns for network, stage, sorting and channel that keep each other up to date."""
-
-    def __init__(self, networks: Sequence[Network], name: str = "", start: int = 0):
-        self.networks = {seen.title: seen for seen in networks}
-        if len(self.networks) < len(networks):
-            raise ValueError("Two networks have the same title; give each its own.")
-        title = networks[start].title
-        self.network = ipywidgets.Dropdown(options=list(self.networks), value=title, description="network")
-        self.stage = ipywidgets.Dropdown(description="stage")
-        self.sorting = ipywidgets.Dropdown(description="sort by")
-        self.channel = ipywidgets.Dropdown(description="channel")
-        self._listener: Callable[[], None] = lambda: None
-        self._refreshing = False
-        self.refresh()
-        for each in (self.network, self.stage, self.sorting):
-            each.observe(self.refresh, "value")
-        self.channel.observe(self._changed, "value")
-        heading = [ipywidgets.HTML(f"<b>{name}</b>")] if name else []
-        self.box = ipywidgets.VBox([*heading, self.network, self.stage, self.sorting, self.channel])
-
-    def observe(self, listener: Callable[[], None]) -> None:
-        """Call `listener` once after every change, also where another stage keeps the channel's number."""
-        self._listener = listener
-
-    def refresh(self, _=None) -> None:
-        if self._refreshing:  # refreshing changes the dropdowns, which must not start it again
-            return
-        self._refreshing = True
-        try:
-            seen = self.networks[self.network.value]
-            _offer(self.stage, seen.stages)
-            known = self.stage.value in seen.channel_tags
-            _offer(self.sorting, [by for by in SORTINGS if by != "tag" or known])
-            _offer(self.channel, channel_choices(seen, self.stage.value, self.sorting.value))
-        finally:
-            self._refreshing = False
-        self._listener()
-
-    def _changed(self, _=None) -> None:
-        if not self._refreshing:
-            self._listener()
-
-    def chosen(self) -> tuple[Network, str, int]:
-        return self.networks[self.network.value], self.stage.value, self.channel.value
-
-
-def _offer(dropdown: ipywidgets.Dropdown, options: list) -> None:
-    """Give a dropdown other options and keep its value where it is still there."""
-    if list(dropdown.options) == options:
-        return
-    values = [option[1] if isinstance(option, tuple) else option for option in options]
-    kept = dropdown.value if dropdown.value in values else values[0]
-    dropdown.options = options
-    dropdown.value = kept
-
-
-def _play(sound: Callable[[], np.ndarray], sr: int) -> None:
-    try:
-        display(player(sound(), sr))
-    except CannotPlay as refusal:
-        display(Markdown(f"**Not playable:** {refusal}"))
-
-
-def _with_output(rows: list, pickers: list[_Picker], inputs: list, show: Callable[[], None]) -> ipywidgets.Widget:
-    """The rows above one Output, which is drawn anew whenever a picker or one of the inputs changes."""
-    output = ipywidgets.Output()
-
-    def update(_=None) -> None:
-        with output:
-            output.clear_output(wait=True)
-            show()
-
-    for picker in pickers:
-        picker.observe(update)
-    for each in inputs:
-        each.observe(update, "value")
-    update()
-    return ipywidgets.VBox([*rows, output])
 
 
 def _wrapped(text: str, width: int = 70) -> str:

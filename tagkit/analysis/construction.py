@@ -1,0 +1,234 @@
+"""How each stage builds its filters on those of the level before, by every estimator that is valid there.
+
+Three of the four estimators describe a stage relative to the stage below it (`tagkit.analysis.transfer`); the fourth,
+the tone probe, describes what has become of the sound by then. Where one of them would mean nothing, its reason stands
+in its place.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+
+from tagkit.analysis import geometry, scales, transfer
+from tagkit.analysis.feature_maps import FeatureMaps, Tap, select
+from tagkit.analysis.geometry import Stage
+from tagkit.analysis.spectra import ToneProbe
+from tagkit.analysis.transfer import ConvFilter, CrossSpectra, PowerSpectra, Ratio, TooFewSegments, Transfer
+
+ESTIMATORS = ("weights", "H1", "ratio", "tone probe")
+SEGMENT = 32  # output frames, far more than the kernels of a stage reach
+ENOUGH = 4  # times the fewest segments: those of music are not independent, and more audio lowers what they flatter
+UNHEARD_DB = -40.0  # below its peak: where the input holds less, H1 has nothing to go by
+
+
+@dataclass(frozen=True)
+class LevelComparison:
+    """A stage's filters by comparison with the level before, by every estimator that is valid there.
+
+    Attributes
+    ----------
+    stage : str
+    below : str or None
+        None is the waveform.
+    rate_hz : float
+        Frames per second of the level below.
+    weights : list of ConvFilter
+        Empty for a stage without a convolution over time.
+    ratio : Ratio or None
+    h1 : Transfer or None
+    refused : dict of str -> str
+        Why an estimator is missing.
+    """
+
+    stage: str
+    below: str | None
+    rate_hz: float
+    weights: list[ConvFilter]
+    ratio: Ratio | None
+    h1: Transfer | None
+    refused: dict[str, str]
+
+    def gains(self, probe: ToneProbe | None = None) -> dict[str, tuple[np.ndarray, np.ndarray] | str]:
+        """Every estimator as one curve a channel: (frequencies in Hz, gain (frequencies, channels)), or why not.
+
+        Of the weights and of H1 it is the root sum of squares over the inputs: what the filters would do to inputs of
+        equal power that know nothing of each other. The ratio says what happened to the inputs that there were. H1 is
+        NaN where the clips hold next to nothing (40 dB below the peak), and knows nothing.
+        """
+        found: dict[str, tuple[np.ndarray, np.ndarray] | str] = {
+            "weights": self._weight_gain(),
+            "H1": self.refused.get("h1", ""),
+            "ratio": self.refused.get("ratio", ""),
+        }
+        if self.h1 is not None:  # segments are demeaned: 0 Hz holds only leakage
+            gain = np.sqrt(np.square(np.abs(self.h1.response)).sum(axis=1))
+            gain[self.ratio.source < 10 ** (UNHEARD_DB / 10)] = np.nan
+            found["H1"] = self.h1.frequencies[1:], gain[1:]
+        if self.ratio is not None:
+            found["ratio"] = self.ratio.frequencies[1:], self.ratio.gain[1:]
+        if probe is not None:
+            found["tone probe"] = probe.frequencies, probe.curve(self.stage)
+        return found
+
+    def _weight_gain(self) -> tuple[np.ndarray, np.ndarray] | str:
+        if len(self.weights) > 1:
+            names = ", ".join(conv.layer for conv in self.weights)
+            return f"{self.stage} holds {len(self.weights)} convolutions, each with weights of its own: {names}."
+        if not self.weights:
+            return self.refused["weights"]
+        frequencies = np.linspace(0, self.weights[0].rate_hz / 2, 129)
+        return frequencies, np.sqrt(np.square(np.abs(self.weights[0].response(frequencies))).sum(axis=1))
+
+
+class _Level:
+    """One stage and the one below it, while clips stream by."""
+
+    def __init__(self, stage: Stage, below: Stage | None, sr: int, length: int):
+        self.stage, self.below, self.length = stage.name, below and below.name, length
+        self.rate_hz = sr if below is None else below.frame_rate(sr)
+        self.stride = stage.stride // (1 if below is None else below.stride)
+        self.ratio = PowerSpectra(self.stride, length)
+        self.cross = CrossSpectra(1 if below is None else below.channels, self.stride, length)
+        self.refusal = ""
+
+    def plan(self, frames: Sequence[int]) -> None:
+        """Refuse H1 at once where clips with so many frames of the stage will not do."""
+        try:
+            self.cross.refuse(sum(self.cross.segments_of(n) for n in frames))
+        except TooFewSegments as reason:
+            self.refusal = str(reason)
+
+    def add(self, maps: FeatureMaps) -> None:
+        """Add one clip; H1 takes no more than it needs."""
+        x, y = maps.y[:, None] if self.below is None else maps.maps[self.below], maps.maps[self.stage]
+        self.ratio.add(x, y)
+        if not self.refusal and self.cross.segments < ENOUGH * transfer.SEGMENTS_PER_INPUT * self.cross.inputs:
+            self.cross.add(x, y)
+
+    def compare(self, model: keras.Model, sr: int) -> LevelComparison:
+        """Put side by side what there is."""
+        refused = {"h1": self.refusal} if self.refusal else {}
+        attempts = {"weights": lambda: transfer.weights(model, self.stage, sr), "ratio": self._ratio, "h1": self._h1}
+        found = {}
+        for name in attempts.keys() - refused.keys():
+            try:
+                found[name] = attempts[name]()
+            except ValueError as reason:  # each of them refuses with a reason for people
+                refused[name] = str(reason)
+        return LevelComparison(
+            self.stage,
+            self.below,
+            self.rate_hz,
+            found.get("weights", []),
+            found.get("ratio"),
+            found.get("h1"),
+            refused,
+        )
+
+    def _ratio(self) -> Ratio:
+        return self.ratio.ratio(self.rate_hz)
+
+    def _h1(self) -> Transfer:
+        return self.cross.transfer(self.rate_hz)
+
+
+def compare_levels(
+    model: keras.Model, maps: Sequence[FeatureMaps], below: str | None, stage: str, *, length: int = 64
+) -> LevelComparison:
+    """Compare a stage with the level before by weights, ratio and H1; the tone probe stands beside them.
+
+    Parameters
+    ----------
+    model : keras.Model
+    maps : sequence of FeatureMaps
+        Of as many clips as there are; `h1` needs them.
+    below : str or None
+        The stage before; None is the waveform.
+    stage : str
+    length : int
+        Frames of the stage's map in one segment.
+    """
+    first = maps[0]
+    level = _Level(first.stage(stage), None if below is None else first.stage(below), first.sr, length)
+    level.plan([len(m.maps[stage]) for m in maps])
+    for m in maps:
+        level.add(m)
+    return level.compare(model, first.sr)
+
+
+def construct(
+    model: keras.Model,
+    clips: Sequence[np.ndarray],
+    stages: Sequence[str] | None = None,
+    *,
+    sr: int = 16000,
+    length: int = SEGMENT,
+) -> list[LevelComparison]:
+    """Compare every stage of a network with the one before it; the first one with the waveform.
+
+    Parameters
+    ----------
+    model : keras.Model
+    clips : sequence of ndarray (samples,)
+        The more, the deeper H1 reaches; their maps are in memory one clip at a time.
+    stages : sequence of str, optional
+        Default: all that have a time axis.
+    sr : int
+    length : int
+        Frames of a stage's map in one segment.
+    """
+    chosen = select(geometry.stages(model), stages)
+    levels = [_Level(s, b, sr, length) for s, b in zip(chosen, [None, *chosen[:-1]], strict=True)]
+    for level, stage in zip(levels, chosen, strict=True):
+        level.plan([len(y) // stage.stride for y in clips])
+    tap = Tap(model, stages, sr)
+    for y in clips:
+        maps = tap(y)
+        for level in levels:
+            level.add(maps)
+    return [level.compare(model, sr) for level in levels]
+
+
+def table(levels: Sequence[LevelComparison], probe: ToneProbe, untrained: ToneProbe | None = None) -> pd.DataFrame:
+    """What the estimators say of each stage in numbers, one row a stage.
+
+    Parameters
+    ----------
+    levels : sequence of LevelComparison
+        From `construct`.
+    probe : ToneProbe
+        Of the same network.
+    untrained : ToneProbe, optional
+        Of its untrained twin.
+
+    Returns
+    -------
+    DataFrame
+        ``inputs`` and ``segments`` of H1, its ``linear_fraction`` (median over channels; NaN where it is refused);
+        ``linear``, ``aliased`` and ``nonlinear``, the shares of the answer to tones; ``moved_db`` with ``low`` and
+        ``high``, the distance from the untrained twin's curves (`scales.bank_distance`).
+    """
+    rows: dict[str, dict] = {}
+    for level in levels:
+        h1 = level.h1
+        row: dict = {"inputs": np.nan, "segments": np.nan, "linear_fraction": np.nan}
+        if h1 is not None:
+            row = {"inputs": h1.inputs, "segments": h1.segments, "linear_fraction": np.nanmedian(h1.linear_fraction())}
+        row |= _shares(probe, level.stage)
+        if untrained is not None:
+            moved = scales.bank_distance(probe.curve(level.stage), untrained.curve(level.stage))
+            row |= {"moved_db": moved.value, "low": moved.low, "high": moved.high}
+        rows[level.stage] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")
+
+
+def _shares(probe: ToneProbe, stage: str) -> Mapping[str, float]:
+    """Mean over the channels that respond; NaN where only a steady response was measured."""
+    shares = probe.shares(stage)
+    alive = probe.curve(stage).max(axis=0) > 0
+    if stage in probe.dc_only or not alive.any():
+        return dict.fromkeys(shares, np.nan)
+    return {name: float(share[alive].mean()) for name, share in shares.items()}

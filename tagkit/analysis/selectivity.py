@@ -1,0 +1,156 @@
+"""Which channel tells which tag, corrected for the many questions asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+LEAST_AUC, ALPHA = 0.8, 0.05
+
+
+class ChannelTag(NamedTuple):
+    """A tag that is a channel's own, the ROC-AUC of its mean over a clip, and its adjusted p (1: not tested)."""
+
+    tag: str
+    auc: float
+    p: float = 1.0
+
+    @property
+    def tested(self) -> bool:
+        """Whether the channel tells the tag: an AUC of .8 or more that chance does not explain."""
+        return self.auc >= LEAST_AUC and self.p <= ALPHA
+
+
+@dataclass(frozen=True)
+class Selectivity:
+    """Which channel tells which tag, on held-out clips.
+
+    Attributes
+    ----------
+    auc : dict of str -> ndarray (channels, tags)
+        ROC-AUC of the channel's "mean" and "max" over the clip; below .5 the channel is suppressed by the tag. NaN
+        for a tag that all clips or none have.
+    adjusted : dict of str -> ndarray (channels, tags)
+        p-values after Benjamini-Hochberg over channels, tags and both summaries.
+    tags : tuple of str
+    positives : ndarray (tags,)
+    """
+
+    auc: dict[str, np.ndarray]
+    adjusted: dict[str, np.ndarray]
+    tags: tuple[str, ...]
+    positives: np.ndarray
+
+    def table(self, least_auc: float = LEAST_AUC, alpha: float = ALPHA) -> pd.DataFrame:
+        """Channels with an AUC of at least `least_auc` and an adjusted p of at most `alpha`, best first."""
+        rows = []
+        for kind, auc in self.auc.items():
+            chosen = (np.nan_to_num(auc) >= least_auc) & (self.adjusted[kind] <= alpha)
+            for channel, tag in np.argwhere(chosen):
+                values = auc[channel, tag], self.adjusted[kind][channel, tag], self.positives[tag]
+                rows.append((int(channel), self.tags[tag], kind, *map(float, values[:2]), int(values[2])))
+        columns = ["channel", "tag", "summary", "auc", "p_adjusted", "positives"]
+        return pd.DataFrame(rows, columns=columns).sort_values("auc", ascending=False, ignore_index=True)
+
+
+def selectivity(means: np.ndarray, maxima: np.ndarray, labels: np.ndarray, tags: Sequence[str]) -> Selectivity:
+    """ROC-AUC of every channel for every tag, corrected for the many questions asked.
+
+    Parameters
+    ----------
+    means, maxima : ndarray (clips, channels)
+        Summaries of held-out clips.
+    labels : ndarray (clips, tags) of bool
+    tags : sequence of str
+
+    Returns
+    -------
+    Selectivity
+
+    Notes
+    -----
+    p-values are those of the Mann-Whitney test, two-sided, by its normal approximation with ties, and take clips as
+    independent: count clips of one piece once (`first_of_each`).
+    """
+    labels = np.asarray(labels, bool)
+    found = {kind: _auc(np.asarray(x, np.float64), labels) for kind, x in (("mean", means), ("max", maxima))}
+    p = np.stack([found[kind][1] for kind in found])
+    adjusted, asked = np.ones_like(p), np.isfinite(p)
+    adjusted[asked] = stats.false_discovery_control(p[asked])
+    return Selectivity(
+        auc={kind: found[kind][0] for kind in found},
+        adjusted=dict(zip(found, adjusted, strict=True)),
+        tags=tuple(tags),
+        positives=labels.sum(axis=0),
+    )
+
+
+def _auc(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ROC-AUC and two-sided p (channels, tags)."""
+    n, positives = len(x), labels.sum(axis=0).astype(float)
+    negatives = n - positives
+    ranks = stats.rankdata(x, axis=0)
+    pairs = np.where(positives * negatives > 0, positives * negatives, np.nan)
+    auc = (ranks.T @ labels - positives * (positives + 1) / 2) / pairs
+    spread = ((ranks - (n + 1) / 2) ** 2).sum(axis=0)[:, None]  # n (n^2 - 1) / 12 without ties
+    error = np.sqrt(np.maximum(spread, 1e-12) / (n * (n - 1)) * pairs) / pairs
+    return auc, 2 * stats.norm.sf(np.abs(auc - 0.5) / error)
+
+
+def first_of_each(groups: Sequence) -> np.ndarray:
+    """Positions of the first clip of every piece (or artist), rising: clips that may be taken as independent."""
+    return np.sort(np.unique(np.asarray(groups), return_index=True)[1])
+
+
+def of_stages(
+    means: Mapping[str, np.ndarray], maxima: Mapping[str, np.ndarray], labels: np.ndarray, tags: Sequence[str]
+) -> dict[str, Selectivity]:
+    """`selectivity` of every stage of a network, with one correction over all of their channels.
+
+    Parameters
+    ----------
+    means, maxima : dict of str -> ndarray (clips, channels)
+        By stage, for example from `compare.summarise`.
+    labels : ndarray (clips, tags) of bool
+    tags : sequence of str
+    """
+    stages = list(means)
+    joined = selectivity(*(np.concatenate([x[s] for s in stages], axis=1) for x in (means, maxima)), labels, tags)
+    ends = np.cumsum([means[stage].shape[1] for stage in stages])[:-1]
+    parts = {
+        name: {kind: np.split(values, ends) for kind, values in getattr(joined, name).items()}
+        for name in ("auc", "adjusted")
+    }
+    return {
+        stage: Selectivity(
+            auc={kind: split[i] for kind, split in parts["auc"].items()},
+            adjusted={kind: split[i] for kind, split in parts["adjusted"].items()},
+            tags=joined.tags,
+            positives=joined.positives,
+        )
+        for i, stage in enumerate(stages)
+    }
+
+
+def table(found: Mapping[str, Selectivity], least_auc: float = LEAST_AUC, alpha: float = ALPHA) -> pd.DataFrame:
+    """The tables of all stages in one, best first, with the stage in the first column."""
+    tables = [one.table(least_auc, alpha).assign(stage=stage) for stage, one in found.items()]
+    joined = pd.concat(tables).sort_values("auc", ascending=False, ignore_index=True)
+    return joined[["stage", *joined.columns.drop("stage")]]
+
+
+def own_tags(found: Selectivity) -> list[ChannelTag]:
+    """For every channel of a stage the tag that is its own.
+
+    Its own is the tag that it tells best in comparison with the other channels of its stage: every channel knows a
+    loud clip from a quiet one, which says nothing about any of them. Tags that it tells for sure (`ChannelTag.tested`)
+    go before all others.
+    """
+    auc, p = found.auc["mean"], found.adjusted["mean"]
+    auc, p = np.where(np.isfinite(auc), auc, 0.5), np.where(np.isfinite(p), p, 1.0)  # a tag that all or no clips have
+    sure = (auc >= LEAST_AUC) & (p <= ALPHA)
+    best = (auc - np.median(auc, axis=0) + 10 * sure).argmax(axis=1)
+    return [ChannelTag(found.tags[k], float(auc[c, k]), float(p[c, k])) for c, k in enumerate(best)]
