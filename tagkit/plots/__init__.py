@@ -10,6 +10,7 @@ from tagkit.plots.grids import channel_grid, grid
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
 from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, use_style
+from tagkit.plots.taggram import reliability, taggram
 from tagkit.plots.tags import tag_balance, tag_cooccurrence
 
 __all__ = [
@@ -25,11 +26,13 @@ __all__ = [
     "grid",
     "log_mel",
     "per_tag_scores",
+    "reliability",
     "save",
     "score_comparison",
     "spectrogram",
     "tag_balance",
     "tag_cooccurrence",
+    "taggram",
     "training_curves",
     "use_style",
     "waveform",
