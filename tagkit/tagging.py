@@ -130,16 +130,18 @@ class Tagger:
         AudioError
             The file cannot be read.
         """
-        if isinstance(source, np.ndarray):
-            path, y = None, source if source.dtype == np.int16 else audio.to_int16(source)
-        else:
-            path = Path(source)
-            y = decode(path, self.sr)
-        if y.ndim != 1 or not len(y):
-            raise audio.AudioError(f"A sound is an array (samples,) of at least one, not one of shape {y.shape}.")
-        waiting = _Waiting(path, y, self._starts(len(y), hop_s))
-        (result,) = self._score_all([waiting])
+        y = self.samples(source)
+        path = None if isinstance(source, np.ndarray) else Path(source)
+        (result,) = self._score_all([_Waiting(path, y, self._starts(len(y), hop_s))])
         return result
+
+    def samples(self, source: str | Path | np.ndarray) -> np.ndarray:
+        """A file, or samples at `sr`, as the network takes them: (samples,) of int16; AudioError as above."""
+        if not isinstance(source, np.ndarray):
+            return decode(source, self.sr)
+        if source.ndim != 1 or not len(source):
+            raise audio.AudioError(f"A sound is an array (samples,) of at least one, not one of shape {source.shape}.")
+        return source if source.dtype == np.int16 else audio.to_int16(source)
 
     def each(self, sources: Iterable[str | Path | Failed], jobs: int | None = None) -> Iterator[Tagged | Failed]:
         """Tag many files; one result for each, in their order.

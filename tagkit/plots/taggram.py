@@ -79,6 +79,6 @@ def reliability(
     for x, y, n in zip(mean_score, share, pairs, strict=True):
         if n:
             ax.annotate(f"{n:,}", (x, y), (9, -11), textcoords="offset points", fontsize=8, color=QUIET)
-    ax.set(title=title, xlabel="score", ylabel="share that is right", xlim=(0, 1), ylim=(-0.03, 1.03))
+    ax.set(title=title, xlabel="score", ylabel="share that is right", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     ax.legend(loc="upper left")
     return ax
