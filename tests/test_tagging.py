@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tagkit import audio, cli, paths, tagging
+from tagkit import audio, cli, paths, sounds, tagging
 from tagkit.config import TrainingConfig
 from tagkit.graph import windowing
 from tagkit.inputs import part_positions
 from tagkit.prediction import predict
-from tagkit.tagging import Failed, Tagger
+from tagkit.sounds import Failed
+from tagkit.tagging import Tagger
 from tagkit.training import Run, train
 
 SR = 16_000
@@ -99,9 +100,9 @@ def test_a_finer_taggram_reaches_the_end(tagger):
 
 def test_long_sounds_lie_on_disk_and_are_the_same(tmp_path):
     soundfile.write(tmp_path / "long.flac", noise(3_000_000), SR)
-    spooled = tagging.decode(tmp_path / "long.flac", 8_000, most_samples=100_000)
+    spooled = sounds.decode(tmp_path / "long.flac", 8_000, most_samples=100_000)
     assert isinstance(spooled, np.memmap)
-    held = tagging.decode(tmp_path / "long.flac", 8_000)
+    held = sounds.decode(tmp_path / "long.flac", 8_000)
     assert not isinstance(held, np.memmap)
     expected = audio.load_int16(tmp_path / "long.flac", 8_000)
     np.testing.assert_array_equal(spooled, expected)
@@ -109,7 +110,7 @@ def test_long_sounds_lie_on_disk_and_are_the_same(tmp_path):
 
 
 def test_bad_files_fail_in_their_place(tagger, music):
-    found = list(tagging.find_files([music / "z.wav", music]))
+    found = list(sounds.find_files([music / "z.wav", music]))
     names = ["z.wav", "a.wav", "empty.mp3", "a.wav", "b.wav", "cut.wav", "text.flac", "z.wav"]
     assert [p.name for p in found] == names
     results = list(tagger.each(found, jobs=3))
@@ -123,7 +124,7 @@ def test_bad_files_fail_in_their_place(tagger, music):
 def test_one_hour_after_the_other_decodes_no_more_than_it_must(tagger, music, monkeypatch):
     """Files are decoded a few ahead of the one that is asked for, not all at once."""
     decoded = []
-    monkeypatch.setattr(tagging, "_decode_or_fail", lambda path, sr: (decoded.append(path), (path, noise(40_000)))[1])
+    monkeypatch.setattr(sounds, "_decode_or_fail", lambda path, sr: (decoded.append(path), (path, noise(40_000)))[1])
     results = tagger.each([f"{k}.wav" for k in range(100)], jobs=2)
     next(results)
     assert len(decoded) < 15

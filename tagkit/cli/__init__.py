@@ -2,8 +2,8 @@
 
 Only the parser is built at start-up; what a subcommand needs (TensorFlow above all) is imported when it runs.
 
-Exit codes: 0 done, 1 an error that the message explains, 2 wrong use, 3 some files failed (`tag`), 130 interrupted (the
-same command resumes).
+Exit codes: 0 done, 1 an error that the message explains, 2 wrong use, 3 some files of many failed (`tag`, `embed`), 130
+interrupted (the same command resumes).
 """
 
 import argparse
@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Sequence
 
 import tagkit
-from tagkit.cli import analyse, demo, download, evaluate, lastfm, models, prepare, render, tag, train
+from tagkit.cli import analyse, demo, download, embed, evaluate, export, lastfm, models, prepare, render, tag, train
 
-_COMMANDS = (demo, download, render, prepare, lastfm, train, evaluate, analyse, tag, models)
+_COMMANDS = (demo, download, render, prepare, lastfm, train, evaluate, analyse, tag, embed, export, models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

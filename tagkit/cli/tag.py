@@ -12,20 +12,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tagkit.cli import batch
+
 if TYPE_CHECKING:
     from tagkit.calibration import Calibration
-    from tagkit.tagging import Failed, Tagged, Tagger
+    from tagkit.sounds import Failed
+    from tagkit.tagging import Tagged, Tagger
 
 NEEDS_TENSORFLOW = True
-NONE_TAGGED, SOME_FAILED = 1, 3
 WIDEST = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit tag`."""
-    parser.add_argument("sources", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help="folders are searched through")
-    parser.add_argument("--run", type=Path, dest="run_folder", metavar="RUN", help="default: runs/demo/dm16")
-    parser.add_argument("--top", type=_positive, default=5, metavar="N", help="tags shown of each file (default: 5)")
+    batch.add_arguments(parser)
+    parser.add_argument("--top", type=batch.positive, default=5, metavar="N", help="tags shown (default: 5)")
     parser.add_argument(
         "--format",
         choices=["table", "json", "csv"],
@@ -33,19 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="json and csv have the scores of all tags (default: table)",
     )
     parser.add_argument("--taggram", type=Path, metavar="DIR", help="draw each file's tags over time there")
-    parser.add_argument("--jobs", type=_positive, metavar="N", help="files decoded at a time (default: cores)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Tag everything; results go to standard output, progress and failures to standard error."""
-    from tagkit import tagging
+    from tagkit.sounds import Failed, find_files
+    from tagkit.tagging import Tagger
 
-    for output in (sys.stdout, sys.stderr):
-        output.reconfigure(errors="backslashreplace")  # a file's name may be in no known encoding
-    tagger = tagging.Tagger.open(args.run_folder)
-    sources = list(tagging.find_files(args.sources))
+    tagger = Tagger.open(args.run_folder)
+    sources = list(find_files(args.sources))
     failed: list[Failed] = []
-    results = _results(tagger, sources, args, failed)
+    results = batch.succeeded(tagger.each(sources, args.jobs), len(sources), "tag", failed)
+    if args.taggram:
+        results = _drawn(results, args.taggram, args.top)
     if args.format == "csv":
         tagged = _print_csv(tagger, results)
     elif args.format == "json":
@@ -53,28 +54,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         widest = max(len(str(source)) for source in sources)
         tagged = _print_table(tagger, results, args.top, min(widest, WIDEST))
-    if not tagged:
-        return NONE_TAGGED
-    return SOME_FAILED if failed else 0
-
-
-def _results(
-    tagger: "Tagger", sources: "list[Path | Failed]", args: argparse.Namespace, failed: "list[Failed]"
-) -> "Iterator[Tagged]":
-    """Tag the sources in order; what fails is named on standard error and collected in `failed`."""
-    from tqdm.auto import tqdm
-
-    from tagkit.tagging import Failed
-
-    pictures = _Pictures(args.taggram, args.top) if args.taggram else None
-    for result in tqdm(tagger.each(sources, args.jobs), "tag", len(sources), unit="file"):
-        if isinstance(result, Failed):
-            failed.append(result)
-            tqdm.write("tagkit tag: " + result.reason.replace("\n", "\\n"), sys.stderr)
-        else:
-            if pictures:
-                pictures.draw(result)
-            yield result
+    return batch.exit_code(tagged, len(failed))
 
 
 def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width: int) -> int:
@@ -149,40 +129,39 @@ def _calibration(tagger: "Tagger") -> "tuple[Calibration | None, str | None]":
         return None, f"How far these scores can be trusted is not known: {error}"
 
 
-class _Pictures:
-    """Draws taggrams into a folder; files of the same name in different folders get a number."""
+def _drawn(results: "Iterable[Tagged]", folder: Path, top: int) -> "Iterator[Tagged]":
+    """Draw the taggram of each result before it is passed on; files of the same name get a number."""
+    from matplotlib.figure import Figure
 
-    def __init__(self, folder: Path, top: int):
-        self.folder, self.top, self.taken = folder, top, set()
+    from tagkit import files, plots
 
-    def draw(self, result: "Tagged") -> None:
-        from matplotlib.figure import Figure
-
-        from tagkit import files, plots
-
-        plots.use_style()
-        order = result.order(self.top)
-        labels = [f"{result.tags[k]} {result.scores[k]:.2f}".replace(" 0.", " .") for k in order]
+    plots.use_style()
+    taken: set[str] = set()
+    for result in results:
+        order = result.order(top)
         fig = Figure(figsize=(10, 1.4 + 0.32 * len(order)), layout="constrained")  # without pyplot: no window system
         plots.taggram(
             result.window_scores[:, order],
             result.starts_s,
             result.window_s,
-            labels,
+            [f"{result.tags[k]} {result.scores[k]:.2f}".replace(" 0.", " .") for k in order],
             duration_s=result.duration_s,
             title=result.path.name,
             ax=fig.subplots(),
         )
-        with files.atomic(self._place(result.path.name)) as temporary:
+        with files.atomic(folder / f"{_free(result.path.name, taken)}.png") as temporary:
             fig.savefig(temporary, dpi=120, format="png")
+        yield result
 
-    def _place(self, name: str) -> Path:
-        number, free = 1, name
-        while free in self.taken:
-            number += 1
-            free = f"{name} ({number})"
-        self.taken.add(free)
-        return self.folder / f"{free}.png"
+
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, with a number behind it if it is taken."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name} ({number})"
+    taken.add(free)
+    return free
 
 
 def _clock(seconds: float) -> str:
@@ -192,10 +171,3 @@ def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
