@@ -13,9 +13,23 @@ import tempfile
 from collections.abc import Sequence
 
 import tagkit
-from tagkit.cli import analyse, demo, download, embed, evaluate, export, lastfm, models, prepare, render, tag, train
+from tagkit.cli import (
+    analyse,
+    demo,
+    download,
+    embed,
+    evaluate,
+    export,
+    lastfm,
+    models,
+    prepare,
+    render,
+    serve,
+    tag,
+    train,
+)
 
-_COMMANDS = (demo, download, render, prepare, lastfm, train, evaluate, analyse, tag, embed, export, models)
+_COMMANDS = (demo, download, render, prepare, lastfm, train, evaluate, analyse, tag, embed, export, serve, models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
