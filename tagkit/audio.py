@@ -104,12 +104,30 @@ def load_int16(path: str | Path, sr: int = 16_000) -> np.ndarray:
         The file is missing, unreadable, empty, truncated, no audio, longer than 12 hours, holds NaN or infinity, or
         has a sampling rate outside 1 kHz to 768 kHz.
     """
+    pieces = list(stream(path, sr))
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def stream(path: str | Path, sr: int = 16_000) -> Iterator[np.ndarray]:
+    """Load a file piece by piece, in the memory of one piece; joined, they are what `load_int16` gives.
+
+    Yields
+    ------
+    array (samples,) of int16
+        At least one, none of them empty.
+
+    Raises
+    ------
+    AudioError
+        As `load_int16`; what shows only at the end of a file is raised after its last piece.
+    """
     path = Path(path)
     with _open(path) as handle, _sound_file(handle, path) as sound:
         if sound is not None:
-            return _decode(path, _soundfile_source(sound, path, sr), sr)
+            yield from _decode(path, _soundfile_source(sound, path, sr), sr)
+            return
     with _ffmpeg_source(path) as source:
-        return _decode(path, source, sr)
+        yield from _decode(path, source, sr)
 
 
 def duration(path: str | Path) -> float:
@@ -226,30 +244,34 @@ def _soundfile_blocks(sound: soundfile.SoundFile, exact: bool) -> Iterator[np.nd
         yield block
 
 
-def _decode(path: Path, source: _Source, sr: int) -> np.ndarray:
-    """All of a source as mono int16 at `sr`, or an AudioError that says why not."""
+def _decode(path: Path, source: _Source, sr: int) -> Iterator[np.ndarray]:
+    """Pieces of a source as mono int16 at `sr`, or an AudioError that says why not."""
     low, high = RATES_HZ
     if not low <= source.sr <= high:
         raise AudioError(f"{path} declares a sampling rate of {source.sr} Hz; only {low} to {high} Hz are audio.")
     resample = None if source.sr == sr else soxr.ResampleStream(source.sr, sr, 1, dtype="float32", quality="HQ")
-    pieces, frames = [], 0
+    frames = samples = 0
     for block in source.blocks:
         frames += len(block)
         if frames > LONGEST_S * source.sr:
             raise AudioError(f"{path} is longer than {LONGEST_S // 3600} hours; cut it into pieces.")
-        pieces.append(block if block.dtype == np.int16 else _mono_int16(path, block, resample))
+        piece = block if block.dtype == np.int16 else _mono_int16(path, block, resample)
+        samples += len(piece)
+        if len(piece):
+            yield piece
     if resample is not None:
-        pieces.append(to_int16(resample.resample_chunk(np.zeros(0, np.float32), last=True)))
+        piece = to_int16(resample.resample_chunk(np.zeros(0, np.float32), last=True))
+        samples += len(piece)
+        if len(piece):
+            yield piece
     lost_s = ((source.frames or 0) - frames) / source.sr
     if lost_s > TOLERATED_LOSS_S:
         raise AudioError(
             f"{path} is truncated: its header declares {source.frames / source.sr:.2f} s and "
             f"{frames / source.sr:.2f} s can be decoded; fetch it again or leave it out."
         )
-    y = pieces[0] if len(pieces) == 1 else np.concatenate([np.zeros(0, np.int16), *pieces])
-    if not len(y):
+    if not samples:
         raise AudioError(f"{path} holds no audio ({frames} samples at {source.sr} Hz); leave it out.")
-    return y
 
 
 def _mono_int16(path: Path, block: np.ndarray, resample: soxr.ResampleStream | None) -> np.ndarray:

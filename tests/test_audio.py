@@ -248,3 +248,11 @@ def test_real_recordings(real_data):
         y = audio.load_int16(path)
         assert len(y) in (467_136, 465_984)
         assert y.std() > 10
+
+
+@pytest.mark.parametrize(("suffix", "sr"), [("wav", 16_000), ("flac", 44_100), ("m4a", 44_100)])
+def test_the_pieces_of_a_stream_are_the_whole(tmp_path, suffix, sr):
+    audio.save(tmp_path / f"a.{suffix}", tone(seconds=70, sr=sr), sr)
+    pieces = list(audio.stream(tmp_path / f"a.{suffix}"))
+    assert len(pieces) > 1 and all(len(piece) and piece.dtype == np.int16 for piece in pieces)
+    np.testing.assert_array_equal(np.concatenate(pieces), audio.load_int16(tmp_path / f"a.{suffix}"))

@@ -215,3 +215,21 @@ def test_the_grid_holds_nine_channels_and_no_more():
 def test_plots_start_without_tensorflow():
     code = "import sys, tagkit.plots; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_taggram_reaches_from_the_start_to_the_end():
+    ax = plots.taggram(np.eye(3), np.array([0.0, 2.0, 4.0]), 2.5, ["a", "b", "c"], duration_s=6.4)
+    (mesh,) = ax.collections
+    np.testing.assert_allclose(mesh.get_array(), np.eye(3))
+    np.testing.assert_allclose(mesh.get_coordinates()[0, :, 0], [0, 2.25, 4.25, 6.4])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    long = plots.taggram(np.zeros((2, 1)), np.array([0.0, 300.0]), 300.0, ["a"])
+    assert long.get_xlabel() == "time (min)" and long.get_xlim() == (0, 10)
+
+
+def test_reliability_shows_the_bins_that_hold_something():
+    ax = plots.reliability(np.array([0.1, np.nan, 0.9]), np.array([0.2, np.nan, 0.7]), np.array([50, 0, 3]))
+    np.testing.assert_allclose(ax.collections[0].get_offsets()[[0, 2]], [[0.1, 0.2], [0.9, 0.7]])
+    assert [t.get_text() for t in ax.texts] == ["50", "3"]
+    assert labelled(ax)

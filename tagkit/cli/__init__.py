@@ -2,7 +2,8 @@
 
 Only the parser is built at start-up; what a subcommand needs (TensorFlow above all) is imported when it runs.
 
-Exit codes: 0 done, 1 an error that the message explains, 2 wrong use, 130 interrupted (the same command resumes).
+Exit codes: 0 done, 1 an error that the message explains, 2 wrong use, 3 some files of many failed (`tag`, `embed`), 130
+interrupted (the same command resumes).
 """
 
 import argparse
@@ -17,17 +18,24 @@ from tagkit.cli import (
     compare,
     demo,
     download,
+    embed,
     evaluate,
+    export,
     lastfm,
     models,
     prepare,
     render,
     results,
+    serve,
     study,
+    tag,
     train,
 )
 
-_COMMANDS = (demo, download, render, prepare, lastfm, train, evaluate, compare, analyse, study, results, models)
+_COMMANDS = (
+    *(demo, download, render, prepare, lastfm, train, evaluate, compare, analyse),
+    *(tag, embed, export, serve, study, results, models),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from tagkit.plots.likeness import by_stage, similarity, tag_channels
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
 from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, use_style
+from tagkit.plots.taggram import reliability, taggram
 from tagkit.plots.tags import tag_balance, tag_cooccurrence
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "grid",
     "log_mel",
     "per_tag_scores",
+    "reliability",
     "save",
     "score_against_cost",
     "score_comparison",
@@ -39,6 +41,7 @@ __all__ = [
     "tag_channels",
     "tag_cooccurrence",
     "tag_heat_map",
+    "taggram",
     "training_curves",
     "use_style",
     "waveform",

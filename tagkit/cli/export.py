@@ -1,0 +1,30 @@
+"""Write a trained network as a package that loads without tagkit: Keras, SavedModel, ONNX or LiteRT.
+
+The package holds the network, its tags in order, a model card with its scores, and a script of ten lines that uses it.
+"""
+
+import argparse
+from pathlib import Path
+
+NEEDS_TENSORFLOW = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tagkit export`."""
+    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("--format", choices=["keras", "savedmodel", "onnx", "litert"], required=True)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/export/FORMAT")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and say how closely the package gives the network's scores."""
+    from tagkit.export import export
+    from tagkit.runs import Run
+
+    package = export(Run.open(args.run_folder), args.format, args.out)
+    checked = package.content["checked"]
+    print(
+        f"{package.root} holds the network as {args.format}. On {checked['windows']} {checked['of']}, its scores are "
+        f"within {checked['largest_difference']:.1g} of Keras'. Next: cd {package.root} && python tag.py SONG"
+    )
+    return 0

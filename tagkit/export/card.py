@@ -1,0 +1,126 @@
+"""The model card of a package, and the script in it."""
+
+_OPEN = {
+    "keras": ("keras", 'keras.saving.load_model("model.keras")', "net.predict_on_batch(x)"),
+    "savedmodel": ("tensorflow as tf", 'tf.saved_model.load("savedmodel")', "net.serve(x).numpy()"),
+    "onnx": ("onnxruntime", 'onnxruntime.InferenceSession("model.onnx")', 'net.run(None, {"waveform": x})[0]'),
+    "litert": (
+        "ai_edge_litert.interpreter as litert",
+        'litert.Interpreter("model.tflite").get_signature_runner()',
+        'net(waveform=x)["output_0"]',
+    ),
+}
+
+_DATA = {
+    "demo": "Rendered music: scores in the public domain from music21's corpus, re-orchestrated, played by a General "
+    "MIDI soundfont. The tags are exact, as they come from the score; the sound is that of one synthesiser. It has no "
+    "real singers, no rooms and no microphones.",
+    "magnatagatune": "MagnaTagATune (Law et al. 2009): clips of 29 s from the Magnatune label, tagged by players of a "
+    "game. Few artists, much classical, new age and electronic music; that a tag is missing may only mean that nobody "
+    "typed it.",
+    "fma": "The Free Music Archive (Defferrard et al. 2017): clips of 30 s under Creative Commons licences, with the "
+    "genres that their artists chose; experimental, electronic and rock music above all.",
+    "msd": "The Million Song Dataset with Last.fm tags (Bertin-Mahieux et al. 2011): western popular music above all; "
+    "the tags are what listeners typed, and that one is missing says little.",
+}
+_OTHER_DATA = "The recordings and tags of the dataset named {dataset}; see there what they are and under which terms."
+
+
+def script(form: str) -> str:
+    """Ten lines of Python that tag a file with a package of this format; run in its folder."""
+    module, network, scores = _OPEN[form]
+    return f"""\
+import json, sys, numpy as np, soundfile, soxr, {module}
+about = json.load(open("model.json"))
+y, sr = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
+y = soxr.resample(y.mean(axis=1), sr, about["sample_rate"])
+y = np.rint(y * 32768).clip(-32768, 32767).astype("float32") / 32768
+window, n = about["window"], len(y)
+starts = np.linspace(0, max(n - window, 0), -(-n // window)).round().astype(int)
+x = np.stack([np.pad(y, (0, window))[start : start + window] for start in starts])
+net = {network}
+scores = {scores}.mean(axis=0)
+print(*(f"{{scores[k]:.6f}} {{about['tags'][k]}}" for k in np.argsort(-scores)), sep="\\n")
+"""
+
+
+def text(content: dict, runtime: str) -> str:
+    """The card in Markdown.
+
+    Parameters
+    ----------
+    content : dict
+        As in model.json.
+    runtime : str
+        What to install beside numpy, soundfile and soxr.
+    """
+    trained, dataset = content["trained_on"], content["trained_on"]["dataset"]
+    sizes = ", ".join(f"{part} {count}" for part, count in trained["split_sizes"].items())
+    seconds = content["window"] / content["sample_rate"]
+    return f"""\
+# {content["model"]}: a music tagger
+
+A convolutional network from {seconds:.1f} s of waveform to {len(content["tags"])} tags: {", ".join(content["tags"])}.
+Architecture: {content["architecture"]}. Trained with tagkit {content["trained_with"]["tagkit"]}, seed
+{content["seed"]}.
+
+## Use
+
+In this folder, after `pip install numpy soundfile soxr {runtime}`, `python tag.py SONG` prints every tag's score:
+
+```python
+{script(content["format"])}```
+
+- **Input**: {content["input"]}; {content["sample_rate"]} Hz, {content["window"]} samples.
+- **Windows of a file**: {content["windows_of_a_file"]}. A shorter file is followed by silence.
+- **Output**: {content["output"]}. The order of the tags is that of `tags` in model.json.
+- **Checked**: on {content["checked"]["windows"]} {content["checked"]["of"]}, no score was more than
+  {content["checked"]["largest_difference"]:.1g} from that of the network as it was trained.
+
+## Data
+
+{_DATA.get(dataset, _OTHER_DATA).format(dataset=dataset)}
+
+Split "{trained["split"]}": {sizes} clips; records {trained["data"]}.
+
+## Scores
+
+{_scores(content)}
+
+## Intended use, and limits
+
+- For finding and sorting music like that which it was trained on, and for studying what such networks learn.
+- A score is no fact: see above how often it is right. On other music it may be wrong with confidence.
+- It knows its {len(content["tags"])} tags and no others; that none of them scores high says nothing about the music.
+- Not for decisions about people: who is paid, promoted or removed.
+"""
+
+
+def _scores(content: dict) -> str:
+    scores, measured = content["scores"], content["calibration"]
+    if scores is None:
+        return content["unknown"]
+    low, high = scores["roc_auc_ci"]
+    p_low, p_high = scores["pr_auc_ci"]
+    lines = [
+        f'On the {scores["clips"]} clips of the {scores["part"]} part (split "{scores["split"]}"): macro ROC-AUC '
+        f"{scores['roc_auc']:.3f} [{low:.3f}, {high:.3f}], macro PR-AUC {scores['pr_auc']:.3f} [{p_low:.3f}, "
+        f"{p_high:.3f}] ({scores['interval']}).",
+        "",
+        "| tag | clips with it | ROC-AUC | PR-AUC |",
+        "|---|---|---|---|",
+    ]
+    for tag, row in sorted(scores["tags"].items(), key=lambda item: -item[1]["roc_auc"]):
+        lines.append(f"| {tag} | {row['positives']} | {row['roc_auc']:.3f} | {row['pr_auc']:.3f} |")
+    lines += [
+        "",
+        f"Calibration, on the {measured['clips']} clips of the {measured['part']} part: scores and the shares of right "
+        f"tags are {measured['expected_calibration_error']:.3f} apart on average.",
+        "",
+        "| scored | pairs of clip and tag | right |",
+        "|---|---|---|",
+    ]
+    for row in measured["bins"]:
+        right = "" if row["share"] is None else f"{round(100 * row['share'])} %"
+        lines.append(f"| {row['from']:.1f} to {row['to']:.1f} | {row['pairs']} | {right} |")
+    return "\n".join(lines)
