@@ -100,6 +100,8 @@ def score_against_cost(
 ) -> Axes:
     """Draw networks as points: what they compute (logarithmic) against how well they score.
 
+    Where points crowd, the best of them are named.
+
     Parameters
     ----------
     names : sequence of str (networks,)
@@ -109,18 +111,32 @@ def score_against_cost(
     metric, cost, title : str
     ax : Axes, optional
     """
-    ax = axes_or_new(ax, height=4.5)
+    ax = axes_or_new(ax, width=9.0, height=6.0)
     values, costs = np.asarray(values, float), np.asarray(costs, float)
-    for kind, colour in _colours(kinds).items():
+    colours = _colours(kinds)
+    for kind, colour in colours.items():
         chosen = [i for i, k in enumerate(kinds) if k == kind]
         ax.plot(costs[chosen], values[chosen], "o", color=colour, label=kind)
-        for i in chosen:
-            ax.annotate(names[i], (costs[i], values[i]), (4, 3), textcoords="offset points", fontsize=8, color=colour)
     ax.set_xscale("log")
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower left")
     ax.set(title=title, xlabel=cost, ylabel=metric)
     ax.grid()
+    order = np.argsort(-values)
+    _annotate(ax, [(names[i], costs[i], values[i], colours[kinds[i]]) for i in order])
     return ax
+
+
+def _annotate(ax: Axes, labels: Sequence[tuple[str, float, float, str]]) -> None:
+    """Write names beside their points, the first ones first; one that would cover an earlier one is left out."""
+    ax.figure.draw_without_rendering()  # places the axes, so that texts have extents
+    taken: list = []
+    for name, x, y, colour in labels:
+        text = ax.annotate(name, (x, y), (5, 3), textcoords="offset points", fontsize=8, color=colour)
+        box = text.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            text.remove()
+        else:
+            taken.append(box)
 
 
 def _colours(kinds: Sequence[str]) -> dict[str, str]:
