@@ -16,7 +16,7 @@ from tagkit import files
 from tagkit.prediction import to_waveform
 from tagkit.runs import BEST_WEIGHTS, Run
 from tagkit.sounds import Failed, Rows, Source, Sweep
-from tagkit.tagging import find_run, window_network
+from tagkit.tagging import find_run, window_network, windows_at_once
 
 FORMAT = 1
 
@@ -54,14 +54,15 @@ class Embedder:
     Parameters
     ----------
     run : Run
-    batch_size : int
-        Windows at a time.
+    batch_size : int, optional
+        Windows at a time; default as the Tagger's.
     """
 
-    def __init__(self, run: Run, batch_size: int = 64):
+    def __init__(self, run: Run, batch_size: int | None = None):
         self.run, self.sr = run, run.record["row"]["sr"]
         model = window_network(run)
         self.window = model.input_shape[1]
+        batch_size = batch_size or windows_at_once(self.window)
         penultimate = model.get_layer("logits_dense").input
         network = keras.Model(model.inputs[0], penultimate)
         self.units = penultimate.shape[-1]

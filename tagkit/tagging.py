@@ -67,8 +67,8 @@ class Tagger:
     Parameters
     ----------
     run : Run
-    batch_size : int
-        Windows scored at a time.
+    batch_size : int, optional
+        Windows scored at a time. Default: 64, or fewer of those that are longer than a few seconds.
 
     Raises
     ------
@@ -76,10 +76,11 @@ class Tagger:
         The network takes all windows of a clip at once.
     """
 
-    def __init__(self, run: Run, batch_size: int = 64):
+    def __init__(self, run: Run, batch_size: int | None = None):
         self.run, self.tags, self.sr = run, run.tags, run.record["row"]["sr"]
         self.model = window_network(run)
         self.window = self.model.input_shape[1]
+        batch_size = batch_size or windows_at_once(self.window)
         scores = tf.function(
             lambda x: tf.sigmoid(self.model(to_waveform(x), training=False)),
             input_signature=[tf.TensorSpec((batch_size, self.window), tf.int16)],
@@ -126,6 +127,11 @@ class Tagger:
             starts_s=found.starts / self.sr,
             window_s=self.window / self.sr,
         )
+
+
+def windows_at_once(window: int) -> int:
+    """As many windows as bounded memory takes: 64, or fewer of those that are longer than a few seconds."""
+    return min(64, max(1, 64 * 59_049 // window))
 
 
 def window_network(run: Run):
