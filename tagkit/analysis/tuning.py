@@ -80,7 +80,8 @@ def band(frequencies: np.ndarray, curve: np.ndarray) -> tuple[float, float]:
     spline = interpolate.CubicSpline(np.log2(frequencies), np.maximum(db, db.max() - 30))  # nulls would make it ring
     octaves = np.linspace(*np.log2(frequencies[[0, -1]]), FINER * (len(frequencies) - 1) + 1)
     db = spline(octaves)
-    peak = int(np.argmax(db))
+    first = max((int(np.argmax(curve)) - 1) * FINER, 0)  # around the loudest tone, whatever the spline makes elsewhere
+    peak = first + int(np.argmax(db[first : first + 2 * FINER + 1]))
     out = db < db[peak] - 10 * np.log10(2)
     below, above = np.flatnonzero(out[:peak]), np.flatnonzero(out[peak:])
     low = 2 ** octaves[below[-1]] if len(below) else 0.0

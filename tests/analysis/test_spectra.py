@@ -128,3 +128,12 @@ def test_mistakes_are_named():
         probe.curve("conv7")
     with pytest.raises(KeyError, match="-20"):
         probe.curve("conv1", -3)
+
+
+def test_the_band_is_that_of_the_loudest_tone():
+    """Two peaks of almost one height: between two tones the spline rises above the loudest tone, far from it."""
+    frequencies = np.geomspace(100, 6400, 61)
+    curve = np.full(61, 1e-2)
+    curve[10], curve[40:42] = 1.0, 0.98
+    low, high = tuning.band(frequencies, curve)
+    assert low < frequencies[10] < high < frequencies[12]

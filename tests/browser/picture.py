@@ -35,8 +35,7 @@ def main(target: Path) -> None:
     ):
         browser = open_browser(Path(folder) / "profile")
         try:
-            size = {"width": 1300, "height": 1500, "deviceScaleFactor": 1, "mobile": False}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            browser.set_window_size(1300, 1300)
             before = jupyter.run_cell(browser, address, "explorer", 1, 180)
             jupyter.dropdowns(browser, "stage")[0].select_by_visible_text("conv3")
             before = jupyter.changed(browser, before)
@@ -45,6 +44,7 @@ def main(target: Path) -> None:
             jupyter.changed(browser, before)
             browser.execute_script("document.querySelectorAll('.Toastify').forEach((note) => note.remove())")
             shown = browser.find_element(By.CSS_SELECTOR, ".jp-OutputArea-output .widget-vbox")
+            browser.execute_script("arguments[0].scrollIntoView({block: 'start'})", shown)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(shown.screenshot_as_png)
         finally:
