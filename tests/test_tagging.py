@@ -218,21 +218,31 @@ def test_each_file_has_its_taggram(run, music, tmp_path):
     }
 
 
+# On Linux `ru_maxrss` also counts what this process, which starts the other, has in memory; VmHWM does not.
+PEAK = """
+import pathlib, re, resource, sys
+from tagkit import cli
+code = cli.main(sys.argv[1:])
+status = pathlib.Path("/proc/self/status")
+if status.is_file():
+    peak = 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", status.read_text())[1])
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak, file=sys.stderr)
+sys.exit(code)
+"""
+
+
 def test_three_hours_fit_into_two_gigabytes(run, tmp_path):
     path = tmp_path / "long.wav"
     with soundfile.SoundFile(path, "w", SR, 1, "PCM_16") as sound:
         for k in range(180):
             sound.write(noise(60 * SR, k))
-    code = (
-        "import resource, sys; from tagkit import cli; code = cli.main(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
-    )
-    command = [sys.executable, "-c", code, "tag", str(path), "--run", str(run.root), "--format", "csv"]
+    command = [sys.executable, "-c", PEAK, "tag", str(path), "--run", str(run.root), "--format", "csv"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].startswith(f"{path},10800.000,")
-    kilobytes = int(done.stderr.split()[-1]) / (1024 if sys.platform == "darwin" else 1)
-    assert kilobytes < 2e6
+    assert int(done.stderr.split()[-1]) < 2e9
 
 
 @pytest.mark.real_data

@@ -90,14 +90,22 @@ def run_cell(browser, address: str, notebook: str, players: int, seconds: float 
 
 def sounds(browser, players: int) -> list[str]:
     """The embedded sounds in base64, in the order of the page; none unless there are so many players."""
-    found = browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea audio source, .jp-OutputArea audio[src]")
-    sources = [each.get_attribute("src") for each in found]
+    selector = ".jp-OutputArea audio source, .jp-OutputArea audio[src]"
+    # One script reads them all, so that no player is replaced between finding and reading it.
+    sources = browser.execute_script(f"return Array.from(document.querySelectorAll('{selector}'), each => each.src)")
     return [src.partition("base64,")[2] for src in sources] if len(sources) == players and all(sources) else []
 
 
 def changed(browser, before: list[str], seconds: float = 30) -> list[str]:
-    """The sounds, once they are others than before."""
-    return wait(lambda: (now := sounds(browser, len(before))) != before and now, "the sounds did not change", seconds)
+    """The sounds, once they are others than before and have come to rest."""
+    seen = before
+
+    def settled() -> list[str]:
+        nonlocal seen
+        last, seen = seen, sounds(browser, len(before))
+        return seen if last == seen != before else []
+
+    return wait(settled, "the sounds did not change", seconds)
 
 
 def dropdowns(browser, label: str) -> list[Select]:
