@@ -129,7 +129,7 @@ def describe_network(run: Run, model: keras.Model) -> dict:
     windowing = run.windowing
     seconds = (windowing.windows or 1) * windowing.samples / run.record["row"]["sr"]
     return {
-        "input": "mel" if run.record["row"]["frontend"] else "raw",
+        "input": "mel" if (run.record["row"]["frontend"] or {}).get("table") in ("Mel", "Filterbank") else "raw",
         "windowing": windowing.name,
         "usual_windowing": windowing.name == run.record["row"]["windowing"][0],
         "samples": windowing.samples,

@@ -15,8 +15,8 @@ def stages(model):
     Returns
     -------
     dict of str -> KerasTensor
-        In order from input to output, without the input: the frontend (``logmel`` or ``fbank``), ``conv1`` ...,
-        ``gru1`` ..., ``dense1`` ..., ``logits``.
+        In order from input to output, without the input: the frontend (``logmel``, ``fbank`` or ``bank``),
+        ``conv1`` ..., ``gru1`` ..., ``dense1`` ..., ``logits``.
     """
     outputs = {}
     for layer in model.layers:

@@ -5,7 +5,7 @@ import zlib
 import keras
 from keras import layers
 
-from tagkit.graph import features, tables
+from tagkit.graph import banks, features, tables
 from tagkit.graph.norm import BatchNormalization
 from tagkit.graph.pooling import StochasticPooling
 
@@ -194,6 +194,8 @@ class Blocks:
         mel = self.row.frontend
         if mel is None:
             return x
+        if isinstance(mel, tables.Bank):
+            return self.bank(mel, x)
         if isinstance(mel, tables.Filterbank):
             x = features.LogFilterbank(sr=self.row.sr, name="fbank_log")(x)
             return layers.Reshape((-1, x.shape[2], 1), name="fbank_image")(x)
@@ -205,6 +207,20 @@ class Blocks:
         if mel.image:
             x = layers.Reshape((-1, x.shape[2], 1), name="logmel_image")(x)
         return self.norm(x, "logmel", scale=True) if mel.norm == "image" else x
+
+    def bank(self, table, x):
+        """The learned filter bank, normalised per band, as an image."""
+        x = layers.Conv1D(
+            2 * table.n_filters,
+            table.kernel,
+            strides=table.stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=banks.Gabor(self.row.sr),
+            name="bank_conv",
+        )(x)
+        x = self.norm(banks.LogEnergy(name="bank_energy")(x), "bank", scale=True)
+        return layers.Reshape((-1, x.shape[2], 1), name="bank_image")(x)
 
     def initializer(self, name, init=None):
         """A seeded initialiser, of the row's kind unless given."""

@@ -12,7 +12,7 @@ musicnn reads 187 frames, 47,616 samples. All have the batch norm of `tagkit.gra
 import dataclasses
 
 from tagkit.graph.predecessor import DM16, FIRST, WINDOW, convs, dm
-from tagkit.graph.tables import Chain, Conv, Dense, Gru, Head, Mel, Parallel, Residual, Row
+from tagkit.graph.tables import Bank, Chain, Conv, Dense, Gru, Head, Mel, Parallel, Residual, Row
 
 LEE = "Lee et al. 2017, Sample-level deep convolutional neural networks, SMC"
 KIM = "Kim, Lee & Nam 2018, Sample-level CNN architectures for music auto-tagging, ICASSP"
@@ -184,6 +184,17 @@ def dilated(width, pool):
     return Chain((*(Residual(width, dilation=d) for d in (1, 2, 4)), Residual(width, dilation=8, pool=pool)))
 
 
+# logmel's trunk behind filters that are trained, where logmel's are drawn up.
+LEARNED_BANK = (
+    dataclasses.replace(
+        SPECTROGRAM[0],
+        name="tdfbank",
+        frontend=Bank(),
+        source="after Zeghidour et al. 2018, Learning filterbanks from raw speech, ICASSP: 96 pairs of 64 ms filters "
+        "that start as Gabor's at mel centres, log energy, logmel's trunk",
+    ),
+)
+
 THREE_SCALES = Parallel(tuple((Conv(32, kernel, stride=16),) for kernel in (16, 64, 256)))
 
 TRUNKS = (
@@ -222,4 +233,4 @@ def _repooled(table, kind):
 
 
 ZEILER = "with stochastic pooling and ReLU (Zeiler & Fergus 2013, ICLR)"
-ROWS = SAMPLECNN + RECURRENT + SPECTROGRAM + TRUNKS
+ROWS = SAMPLECNN + RECURRENT + SPECTROGRAM + LEARNED_BANK + TRUNKS

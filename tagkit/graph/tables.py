@@ -169,6 +169,23 @@ class Filterbank:
 
 
 @dataclass(frozen=True)
+class Bank:
+    """A filter bank over the waveform, learned from a mel-like start: `tagkit.graph.banks`; norm per band, an image.
+
+    Attributes
+    ----------
+    n_filters : int
+        Pairs of kernels.
+    kernel, stride : int
+        Samples.
+    """
+
+    n_filters: int = 96
+    kernel: int = 1024
+    stride: int = 512
+
+
+@dataclass(frozen=True)
 class Row:
     """One architecture.
 
@@ -182,8 +199,8 @@ class Row:
     head : Head
     source : str
         Where the architecture comes from, and what was decided where the source is silent.
-    frontend : Mel, Filterbank or None
-        None: the waveform itself.
+    frontend : Mel, Filterbank, Bank or None
+        None: the first convolution reads the waveform.
     activation : str
         A Keras activation, after every norm.
     padding : {"same", "valid"}
@@ -205,7 +222,7 @@ class Row:
     stages: tuple
     head: Head
     source: str
-    frontend: Mel | Filterbank | None = None
+    frontend: Mel | Filterbank | Bank | None = None
     activation: str = "elu"
     padding: str = "same"
     bias: bool = True
@@ -234,7 +251,9 @@ class Row:
         return row
 
 
-_TABLES = {cls.__name__: cls for cls in (Conv, Pool, Residual, Parallel, Chain, Gru, Dense, Head, Mel, Filterbank, Row)}
+_TABLES = {
+    cls.__name__: cls for cls in (Conv, Pool, Residual, Parallel, Chain, Gru, Dense, Head, Mel, Filterbank, Bank, Row)
+}
 
 
 def _plain(value):

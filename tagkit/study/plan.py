@@ -125,7 +125,7 @@ MULTIPLE = ("mul16a", "mul16b", "mul16c", "mul16d", "mul16ds", "mul16e", "mul16f
 SAMPLECNN = ("samplecnn", "samplecnn_se", "samplecnn_res", "samplecnn_rese", "samplecnn_rese_multi")
 DEPTH = ("res13", "res25", "dilated_res", "dm16_relu", "dm16_stochastic", "ds256ra_stochastic")
 RECURRENT = ("crnn", "crnn_dm16", "crnn_mel")
-SPECTROGRAM = ("logmel", "musicnn", "shortchunk", "shortchunk_res")
+SPECTROGRAM = ("logmel", "tdfbank", "musicnn", "shortchunk", "shortchunk_res")
 WHOLE_CLIPS = {"batch_size": 4}  # an example is a clip, twelve times a window
 
 
@@ -178,13 +178,11 @@ ZOO = Plan(
     base=PLAIN,
 )
 
+RECORDED = ("dm16", "dm16_stochastic", "res13", "multiscale", "crnn_dm16", "mul16f", "ds256ra", "tdfbank", "logmel")
 RECORDINGS = Plan(
     "recordings",
     "magnatagatune",
-    tuple(
-        Entry(name, "recordings")
-        for name in ("dm16", "dm16_stochastic", "res13", "multiscale", "crnn_dm16", "mul16f", "ds256ra", "logmel")
-    ),
+    rows("recordings", RECORDED),
     budget_s=300,
     seeds=3,
     base=TrainingConfig(),

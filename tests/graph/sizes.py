@@ -150,6 +150,9 @@ PARAMETERS = {
     # norm of 96 bands, five convolutions, the maximum and the mean of 128
     "logmel": 192 + conv(9, 1, 16) + conv(9, 16, 32) + conv(9, 32, 64) + conv(9, 64, 128) + conv(9, 128, 128)
     + dense(256, 50),
+    # 96 pairs of kernels without bias in place of the spectrogram
+    "tdfbank": 1024 * 192 + 192 + conv(9, 1, 16) + conv(9, 16, 32) + conv(9, 32, 64) + conv(9, 64, 128)
+    + conv(9, 128, 128) + dense(256, 50),
     # norm of one image; 204 + 204 + 3 x 51 = 561 channels; 561 + 3 x 64 pooled twice = 1506, with a norm; published
     # as 787,000
     "musicnn": 2 + conv(7 * 38, 1, 204) + conv(7 * 67, 1, 204) + conv(128, 1, 51) + conv(64, 1, 51) + conv(32, 1, 51)
@@ -202,6 +205,7 @@ FRAMES = {
     "crnn_dm16": [2427, 606, 151, 37, 37],
     "crnn_mel": [1367, 683, 227, 56, 14, 14],
     "logmel": [76, 38, 19, 9, 4, 2],
+    "tdfbank": [76, 38, 19, 9, 4, 2],
     "musicnn": [187] * 5,
     "shortchunk": [231, 115, 57, 28, 14, 7, 3, 1],
     "shortchunk_res": [231, 116, 58, 29, 15, 8, 4, 2],

@@ -1,0 +1,78 @@
+"""A filter bank that is learned from the waveform but starts as the ear's: Gabor filters along the mel scale.
+
+Zeghidour et al. 2018, Learning filterbanks from raw speech for phone recognition, ICASSP: a convolution with pairs of
+filters (cosine and sine), the energy of each pair, a logarithm. Only the start is prescribed; every tap is trained.
+"""
+
+import keras
+import librosa
+import numpy as np
+from keras import ops
+
+FWHM = 2 * np.sqrt(2 * np.log(2))  # full width at half maximum of a Gaussian, in standard deviations
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
+class Gabor(keras.initializers.Initializer):
+    """Kernels (taps, 1, 2 n): n cosines under a Gaussian and a Hann window, then the n sines beside them.
+
+    Centres lie at equal steps of Slaney's mel scale from 0 to sr / 2, with the bandwidth of the mel triangle there but
+    at least sr / taps. The largest tap is `peak`, not more: a bank of unit energy would drown the noise floor of
+    `LogEnergy`, and then silence says nothing.
+
+    Parameters
+    ----------
+    sr : int
+        Hz.
+    peak : float
+    """
+
+    def __init__(self, sr=16_000, peak=0.5):
+        self.sr, self.peak = sr, peak
+
+    def __call__(self, shape, dtype=None):
+        """Kernels of `shape`, (taps, 1, 2 n)."""
+        taps, _, filters = shape
+        edges = librosa.mel_frequencies(filters // 2 + 2, fmin=0, fmax=self.sr / 2)
+        bandwidth = np.maximum((edges[2:] - edges[:-2]) / 2, self.sr / taps)
+        t = (np.arange(taps)[:, None] - (taps - 1) / 2) / self.sr
+        envelope = np.exp(-((2 * np.pi * bandwidth / FWHM * t) ** 2) / 2) * np.hanning(taps)[:, None]
+        phase = 2 * np.pi * edges[1:-1] * t
+        bank = self.peak * np.concatenate([envelope * np.cos(phase), envelope * np.sin(phase)], axis=1)
+        return ops.convert_to_tensor(bank[:, None], dtype or "float32")
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"sr": self.sr, "peak": self.peak}
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
+class LogEnergy(keras.layers.Layer):
+    """10 log10(a^2 + b^2 + floor) of pairs (a, b): (batch, frames, 2 n) to (batch, frames, n), in float32.
+
+    Parameters
+    ----------
+    floor : float
+        Energy of the silence below which nothing is told apart; also what keeps the gradient finite.
+    """
+
+    def __init__(self, floor=1e-5, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.floor = floor
+
+    def call(self, x):
+        """Map `x`, (batch, frames, 2 n), to (batch, frames, n)."""
+        cosine, sine = ops.split(ops.square(x), 2, axis=-1)
+        return 10.0 * ops.log10(cosine + sine + self.floor)
+
+    def compute_output_shape(self, input_shape):
+        """Half the channels."""
+        return (*input_shape[:-1], input_shape[-1] // 2)
+
+    def frame_geometry(self):
+        """A frame sees one frame."""
+        return 1, 1, 0
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "floor": self.floor}

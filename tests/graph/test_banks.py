@@ -1,0 +1,62 @@
+import keras
+import librosa
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tagkit.graph import zoo
+from tagkit.graph.banks import Gabor, LogEnergy
+
+SR = 16_000
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return np.array(Gabor(SR)((1024, 1, 192)))[:, 0]
+
+
+def test_filters_are_centred_on_the_mel_scale_and_as_wide_as_its_triangles(bank):
+    response = np.abs(np.fft.rfft(bank[:, :96], 1 << 15, axis=0))
+    hz = np.fft.rfftfreq(1 << 15, 1 / SR)
+    edges = librosa.mel_frequencies(98, fmin=0, fmax=SR / 2)
+    peaks = hz[response.argmax(axis=0)]
+    # The lowest filters see their own mirror image at negative frequencies, hence a few Hz.
+    np.testing.assert_allclose(peaks, edges[1:-1], atol=8)
+    for i in (60, 80):  # far above the resolution of 1024 taps
+        over_half = hz[response[:, i] > response[:, i].max() / 2]
+        assert np.ptp(over_half) == pytest.approx((edges[i + 2] - edges[i]) / 2, rel=0.25)
+
+
+def test_pairs_are_a_quarter_period_apart_and_no_tap_is_above_the_peak(bank):
+    cosine, sine = bank[:, :96], bank[:, 96:]
+    assert np.abs(bank).max() <= 0.5
+    overlap = np.sum(cosine * sine, axis=0) / (np.linalg.norm(cosine, axis=0) * np.linalg.norm(sine, axis=0))
+    assert np.abs(overlap).max() < 1e-4  # one is even, the other odd
+
+
+def test_a_tone_gives_the_level_of_its_pair_whatever_its_phase(bank):
+    i, t = 70, np.arange(1024) / SR
+    hz = librosa.mel_frequencies(98, fmin=0, fmax=SR / 2)[i + 1]
+    levels = []
+    for phase in np.linspace(0, np.pi, 7):
+        answer = (0.1 * np.sin(2 * np.pi * hz * t + phase)) @ bank
+        levels.append(float(LogEnergy()(answer[None, None].astype("float32"))[0, 0, i]))
+    assert np.ptp(levels) < 0.05  # dB
+    assert levels[0] == pytest.approx(20 * np.log10(0.1 * np.abs(bank[:, i] + 1j * bank[:, 96 + i]).sum() / 2), abs=0.1)
+
+
+def test_silence_has_the_level_of_the_floor_and_a_finite_gradient():
+    x = tf.Variable(np.zeros((1, 4, 6), "float32"))
+    with tf.GradientTape() as tape:
+        out = LogEnergy(floor=1e-5)(x)
+    np.testing.assert_allclose(out, -50, rtol=1e-6)
+    assert out.shape == (1, 4, 3)
+    assert np.isfinite(tape.gradient(out, x).numpy()).all()
+
+
+def test_every_tap_of_the_bank_is_trained():
+    model = zoo.build("tdfbank", 5)
+    names = [v.path for v in model.trainable_variables]
+    assert "bank_conv/kernel" in names
+    again = keras.models.clone_model(model)
+    assert again.get_layer("bank_conv").kernel_initializer.get_config() == {"sr": SR, "peak": 0.5}
