@@ -107,12 +107,13 @@ class Plan:
         return (entry.budget_s or self.budget_s) if self.budget_s else 0
 
     def smoke(self) -> "Plan":
-        """The same study without learning: as many steps as there are validations, one seed, under another name."""
+        """The same study without learning, on the demo: a few steps, one seed, under another name."""
         entries = tuple(
             e if e.pretraining is None else replace(e, pretraining=_tiny(e.pretraining)) for e in self.entries
         )
-        small = {"budget_s": 0, "seeds": 1, "validations": 2, "base": replace(self.base, batch_size=4)}
-        return replace(self, name=f"{self.name}-smoke", entries=entries, **small)
+        small = {"dataset": "demo", "budget_s": 0, "seeds": 1, "validations": 2, "min_positives": 1, "finalists": None}
+        base = replace(self.base, batch_size=4)
+        return replace(self, name=f"{self.name}-smoke", entries=entries, base=base, **small)
 
 
 def _tiny(pretraining: Pretraining) -> Pretraining:
