@@ -10,9 +10,11 @@ from tqdm.auto import tqdm
 from tagkit import files, metrics
 from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.inputs import part_positions
-from tagkit.prediction import predict
+from tagkit.prediction import Predictor
 from tagkit.records import Records
 from tagkit.runs import Run, TrainingError, code_version
+
+AT_A_TIME = 32  # clips between two steps of the progress bar
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,7 @@ def evaluate(
     records.verify()
     positions = part_positions(records, part, run.record["split"])
     model = run.model()
-    with tqdm(total=len(positions), desc=f"evaluate {run.root.name}", unit="clip", disable=not progress) as bar:
-        scores = predict(model, records, positions)
-        bar.update(len(positions))
+    scores = _scores(model, records, positions, f"evaluate {run.root.name}", progress)
     labels = records.catalog.labels[list(run.tags)].to_numpy(bool)[positions]
     cluster_by = cluster_by or records.catalog.cluster_by
     clusters = cluster_names(records, positions, cluster_by)
@@ -122,6 +122,17 @@ def evaluate(
         "interval": f"95 % percentile bootstrap over {len(set(clusters))} {cluster_by}s, {resamples} resamples",
     }
     return Evaluation(metrics.score_tags(labels, scores, run.tags, clusters, min_positives, resamples), record)
+
+
+def _scores(model: keras.Model, records: Records, positions: np.ndarray, title: str, progress: bool) -> np.ndarray:
+    """Probabilities (clips, tags), a few clips at a time, so that the bar shows where it is."""
+    predictor, parts = Predictor(model), np.split(positions, range(AT_A_TIME, len(positions), AT_A_TIME))
+    with tqdm(total=len(positions), desc=title, unit="clip", disable=not progress) as bar:
+        scores = []
+        for some in parts:
+            scores.append(predictor(records, some))
+            bar.update(len(some))
+    return np.concatenate(scores)
 
 
 def describe_network(run: Run, model: keras.Model) -> dict:
