@@ -48,31 +48,38 @@ class Gabor(keras.initializers.Initializer):
 
 @keras.saving.register_keras_serializable(package="tagkit")
 class LogEnergy(keras.layers.Layer):
-    """10 log10(a^2 + b^2 + floor) of pairs (a, b): (batch, frames, 2 n) to (batch, frames, n), in float32.
+    """10 log10(mean(a^2 + b^2) + floor) of pairs (a, b) over `pool` frames, without overlap, in float32.
+
+    From (batch, frames, 2 n) to (batch, frames // pool, n). The mean makes up for short filters: those of the treble
+    last for a few milliseconds, and would hear little of the time between two frames.
 
     Parameters
     ----------
+    pool : int
+        Frames.
     floor : float
         Energy of the silence below which nothing is told apart; also what keeps the gradient finite.
     """
 
-    def __init__(self, floor=1e-5, **kwargs):
+    def __init__(self, pool=1, floor=1e-5, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.floor = floor
+        self.pool, self.floor = pool, floor
 
     def call(self, x):
-        """Map `x`, (batch, frames, 2 n), to (batch, frames, n)."""
+        """Map `x`, (batch, frames, 2 n), to (batch, frames // pool, n)."""
         cosine, sine = ops.split(ops.square(x), 2, axis=-1)
-        return 10.0 * ops.log10(cosine + sine + self.floor)
+        energy = ops.average_pool(cosine + sine, self.pool, padding="valid", data_format="channels_last")
+        return 10.0 * ops.log10(energy + self.floor)
 
     def compute_output_shape(self, input_shape):
-        """Half the channels."""
-        return (*input_shape[:-1], input_shape[-1] // 2)
+        """Half the channels, a `pool`th of the frames."""
+        batch, frames, channels = input_shape
+        return batch, None if frames is None else frames // self.pool, channels // 2
 
     def frame_geometry(self):
-        """A frame sees one frame."""
-        return 1, 1, 0
+        """Kernel, stride and padding, in frames of the input."""
+        return self.pool, self.pool, 0
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "floor": self.floor}
+        return {**super().get_config(), "pool": self.pool, "floor": self.floor}

@@ -219,7 +219,7 @@ class Blocks:
             kernel_initializer=banks.Gabor(self.row.sr),
             name="bank_conv",
         )(x)
-        x = self.norm(banks.LogEnergy(name="bank_energy")(x), "bank", scale=True)
+        x = self.norm(banks.LogEnergy(table.pool, name="bank_energy")(x), "bank", scale=True)
         return layers.Reshape((-1, x.shape[2], 1), name="bank_image")(x)
 
     def initializer(self, name, init=None):

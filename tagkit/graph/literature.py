@@ -190,8 +190,8 @@ LEARNED_BANK = (
         SPECTROGRAM[0],
         name="tdfbank",
         frontend=Bank(),
-        source="after Zeghidour et al. 2018, Learning filterbanks from raw speech, ICASSP: 96 pairs of 64 ms filters "
-        "that start as Gabor's at mel centres, log energy, logmel's trunk",
+        source="after Zeghidour et al. 2018, Learning filterbanks from raw speech, ICASSP: 96 pairs of 32 ms filters "
+        "that start as Gabor's at mel centres, log energy over 32 ms, logmel's trunk",
     ),
 )
 

@@ -178,11 +178,14 @@ class Bank:
         Pairs of kernels.
     kernel, stride : int
         Samples.
+    pool : int
+        Frames over which energy is averaged.
     """
 
     n_filters: int = 96
-    kernel: int = 1024
-    stride: int = 512
+    kernel: int = 512
+    stride: int = 128
+    pool: int = 4
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ PARAMETERS = {
     "logmel": 192 + conv(9, 1, 16) + conv(9, 16, 32) + conv(9, 32, 64) + conv(9, 64, 128) + conv(9, 128, 128)
     + dense(256, 50),
     # 96 pairs of kernels without bias in place of the spectrogram
-    "tdfbank": 1024 * 192 + 192 + conv(9, 1, 16) + conv(9, 16, 32) + conv(9, 32, 64) + conv(9, 64, 128)
+    "tdfbank": 512 * 192 + 192 + conv(9, 1, 16) + conv(9, 16, 32) + conv(9, 32, 64) + conv(9, 64, 128)
     + conv(9, 128, 128) + dense(256, 50),
     # norm of one image; 204 + 204 + 3 x 51 = 561 channels; 561 + 3 x 64 pooled twice = 1506, with a norm; published
     # as 787,000
@@ -205,7 +205,7 @@ FRAMES = {
     "crnn_dm16": [2427, 606, 151, 37, 37],
     "crnn_mel": [1367, 683, 227, 56, 14, 14],
     "logmel": [76, 38, 19, 9, 4, 2],
-    "tdfbank": [76, 38, 19, 9, 4, 2],
+    "tdfbank": [76, 38, 19, 9, 4, 2],  # 304 of the convolution, four to a frame
     "musicnn": [187] * 5,
     "shortchunk": [231, 115, 57, 28, 14, 7, 3, 1],
     "shortchunk_res": [231, 116, 58, 29, 15, 8, 4, 2],

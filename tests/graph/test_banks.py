@@ -45,6 +45,12 @@ def test_a_tone_gives_the_level_of_its_pair_whatever_its_phase(bank):
     assert levels[0] == pytest.approx(20 * np.log10(0.1 * np.abs(bank[:, i] + 1j * bank[:, 96 + i]).sum() / 2), abs=0.1)
 
 
+def test_energy_is_averaged_before_the_logarithm():
+    x = np.random.default_rng(0).normal(size=(2, 11, 6)).astype("float32")
+    energy = (x[..., :3] ** 2 + x[..., 3:] ** 2)[:, :8].reshape(2, 2, 4, 3).mean(axis=2)
+    np.testing.assert_allclose(LogEnergy(pool=4, floor=1e-5)(x), 10 * np.log10(energy + 1e-5), rtol=1e-5)
+
+
 def test_silence_has_the_level_of_the_floor_and_a_finite_gradient():
     x = tf.Variable(np.zeros((1, 4, 6), "float32"))
     with tf.GradientTape() as tape:
