@@ -29,7 +29,7 @@ def test_filters_are_centred_on_the_mel_scale_and_as_wide_as_its_triangles(bank)
 
 def test_pairs_are_a_quarter_period_apart_and_no_tap_is_above_the_peak(bank):
     cosine, sine = bank[:, :96], bank[:, 96:]
-    assert np.abs(bank).max() <= 0.5
+    assert np.abs(bank).max() <= 64
     overlap = np.sum(cosine * sine, axis=0) / (np.linalg.norm(cosine, axis=0) * np.linalg.norm(sine, axis=0))
     assert np.abs(overlap).max() < 1e-4  # one is even, the other odd
 
@@ -65,4 +65,4 @@ def test_every_tap_of_the_bank_is_trained():
     names = [v.path for v in model.trainable_variables]
     assert "bank_conv/kernel" in names
     again = keras.models.clone_model(model)
-    assert again.get_layer("bank_conv").kernel_initializer.get_config() == {"sr": SR, "peak": 0.5}
+    assert again.get_layer("bank_conv").kernel_initializer.get_config() == {"sr": SR, "peak": 64.0}
