@@ -17,9 +17,9 @@ class Gabor(keras.initializers.Initializer):
     """Kernels (taps, 1, 2 n): n cosines under a Gaussian and a Hann window, then the n sines beside them.
 
     Centres lie at equal steps of Slaney's mel scale from 0 to sr / 2, with the bandwidth of the mel triangle there but
-    at least sr / taps. A step of Adam moves every tap by about the learning rate, however small its gradient: filters with
-    a `peak` of .5 lose their shape within a few hundred steps, tall ones are refined. The network behind does not mind,
-    for a level is a constant behind the logarithm, and batch norm removes it.
+    at least sr / taps. A step of Adam moves every tap by about the learning rate, however small its gradient: filters
+    with a `peak` of .5 lose their shape within a few hundred steps, tall ones are refined. The network behind does not
+    mind, for a level is a constant behind the logarithm, and batch norm removes it.
 
     Parameters
     ----------
