@@ -188,7 +188,7 @@ RECORDINGS = Plan(
     seeds=3,
     base=TrainingConfig(),
     min_positives=5,
-    finalists=2,
+    finalists=4,
 )
 
 FINE, BEFORE = 100, 140  # CPU seconds of training on the recordings, and on rendered music before
