@@ -14,6 +14,7 @@ from tagkit.prediction import Predictor
 from tagkit.records import Records
 from tagkit.runs import Run, TrainingError, code_version
 
+INPUTS = {None: "raw", "Bank": "learned bank", "Mel": "mel", "Filterbank": "mel"}  # by the row's frontend
 AT_A_TIME = 32  # clips between two steps of the progress bar
 
 
@@ -136,11 +137,11 @@ def _scores(model: keras.Model, records: Records, positions: np.ndarray, title: 
 
 
 def describe_network(run: Run, model: keras.Model) -> dict:
-    """What a network takes and costs: input (raw or mel), windowing, parameters, MACs of a second of sound."""
+    """What a network takes (raw, mel or learned bank) and costs: windowing, parameters, MACs of a second of sound."""
     windowing = run.windowing
     seconds = (windowing.windows or 1) * windowing.samples / run.record["row"]["sr"]
     return {
-        "input": "mel" if (run.record["row"]["frontend"] or {}).get("table") in ("Mel", "Filterbank") else "raw",
+        "input": INPUTS[(run.record["row"]["frontend"] or {}).get("table")],
         "windowing": windowing.name,
         "usual_windowing": windowing.name == run.record["row"]["windowing"][0],
         "samples": windowing.samples,

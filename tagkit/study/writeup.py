@@ -21,6 +21,13 @@ Holm's method. *valid* is the best validation ROC-AUC, by which networks are cho
 training, or whole clips where the windowing makes an example of a clip.
 """
 
+# What networks are given, as evaluation records it.
+KINDS = {
+    "raw": "on the bare waveform",
+    "learned bank": "on the waveform, by filters that start at the mel scale and are trained",
+    "mel": "on a spectrogram",
+}
+
 
 def write(folder: Path | None = None, out: Path | None = None, figures: Path | None = None) -> list[Path]:
     """Write up all studies that have results.
@@ -159,21 +166,26 @@ def _terms(groups: Sequence[Group]) -> str:
 
 def _verdict(groups: Sequence[Group]) -> str:
     """Whether the waveform keeps up with the spectrogram, by the best network of each kind on the validation part."""
-    raw, mel = [g for g in groups if _is_raw(g)], [g for g in groups if not _is_raw(g)]
-    if not (raw and mel):
+    kinds = {kind: [g for g in groups if g.first["network"]["input"] == kind] for kind in KINDS}
+    if not kinds["mel"]:
         return ""
-    raw, mel = comparison.best(raw), comparison.best(mel)
+    mel = comparison.best(kinds["mel"])
+    sentences = [f"Best by validation score: `{mel.name}` {mel.score('roc_auc')} on a spectrogram;"]
+    sentences += [
+        _beside_mel(comparison.best(some), mel, KINDS[kind]) for kind, some in kinds.items() if some and kind != "mel"
+    ]
+    return f"**Raw against spectrogram.** At equal CPU time: {' '.join(sentences)}\n"
+
+
+def _beside_mel(raw: Group, mel: Group, kind: str) -> str:
+    """How far a network of the waveform is from a spectrogram network."""
     gap = comparison.difference(raw, mel).interval
     answer = "no difference could be shown"
     if gap.low > 0:
-        answer = "the waveform is ahead"
+        answer = "it is ahead"
     if gap.high < 0:
-        answer = f"the waveform falls short by {-gap.value:.3f}"
-    return (
-        f"**Raw against spectrogram.** Best by validation score: `{raw.name}` {raw.score('roc_auc')} on the waveform, "
-        f"`{mel.name}` {mel.score('roc_auc')} on a spectrogram. The difference is {comparison.signed(gap)}: "
-        f"at equal CPU time, {answer}.\n"
-    )
+        answer = f"it falls short by {-gap.value:.3f}"
+    return f"`{raw.name}` {raw.score('roc_auc')} {kind}, a difference of {comparison.signed(gap)}: {answer}."
 
 
 def _seeds(count: int) -> str:
@@ -181,7 +193,7 @@ def _seeds(count: int) -> str:
 
 
 def _is_raw(group: Group) -> bool:
-    return group.first["network"]["input"] == "raw"
+    return group.first["network"]["input"] != "mel"
 
 
 def _plain(groups: Sequence[Group]) -> list[Group]:
