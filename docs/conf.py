@@ -28,7 +28,7 @@ release = version = tagkit.__version__
 language = "en"
 
 root_doc = "README"
-include_patterns = ["README.md", "CHANGELOG.md", "data/README.md", "docs/**/*.md", "notebooks/*.ipynb"]
+include_patterns = ["README.md", "CHANGELOG.md", "data/README.md", "docs/**", "notebooks/*.ipynb"]
 exclude_patterns = [".*", "build", "data/[!R]*", "runs", "tagkit", "tests", "**/.ipynb_checkpoints"]
 extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc"]
 
