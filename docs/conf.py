@@ -35,11 +35,11 @@ extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # notebooks/execute.py has done that
 nb_ipywidgets_js = {}  # from a CDN, and of no use without a kernel
-nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars, and what TensorFlow says when it starts
 
 default_role = "py:obj"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 python_maximum_signature_line_length = 100
@@ -58,12 +58,10 @@ TOCTREES = """
 ```{toctree}
 :hidden:
 :caption: Guides
+:glob:
 
-docs/datasets
-docs/feature_analysis
-docs/reproduce
-docs/results
-data/README
+docs/*
+Where data lie <data/README>
 ```
 
 ```{toctree}

@@ -34,7 +34,7 @@ def test_code_names_only_what_there_is(path):
 def test_commands_are_accepted_by_the_command_line(path):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     for block in re.findall(r"```sh\n(.*?)```", path.read_text(), re.S):
-        for line in block.splitlines():
+        for line in re.split("\n|&&", block):
             program, *arguments = shlex.split(line.partition(" > ")[0], comments=True) or [""]
             if program == "make":
                 assert {a for a in arguments if "=" not in a} <= targets, line
