@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit test-browser notebooks picture lock clean
+.PHONY: help install demo test lint unit test-browser notebooks docs links picture lock clean
 
 help:  ## this list
 	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
@@ -20,7 +20,7 @@ install: .venv/installed  ## set up .venv with the locked dependencies
 demo: install  ## render a tagged dataset, train two networks on it, score them, hear what they learned
 	$(BIN)/tagkit demo
 
-test: lint unit notebooks  ## lint, import contracts, tests and every notebook
+test: lint unit notebooks docs  ## lint, import contracts, tests, every notebook, and the site
 
 lint: install  ## ruff and the import contracts
 	$(BIN)/ruff check .
@@ -33,8 +33,18 @@ unit: install  ## the tests
 test-browser: install  ## only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser
 
-notebooks: install  ## execute every notebook on tiny data; their pages lie in build/notebooks
+notebooks: install  ## execute every notebook on tiny data; copies with their outputs lie in build/notebooks
 	$(BIN)/python notebooks/execute.py
+
+# Pages of notebooks that were executed in earnest (notebooks/execute.py --full) stay as they are.
+docs: install  ## build the site from guides, docstrings and executed notebooks: open build/site/index.html
+	$(BIN)/python notebooks/execute.py --missing
+	rm -rf build/site
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/site
+	$(BIN)/python -m tests.pages build/site
+
+links: docs  ## ask every address that the site links to whether it answers; needs the internet
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/sphinx-build --quiet -b linkcheck -c docs -d build/doctrees . build/links
 
 picture: install  ## photograph the listening page and the explorer of runs/demo for the README; needs Chromium
 	mkdir -p figures

@@ -1,6 +1,7 @@
-"""Execute the notebooks and save them as HTML with their outputs, under build/notebooks.
+"""Execute the notebooks and save copies with their outputs under build/notebooks; `make docs` makes pages of them.
 
     python notebooks/execute.py              every notebook, in a smoke setting: tiny data, seconds of training
+    python notebooks/execute.py --missing    those only that changed since they were executed, or never were
     python notebooks/execute.py --full 13    notebook 13 in earnest, on the data and runs of `make demo`
 
 A smoke run keeps its data, runs and figures under build/smoke, so that it never overwrites real ones.
@@ -11,12 +12,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tagkit import files
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+EXECUTED = ROOT / "build" / "notebooks"
 STUDY = ("04", "05", "06", "07", "08", "09", "10", "11")
 
 
@@ -24,11 +29,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", help="beginnings of names, such as 03 (default: all)")
     parser.add_argument("--full", action="store_true", help="not a smoke run: real data, runs and figures")
+    parser.add_argument("--missing", action="store_true", help="only those without an executed copy that is newer")
     args = parser.parse_args()
 
     chosen = [p for p in sorted(HERE.glob("[0-9][0-9]_*.ipynb")) if p.name.startswith(tuple(args.notebooks or [""]))]
     if not chosen:
         parser.error(f"no notebook begins with {' or '.join(args.notebooks)}")
+    if args.missing:
+        chosen = [path for path in chosen if not is_executed(path)]
+    if not chosen:
+        return 0
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "TAGKIT_SMOKE": "0"}
     if not args.full:
         home = ROOT / "build" / "smoke"
@@ -48,12 +58,23 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def is_executed(path: Path) -> bool:
+    """Whether a copy with outputs is there, and the notebook did not change since."""
+    copy = EXECUTED / path.name
+    return copy.is_file() and copy.stat().st_mtime >= path.stat().st_mtime
+
+
 def execute(path: Path, environment: dict[str, str]) -> bool:
-    """Run one notebook; its HTML lies in build/notebooks afterwards."""
+    """Run one notebook; afterwards its copy lies in build/notebooks, and says whether this was a smoke run."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "jupyter", "nbconvert", "--log-level=ERROR", "--to", "html", "--execute"]
-    command += ["--ExecutePreprocessor.timeout=-1", "--output-dir", str(ROOT / "build" / "notebooks"), str(path)]
-    done = subprocess.run(command, env=environment, check=False)
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute"]
+    with tempfile.TemporaryDirectory() as folder:
+        command += ["--ExecutePreprocessor.timeout=-1", "--output-dir", folder, str(path)]
+        done = subprocess.run(command, env=environment, check=False)
+        if not done.returncode:
+            book = files.read_json(Path(folder) / path.name)
+            book["metadata"]["smoke"] = environment["TAGKIT_SMOKE"] == "1"
+            files.write_json(EXECUTED / path.name, book)
     print(f"{path.name}: {'ok' if not done.returncode else 'FAILED'}, {time.monotonic() - started:.0f} s", flush=True)
     return not done.returncode
 

@@ -245,7 +245,7 @@ def conditions(groups: Sequence[Group]) -> str:
 
 
 def load(folder: str | Path) -> list[dict]:
-    """Read every result (*.json) in a folder, in the order of their names."""
+    """Read every result (``*.json``) in a folder, in the order of their names."""
     paths = sorted(p for p in Path(folder).glob("*.json") if not p.name.startswith("."))
     if not paths:
         raise ComparisonError(f"{folder} holds no results (*.json).")

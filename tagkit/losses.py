@@ -27,8 +27,8 @@ def sigmoid_cross_entropy(labels, logits):
 def predecessor_weighted(labels, logits, positive_factor=1.0, tag_balance=0.0):
     """The predecessor's weighted cross entropy, whose log term is not weighted, the mean over tags.
 
-    With w = max(1, TPF z) it is w (max(x, 0) - x z) + log1p(e^-|x|), times the tag's weight 1 + TB ln(i). So a missed
-    tag costs more (the slope at very negative logits is TPF) while one that is found keeps its cost.
+    With ``w = max(1, TPF z)`` it is ``w (max(x, 0) - x z) + log1p(e^-|x|)``, times the tag's weight ``1 + TB ln(i)``.
+    So a missed tag costs more (the slope at very negative logits is TPF) while one that is found keeps its cost.
 
     Parameters
     ----------
@@ -52,8 +52,9 @@ def predecessor_weighted(labels, logits, positive_factor=1.0, tag_balance=0.0):
 def weighted_cross_entropy(labels, logits, positive_factor=1.0, tag_balance=0.0):
     """True weighted cross entropy: the whole loss of a positive counts `positive_factor` times, the mean over tags.
 
-    That is (1 - z) x + (1 + (TPF - 1) z) (log1p(e^-|x|) + max(-x, 0)), as TensorFlow's
-    `weighted_cross_entropy_with_logits`, times the tag's weight 1 + TB ln(i). Parameters as in `predecessor_weighted`.
+    That is ``(1 - z) x + (1 + (TPF - 1) z) (log1p(e^-|x|) + max(-x, 0))``, as TensorFlow's
+    `weighted_cross_entropy_with_logits`, times the tag's weight ``1 + TB ln(i)``. Parameters as in
+    `predecessor_weighted`.
 
     Returns
     -------

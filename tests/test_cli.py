@@ -8,11 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tagkit import audio, cli
 from tagkit.cli import download
+from tagkit.datasets import magnatagatune
 from tagkit.datasets.download import DATASETS
+from tagkit.inputs import part_positions
+from tagkit.prediction import predict
 from tagkit.records import Records
+from tagkit.runs import Run
 
 TAGKIT = [sys.executable, "-m", "tagkit.cli"]
 
@@ -135,6 +140,24 @@ def test_real_recordings_from_files_to_scores(real_data, tmp_path, capsys):
     assert scores["seed"] == 3 and len(scores["tags"]) == 21 and scores["clips"] == 67
     assert "artists" in scores["interval"]
     assert "67" in capsys.readouterr().out
+    assert_tagging_scores_as_evaluation(magnatagatune.read(real_data / "mini-mtat"), Run.open(run), scores, capsys)
+
+
+def assert_tagging_scores_as_evaluation(catalog, run, scores, capsys):
+    """`tagkit tag` gives the test part's files the scores that `tagkit evaluate` came from, and with them its AUCs."""
+    records = Records.open(run.records_root)
+    positions = part_positions(records, "test")
+    paths = [str(catalog[records.catalog.clips.index[k]].path) for k in positions]
+    assert cli.main(["tag", *paths, "--run", str(run.root), "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["files"]
+    assert [row["path"] for row in rows] == paths
+    tagged = np.array([[row["scores"][tag] for tag in run.tags] for row in rows])
+    np.testing.assert_allclose(tagged, predict(run.model(), records, positions), atol=1e-5, rtol=0)
+    labels = records.catalog.labels.to_numpy(bool)[positions]
+    for tag, result in scores["tags"].items():
+        truth = labels[:, records.catalog.labels.columns.get_loc(tag)]
+        auc = roc_auc_score(truth, tagged[:, run.tags.index(tag)])
+        assert auc == pytest.approx(result["roc_auc"], abs=1 / (truth.sum() * (~truth).sum()))  # one pair of clips
 
 
 def test_the_demo_runs_resumes_and_redoes_nothing(tmp_path):

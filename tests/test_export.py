@@ -16,6 +16,7 @@ from tagkit.config import TrainingConfig
 from tagkit.export import ExportError, export, runtimes
 from tagkit.export.portable import portable
 from tagkit.graph import windowing, zoo
+from tagkit.graph.norm import BatchNormalization
 from tagkit.runs import Run
 from tagkit.tagging import Tagger
 from tagkit.training import train
@@ -115,6 +116,20 @@ def test_recurrences_are_written_out_for_litert(tmp_path):
     kind = runtimes.FORMATS["litert"]
     kind.write(network, tmp_path / kind.file)
     np.testing.assert_allclose(kind.open(tmp_path / kind.file)(x), keras_scores(model, x), atol=1e-4)
+
+
+def test_dm16_as_it_is_trained_goes_to_onnx(tone_records, tmp_path):
+    """Its batch norms are tagkit's own, and have moved; in the package they are the runtime's."""
+    config = TrainingConfig(model="dm16", steps=6, batch_size=4, eval_every=3)
+    run = train(config, tone_records, tmp_path / "run", progress=False)
+    model = run.model()
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms and all(type(layer) is BatchNormalization for layer in norms)
+    assert all(np.abs(layer.moving_mean).max() > 0 for layer in norms)
+    package = export(run, "onnx", tmp_path / "package")
+    x = music(38_832)
+    score = runtimes.FORMATS["onnx"].open(package.root / package.content["file"])
+    np.testing.assert_allclose(score(x), keras_scores(model, x), atol=1e-4)
 
 
 def test_the_command_says_where_it_lies_and_refuses_to_overwrite(run, capsys):

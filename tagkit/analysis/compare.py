@@ -249,7 +249,7 @@ class Matching:
     correlation : ndarray (pairs,)
         With its sign.
     null : ndarray (shuffles,)
-        Mean |correlation| of the best matching when the other network hears the clips in another order.
+        Mean ``|correlation|`` of the best matching when the other network hears the clips in another order.
     p : float
         Share of shuffles that match at least as well; never 0, and never small with a handful of clips.
     """
@@ -295,7 +295,7 @@ def match_channels(
     shuffles: int = 20,
     seed: int = 0,
 ) -> Matching:
-    """Pair the channels of two networks so that the sum of |correlation| over all clips is largest.
+    """Pair the channels of two networks so that the sum of ``|correlation|`` over all clips is largest.
 
     Parameters
     ----------

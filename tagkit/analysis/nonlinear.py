@@ -54,7 +54,7 @@ def triggered_covariance(x: np.ndarray, a: np.ndarray, taps: int, stride: int, f
 
 
 def energy_subspace(covariance: np.ndarray, dimensions: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """The filters that an energy unit squares: eigenvectors (taps, dimensions) of the largest |eigenvalues|.
+    """The filters that an energy unit squares: eigenvectors (taps, dimensions) of the largest ``|eigenvalues|``.
 
     Returns
     -------

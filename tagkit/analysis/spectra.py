@@ -35,7 +35,7 @@ class ToneProbe:
         at its alias ``|f - round(f / rate) rate|``: what a linear filter would have passed.
     geometry : dict of str -> Stage
     dc_only : frozenset of str
-        Stages with too large a stride for a fluctuation to mean anything: their response is |dc|, at one level only
+        Stages with too large a stride for a fluctuation to mean anything: their response is ``|dc|``, at one level only
         (NaN at the others).
     sr : int
     model : str
