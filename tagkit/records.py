@@ -13,6 +13,7 @@ shard's byte offsets are known, so a window is read without reading its clip (`R
 
 import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -233,7 +234,7 @@ def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr:
     """Write one shard, then its side-car; returns the number of clips dealt with."""
     processes.follow(parent)
     clips, quarantine = [], []
-    with files.atomic(out / _shard_name(k)) as temporary, temporary.open("wb") as stream:
+    with files.atomic(out / _shard_name(k)) as temporary, _HashedFile(temporary) as stream:
         for clip_id, path in rows:
             try:
                 y = _decode(root, path, sr)
@@ -243,9 +244,30 @@ def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr:
             offset = tfrecord.write_clip(stream, clip_id, sr, y.astype("<i2", copy=False).tobytes())
             clips.append({"clip_id": clip_id, "offset": offset, "samples": len(y)})
     entry = {"name": _shard_name(k), "bytes": (out / _shard_name(k)).stat().st_size}
-    entry |= {"sha256": _sha256(out / _shard_name(k)), "clips": clips, "quarantine": quarantine}
+    entry |= {"sha256": stream.sha256, "clips": clips, "quarantine": quarantine}
     files.write_json(_sidecar(out, k), entry)
     return len(rows)
+
+
+class _HashedFile(io.FileIO):
+    """A file open for writing from its start to its end, with the sha256 of what was written: no second reading."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, "w")
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write all of `data`."""
+        self._hash.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written so far, in hexadecimal digits."""
+        return self._hash.hexdigest()
 
 
 def _decode(root: Path, path: str, sr: int) -> np.ndarray:
