@@ -27,7 +27,7 @@ class Conv1D(layers.Conv1D):
         return y if self.activation is None else self.activation(y)
 
     def piece(self, frames):
-        """Frames of a piece, the fewest of `PIECES` that cut a map of `frames` evenly; None: it is better left whole."""
+        """Frames of a piece, the fewest of `PIECES` that cut a map of `frames` evenly; None: better left whole."""
         plain = self.strides == (1,) and self.dilation_rate == (1,) and self.groups == 1 and self.padding == "same"
         if not plain or self.data_format != "channels_last" or frames is None or frames < SHORTEST:
             return None
@@ -67,7 +67,7 @@ def _input_gradient(tf, x, w, dy):
 
 
 def _kernel_gradient(tf, x, w, dy, piece):
-    """Gradient of the kernel: every piece of `dy` against its piece of `x` and the frames that the taps reach beyond."""
+    """Gradient of the kernel: each piece of `dy` against its piece of `x` and the frames that taps reach beyond."""
     taps, channels, width = w.shape
     before, after = (taps - 1) // 2, taps // 2
     pieces = tf.reshape(x, (-1, x.shape[1] // piece, piece, channels))
