@@ -21,8 +21,7 @@ def run(setting: Setting) -> Result:
             raise RuntimeError(f"{name} in PyTorch is another network: logits differ by {apart}, {ours} / {theirs}.")
         result.notes.append(f"{name}: {ours:,} parameters in both; logits differ by at most {apart:.1e}.")
         jobs = (keras_job, name, steps), (pytorch_job, name, steps), (matmul_job, MATRIX, PRODUCTS)
-        # PyTorch settles only after a dozen steps.
-        warm_up = setting.size(max(2, 12 // steps), 1)
+        warm_up = setting.size(2, 1)
         with (
             Contestant(*jobs[0], warm_up=warm_up) as keras,
             Contestant(*jobs[1], warm_up=warm_up) as torch,
