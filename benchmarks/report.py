@@ -141,7 +141,7 @@ def draw(readings: list[Reading]) -> plt.Figure:
         ax.plot([min(times), max(times)], [y, y], color=colour, alpha=0.4, linewidth=6, solid_capstyle="butt")
         ax.plot(middle, y, "o", color=colour)
     ax.axvline(1, color="black", linewidth=1)
-    ax.set(xscale="log", xlabel="times what the bar asks for (median, and range over the pairs)")
+    ax.set(xscale="log", xlabel="multiples of the bar (median and range)")
     ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["½", "1", "2", "5", "10", "20"])
     ax.set_yticks(range(len(shown)), [f"{r.name}, {bar(r)} {r.unit}".rstrip() for r in reversed(shown)])
     return figure

@@ -17,6 +17,7 @@ import io
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from tagkit import audio, files, processes, tfrecord
 from tagkit.datasets.catalog import Catalog
 
 FORMAT = 1
+FLUSHED_CLIPS = 8
 _METADATA = ("path", "artist", "song", "title")
 _PLACE = ("shard", "offset", "samples")
 
@@ -233,8 +235,12 @@ def _check_settings(out: Path, settings: dict) -> None:
 def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr: int, parent: int) -> int:
     """Write one shard, then its side-car; returns the number of clips dealt with."""
     processes.follow(parent)
-    clips, quarantine = [], []
-    with files.atomic(out / _shard_name(k)) as temporary, _HashedFile(temporary) as stream:
+    clips, quarantine, flushed = [], [], []
+    with (
+        files.atomic(out / _shard_name(k)) as temporary,
+        _HashedFile(temporary) as stream,
+        ThreadPoolExecutor(1, "flush") as flusher,
+    ):
         for clip_id, path in rows:
             try:
                 y = _decode(root, path, sr)
@@ -243,6 +249,10 @@ def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr:
                 continue
             offset = tfrecord.write_clip(stream, clip_id, sr, y.astype("<i2", copy=False).tobytes())
             clips.append({"clip_id": clip_id, "offset": offset, "samples": len(y)})
+            if len(clips) % FLUSHED_CLIPS == 0:  # on its way to the disk while the next ones are decoded
+                flushed.append(flusher.submit(os.fsync, stream.fileno()))
+        for flush in flushed:
+            flush.result()
     entry = {"name": _shard_name(k), "bytes": (out / _shard_name(k)).stat().st_size}
     entry |= {"sha256": stream.sha256, "clips": clips, "quarantine": quarantine}
     files.write_json(_sidecar(out, k), entry)
