@@ -143,7 +143,9 @@ class TrainingWindows:
         for row, clip in enumerate(self.positions[clips]):
             for k in range(each):
                 y = self._cut(clip, where[row, k], speed[row])
-                x[row, k] = y if gain[row] == 1 else y * np.float32(gain[row])
+                if gain[row] != 1:
+                    y = np.multiply(y, np.float32(gain[row]), out=None if y.dtype == np.int16 else y)
+                x[row, k] = y
         return x.reshape(self._shape), self.labels[clips].astype(np.float32)
 
     def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
