@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit test-browser notebooks docs links picture lock clean
+.PHONY: help install demo test lint unit test-browser notebooks docs links bench picture lock clean
 
 help:  ## this list
 	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
@@ -46,6 +46,15 @@ docs: install  ## build the site from guides, docstrings and executed notebooks:
 links: docs  ## ask every address that the site links to whether it answers; needs the internet
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/sphinx-build --quiet -b linkcheck -c docs -d build/doctrees . build/links
 
+bench: .venv/bench  ## measure against PyTorch, librosa and others, write docs/benchmarks.md; ONLY=prepare for one topic of it
+	$(BIN)/python -m benchmarks $(ONLY)
+
+# PyPI's PyTorch brings 2.5 GB of CUDA on Linux; the same version without it is taken where pip's index has that one.
+.venv/bench: .venv/installed requirements/bench.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.0+cpu' \
+		|| $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.lock
+	@touch $@
+
 picture: install  ## photograph the listening page and the explorer of runs/demo for the README; needs Chromium
 	mkdir -p figures
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=8000 --window-size=1280,1120 \
@@ -57,6 +66,8 @@ lock: install  ## write the lock files anew from pyproject.toml
 		--custom-compile-command 'make lock' bootstrap.in -o bootstrap.lock
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
 		--custom-compile-command 'make lock' --extra dev ../pyproject.toml install.in -o install.lock
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --constraint install.lock bench.in -o bench.lock
 
 clean:  ## remove what was built; data/ and runs/ stay
 	rm -rf .venv build dist

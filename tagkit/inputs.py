@@ -40,6 +40,32 @@ def window_starts(n_samples: int, window: int, count: int | None = None) -> np.n
     return np.linspace(0, max(n_samples - window, 0), count).round().astype(np.int64)
 
 
+def play(y: np.ndarray, speed: float, samples: int) -> np.ndarray:
+    """A waveform played faster or slower, by linear interpolation between its samples.
+
+    ``np.interp`` searches the place of every sample anew and computes in double precision, six times as long.
+
+    Parameters
+    ----------
+    y : ndarray (at least ``ceil(samples * speed) + 1``,)
+    speed : float
+        Samples of `y` for each sample of the result.
+    samples : int
+
+    Returns
+    -------
+    ndarray of float32 (samples,)
+    """
+    at = np.arange(samples) * speed
+    before = at.astype(np.intp)
+    at -= before
+    y = y.astype(np.float32)
+    rise = np.diff(y).take(before)
+    rise *= at
+    rise += y.take(before)
+    return rise
+
+
 @dataclass(frozen=True)
 class TrainingWindows:
     """Random windows of the training clips, batch by batch, without end.
@@ -116,7 +142,10 @@ class TrainingWindows:
         x = np.empty((self.batch_size, each, self.window), np.int16)
         for row, clip in enumerate(self.positions[clips]):
             for k in range(each):
-                x[row, k] = self._cut(clip, where[row, k], speed[row]) * gain[row]
+                y = self._cut(clip, where[row, k], speed[row])
+                if gain[row] != 1:
+                    y = np.multiply(y, np.float32(gain[row]), out=None if y.dtype == np.int16 else y)
+                x[row, k] = y
         return x.reshape(self._shape), self.labels[clips].astype(np.float32)
 
     def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
@@ -124,7 +153,7 @@ class TrainingWindows:
         length = self.window if speed == 1 else int(np.ceil(self.window * speed)) + 1
         room = max(int(self.records.lengths[clip]) - length, 0)
         y = self.records.read(clip, int(where * (room + 1)), length)
-        return y if speed == 1 else np.interp(np.arange(self.window) * speed, np.arange(length), y)
+        return y if speed == 1 else play(y, speed, self.window)
 
     def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """The batches of steps `first_step` up to, not including, `last_step`, read ahead in the background."""

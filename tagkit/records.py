@@ -13,9 +13,11 @@ shard's byte offsets are known, so a window is read without reading its clip (`R
 
 import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +32,7 @@ from tagkit import audio, files, processes, tfrecord
 from tagkit.datasets.catalog import Catalog
 
 FORMAT = 1
+FLUSHED_CLIPS = 8
 _METADATA = ("path", "artist", "song", "title")
 _PLACE = ("shard", "offset", "samples")
 
@@ -232,8 +235,12 @@ def _check_settings(out: Path, settings: dict) -> None:
 def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr: int, parent: int) -> int:
     """Write one shard, then its side-car; returns the number of clips dealt with."""
     processes.follow(parent)
-    clips, quarantine = [], []
-    with files.atomic(out / _shard_name(k)) as temporary, temporary.open("wb") as stream:
+    clips, quarantine, flushed = [], [], []
+    with (
+        files.atomic(out / _shard_name(k)) as temporary,
+        _HashedFile(temporary) as stream,
+        ThreadPoolExecutor(1, "flush") as flusher,
+    ):
         for clip_id, path in rows:
             try:
                 y = _decode(root, path, sr)
@@ -242,10 +249,35 @@ def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr:
                 continue
             offset = tfrecord.write_clip(stream, clip_id, sr, y.astype("<i2", copy=False).tobytes())
             clips.append({"clip_id": clip_id, "offset": offset, "samples": len(y)})
+            if len(clips) % FLUSHED_CLIPS == 0:  # on its way to the disk while the next ones are decoded
+                flushed.append(flusher.submit(os.fsync, stream.fileno()))
+        for flush in flushed:
+            flush.result()
     entry = {"name": _shard_name(k), "bytes": (out / _shard_name(k)).stat().st_size}
-    entry |= {"sha256": _sha256(out / _shard_name(k)), "clips": clips, "quarantine": quarantine}
+    entry |= {"sha256": stream.sha256, "clips": clips, "quarantine": quarantine}
     files.write_json(_sidecar(out, k), entry)
     return len(rows)
+
+
+class _HashedFile(io.FileIO):
+    """A file open for writing from its start to its end, with the sha256 of what was written: no second reading."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, "w")
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write all of `data`."""
+        self._hash.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written so far, in hexadecimal digits."""
+        return self._hash.hexdigest()
 
 
 def _decode(root: Path, path: str, sr: int) -> np.ndarray:

@@ -24,10 +24,14 @@ def test_conda_takes_pythons_range_and_the_package_from_pyproject():
     assert set(extras) <= set(PROJECT["optional-dependencies"])
 
 
+def pins(lock: str) -> dict[str, str]:
+    lines = (ROOT / "requirements" / lock).read_text().splitlines()
+    found = (re.match(r"([A-Za-z0-9._-]+)(?:\[.*\])?==([^ ;]+)", line) for line in lines)
+    return {canonicalize_name(m[1]): m[2] for m in found if m}
+
+
 def locked() -> dict[str, str]:
-    lines = (ROOT / "requirements/install.lock").read_text().splitlines()
-    pins = (re.match(r"([A-Za-z0-9._-]+)(?:\[.*\])?==([^ ;]+)", line) for line in lines)
-    return {canonicalize_name(m[1]): m[2] for m in pins if m}
+    return pins("bench.lock") | pins("install.lock")
 
 
 def test_the_lock_satisfies_pyproject():
@@ -38,6 +42,12 @@ def test_the_lock_satisfies_pyproject():
         if name in ("tagkit",):
             continue
         assert versions[name] in requirement.specifier, f"{requirement} is locked at {versions[name]}: run `make lock`"
+
+
+def test_what_is_measured_against_is_locked_beside_what_is_measured():
+    install, bench = (pins(name) for name in ("install.lock", "bench.lock"))
+    assert {name: install[name] for name in install.keys() & bench.keys() - {"networkx"}}.items() <= bench.items()
+    assert f"torch=={bench['torch']}+cpu" in (ROOT / "Makefile").read_text()
 
 
 def test_every_locked_package_has_a_hash_and_no_address():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tagkit.config import TrainingConfig
-from tagkit.inputs import TrainingWindows, evaluation_clips, evaluation_windows, part_positions, window_starts
+from tagkit.inputs import TrainingWindows, evaluation_clips, evaluation_windows, part_positions, play, window_starts
 from tagkit.records import RecordsError
 
 PLAIN = TrainingConfig(batch_size=10, seed=3, speed_semitones=0, attenuation_db=0)
@@ -129,3 +129,14 @@ def test_a_split_without_clips_is_refused(tone_catalog, tone_records):
         part_positions(tone_records, "test", "pons")
     with pytest.raises(RecordsError, match="no holdout clips"):
         part_positions(tone_records, "holdout")
+
+
+@pytest.mark.parametrize("speed", [0.89, 0.999, 1.0001, 1.12])
+def test_playing_at_another_speed_is_linear_interpolation(speed):
+    samples = 5_000
+    length = int(np.ceil(samples * speed)) + 1
+    y = np.random.default_rng(0).integers(-32_768, 32_768, length).astype(np.int16)
+    expected = np.interp(np.arange(samples) * speed, np.arange(length), y)
+    played = play(y, speed, samples)
+    assert played.dtype == np.float32
+    np.testing.assert_allclose(played, expected, atol=0.02)

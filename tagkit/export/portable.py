@@ -35,8 +35,9 @@ def portable(model: keras.Model, unroll: bool = False) -> keras.Model:
         if unroll and isinstance(layer, layers.Bidirectional):
             for direction in ("layer", "backward_layer"):
                 settings[direction]["config"]["unroll"] = True
-        if isinstance(layer, layers.BatchNormalization):  # also one of our own, which differs in training alone
-            return layers.BatchNormalization.from_config(settings)
+        for kind in (layers.BatchNormalization, layers.Conv1D):  # ours differ from Keras' own in training alone
+            if isinstance(layer, kind):
+                return kind.from_config(settings)
         return type(layer).from_config(settings)
 
     body = keras.models.clone_model(model, input_tensors=source, clone_function=copy, call_function=_call)

@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from tagkit.graph import banks, features, tables
+from tagkit.graph.conv import Conv1D
 from tagkit.graph.norm import BatchNormalization
 from tagkit.graph.pooling import StochasticPooling
 
@@ -87,7 +88,7 @@ class Blocks:
             taps = kernel[0]
             x = layers.ZeroPadding2D((((taps - 1) // 2, taps // 2), (0, 0)), name=f"{name}_pad")(x)
             padding = "valid"
-        kind = layers.Conv1D if len(x.shape) == 3 else layers.Conv2D
+        kind = Conv1D if len(x.shape) == 3 else layers.Conv2D
         return kind(
             table.width,
             kernel,

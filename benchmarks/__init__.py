@@ -1,0 +1,1 @@
+"""tagkit measured against what its users would otherwise do: `make bench`, or `python -m benchmarks`."""

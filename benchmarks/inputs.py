@@ -1,0 +1,110 @@
+"""Input: training from records against training on the same batches in memory."""
+
+import itertools
+import statistics
+from pathlib import Path
+
+from benchmarks.data import CLIP_S, magnatagatune_like
+from benchmarks.keras_step import BATCH, build_step
+from benchmarks.pairs import Contestant, Reading, Result, Spent, in_turns, timed
+from benchmarks.setting import Setting
+from tagkit.records import Records, prepare
+
+# Slow to fast: what a batch costs to read weighs the more, the faster the network. The steps of a turn.
+NETWORKS = {"dm16": 24, "logmel": 24, "mul16f": 24, "ds256ra": 120}
+MOST = 3.0
+
+
+def run(setting: Setting) -> Result:
+    """Each network in a process of its own, where both ways take turns with the same step."""
+    n = setting.size(96, 6)
+    catalog = magnatagatune_like(setting.folder / f"mtat-{n}", n, setting.size(round(CLIP_S), 3))
+    records = prepare(catalog, setting.folder / f"records-{n}", progress=False)
+    result = Result()
+    for name in list(NETWORKS)[: setting.size(4, 1)]:
+        steps = setting.size(NETWORKS[name], 2)
+        with Contestant(_compare, name, str(records.root), steps, setting.rounds, warm_up=0) as contestant:
+            contestant()
+        rows = [Spent(*row) for row in _read(records.root, name)]
+        memory, disk, plain = rows[0::3], rows[1::3], rows[2::3]
+        wall = tuple(100 * (d.wall / m.wall - 1) for d, m in zip(disk, memory, strict=True))
+        cpu = tuple(100 * (d.cpu / m.cpu - 1) for d, m in zip(disk, memory, strict=True))
+        bare = tuple(100 * (d.cpu / m.cpu - 1) for d, m in zip(plain, memory, strict=True))
+        result.readings += [
+            Reading(f"{name}, from memory", tuple(BATCH * steps / s.wall for s in memory), "examples/s"),
+            Reading(f"{name}, longer from records", cpu, "% of a step's CPU time", MOST, at_least=False),
+            Reading(f"{name}, the same without augmentation", bare, "% of a step's CPU time"),
+            Reading(f"{name}, longer by the clock", wall, "%"),
+        ]
+    result.notes.append(
+        "The bar is for CPU time: a network keeps all cores busy, so that is what reading ahead costs it; the clock"
+        " says more of what else the machine does. Batches in memory are augmented already."
+    )
+    result.profiles["CPU time of a batch of 16 windows, without the network (ms)"] = _profile(records)
+    return result
+
+
+def _profile(records: Records) -> str:
+    """What a batch costs, part by part."""
+    from tagkit.config import TrainingConfig
+    from tagkit.inputs import TrainingWindows
+
+    lines = []
+    for label, settings in (
+        ("read and cut alone", {"speed_semitones": 0.0, "attenuation_db": 0.0}),
+        ("with attenuation and sign", {"speed_semitones": 0.0}),
+        ("with speed as well (as in training)", {}),
+    ):
+        windows = TrainingWindows.of(
+            records, records.catalog.tags(), 38_832, TrainingConfig(batch_size=BATCH, **settings)
+        )
+        spent = [timed(lambda k=k, w=windows: w.batch(k)).cpu for k in range(40)]
+        lines.append(f"{1000 * statistics.median(spent):6.2f}  {label}")
+    return "\n".join(lines)
+
+
+def _place(root: Path, name: str) -> Path:
+    return root.parent / f"inputs-{name}.txt"
+
+
+def _read(root: Path, name: str) -> list[list[float]]:
+    return [[float(x) for x in line.split()] for line in _place(root, name).read_text().splitlines()]
+
+
+def _compare(name: str, root: str, steps: int, rounds: int):
+    """A job that writes the seconds of both ways (and of records without augmentation) to a file, row by row."""
+    from tagkit.config import TrainingConfig
+    from tagkit.inputs import TrainingWindows
+
+    step, row = build_step(name)
+    records = Records.open(root)
+    tags = records.catalog.tags()
+    windows = [
+        TrainingWindows.of(records, tags, row.samples, TrainingConfig(batch_size=BATCH, **settings))
+        for settings in ({}, {"speed_semitones": 0.0, "attenuation_db": 0.0})
+    ]
+    held = list(windows[0].dataset(0, 8))
+
+    def train(batches):
+        for x, y in batches:
+            loss = step(x, y)
+        return float(loss)
+
+    def turn(batches) -> Spent:
+        return timed(lambda: train(batches))
+
+    def from_records(source):
+        """Starts before the clock does: the reading ahead of a training that goes on is done as well."""
+        batches = iter(source.dataset(0, steps + 4))
+        train(itertools.islice(batches, 4))
+        return turn(batches)
+
+    def job():
+        memory = [held[k % len(held)] for k in range(steps)]
+        jobs = [lambda: turn(memory), lambda: from_records(windows[0]), lambda: from_records(windows[1])]
+        train(memory[:2])
+        rows = in_turns(jobs, rounds)
+        lines = [f"{s.wall} {s.cpu}\n" for row in rows for s in row]
+        _place(Path(root), name).write_text("".join(lines))
+
+    return job

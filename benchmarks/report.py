@@ -1,0 +1,147 @@
+"""docs/benchmarks.md and its picture, from the records of the topics alone."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from benchmarks.pairs import Reading, Result
+from benchmarks.setting import Setting
+from benchmarks.topics import TOPICS
+from tagkit import files, plots
+
+PACKAGES = ("tensorflow", "keras", "torch", "numpy", "soundfile", "soxr", "librosa", "pydub")
+
+
+def machine() -> dict[str, str]:
+    """What the figures depend on: processor, cores, memory, system, and the versions of what is measured."""
+    cpu = [s.split(":")[1].strip() for s in _lines("/proc/cpuinfo") if s.startswith("model name")]
+    memory = [int(s.split()[1]) / 2**20 for s in _lines("/proc/meminfo") if s.startswith("MemTotal")]
+    found = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
+    return {
+        "processor": f"{cpu[0] if cpu else platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "memory": f"{memory[0]:.0f} GiB" if memory else "unknown",
+        "system": f"{platform.system()} {platform.release()}",
+        "load": f"{os.getloadavg()[0]:.1f} processes waiting or running when it began",
+        "python": platform.python_version(),
+    } | {name: found[name] for name in PACKAGES if name in found}
+
+
+def _lines(path: str) -> list[str]:
+    """Lines of a file that only Linux has."""
+    return Path(path).read_text().splitlines() if Path(path).is_file() else []
+
+
+def _commit() -> str:
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(git, capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def write_record(folder: Path, name: str, title: str, setting: Setting, result: Result) -> Path:
+    """Keep what a topic found, as JSON."""
+    record = {
+        "topic": name,
+        "title": title,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": f"make bench ONLY={name}",
+        "rounds": setting.rounds,
+        "small": setting.small,
+        "commit": _commit(),
+        "machine": machine(),
+        "readings": [reading.to_dict() for reading in result.readings],
+        "notes": result.notes,
+        "profiles": result.profiles,
+    }
+    files.write_json(folder / f"{name}.json", record)
+    return folder / f"{name}.json"
+
+
+def write(records: Path, home: Path) -> Path:
+    """Write docs/benchmarks.md and figures/benchmarks.png below `home` from all records that there are."""
+    found = [files.read_json(records / f"{t}.json") for t in TOPICS if (records / f"{t}.json").is_file()]
+    (home / "figures").mkdir(parents=True, exist_ok=True)
+    if any(reading["bar"] for record in found for reading in record["readings"]):
+        figure = draw([r for record in found for r in map(Reading.from_dict, record["readings"])])
+        figure.savefig(home / "figures" / "benchmarks.png", dpi=110)
+        plt.close(figure)
+    page = home / "docs" / "benchmarks.md"
+    with files.atomic(page) as temporary:
+        temporary.write_text(markdown(found), encoding="utf-8")
+    return page
+
+
+def markdown(records: list[dict]) -> str:
+    """The page."""
+    readings = [Reading.from_dict(r) for record in records for r in record["readings"]]
+    barred = [r for r in readings if r.bar is not None]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench` from the records in [benchmarks/](benchmarks); do not edit. What is compared takes",
+        "turns, each in a process of its own, on a machine that others may use too. A figure is the median over the",
+        "turns, with the smallest and the largest. `make bench ONLY=prepare` measures one topic.",
+        "",
+        f"**{sum(r.holds for r in barred)} of {len(barred)} bars hold.**",
+        "",
+        "![Every figure that has a bar, in multiples of it](../figures/benchmarks.png)",
+        "",
+    ]
+    for record in records:
+        lines += _section(record)
+    return "\n".join(lines)
+
+
+def _section(record: dict) -> list[str]:
+    lines = [f"## {record['title'].rstrip('.')}", "", "| | median (range) | bar | |", "|---|---|---|---|"]
+    for reading in map(Reading.from_dict, record["readings"]):
+        lines.append(f"| {reading.name} | {value(reading)} | {bar(reading)} | {reading.verdict} |")
+    lines += ["", *(line for note in record["notes"] for line in (note, ""))]
+    for name, text in record["profiles"].items():
+        lines += [f"{name}:", "", "```", text, "```", ""]
+    where = ", ".join(f"{key} {text}" for key, text in record["machine"].items())
+    small = ", small sizes" if record["small"] else ""
+    facts = f"`{record['command']}`, {record['date']}, {record['rounds']} rounds{small}; commit {record['commit']}"
+    return [*lines, f"<sub>{facts}; {where}.</sub>", ""]
+
+
+def value(reading: Reading) -> str:
+    """Median, range and unit."""
+    spread = f" ({number(min(reading.values))} to {number(max(reading.values))})" if len(reading.values) > 1 else ""
+    return f"{number(reading.median)}{spread} {reading.unit}".strip()
+
+
+def bar(reading: Reading) -> str:
+    """The bar as text."""
+    if reading.bar is None:
+        return ""
+    return f"{'at least' if reading.at_least else 'at most'} {number(reading.bar)}"
+
+
+def number(x: float) -> str:
+    """Three digits that count, no exponent."""
+    return f"{x:,.0f}" if abs(x) >= 100 or x == 0 else f"{x:.3g}"
+
+
+def draw(readings: list[Reading]) -> plt.Figure:
+    """Every figure with a bar, in multiples of it: what lies right of the line holds."""
+    shown = [r for r in readings if r.bar]
+    plots.use_style()
+    figure, ax = plt.subplots(figsize=(9, 1 + 0.32 * len(shown)), layout="constrained")
+    for y, reading in enumerate(reversed(shown)):
+        times = [v / reading.bar if reading.at_least else reading.bar / max(v, 1e-9) for v in reading.values]
+        middle = reading.median / reading.bar if reading.at_least else reading.bar / max(reading.median, 1e-9)
+        colour = "tab:blue" if reading.holds else "tab:red"
+        ax.plot([min(times), max(times)], [y, y], color=colour, alpha=0.4, linewidth=6, solid_capstyle="butt")
+        ax.plot(middle, y, "o", color=colour)
+    ax.axvline(1, color="black", linewidth=1)
+    ax.set(xscale="log", xlabel="multiples of the bar (median and range)")
+    ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["½", "1", "2", "5", "10", "20"])
+    ax.set_yticks(range(len(shown)), [f"{r.name}, {bar(r)} {r.unit}".rstrip() for r in reversed(shown)])
+    return figure

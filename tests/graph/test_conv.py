@@ -1,0 +1,77 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tagkit.graph import zoo
+from tagkit.graph.conv import Conv1D
+
+
+def trained(kind, x, **options):
+    """Maps of a convolution, and gradients of its input and its weights."""
+    layer = kind(6, padding="same", **options)
+    layer.build(x.shape)
+    rng = np.random.default_rng(1)
+    for weight in layer.trainable_variables:
+        weight.assign(rng.normal(0, 0.3, weight.shape))
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+        loss = tf.reduce_sum(tf.sin(3 * y))
+    return [np.asarray(a) for a in (y, *tape.gradient(loss, [x, *(v.value for v in layer.trainable_variables)]))]
+
+
+@pytest.mark.parametrize("frames", [1024, 2187, 65 * 17])
+@pytest.mark.parametrize("options", [{"kernel_size": k} for k in (1, 2, 3, 4, 8)] + [{"kernel_size": 3, "use_bias": 0}])
+def test_a_training_step_is_that_of_keras(frames, options):
+    x = np.random.default_rng(0).normal(0, 1, (3, frames, 5)).astype("float32")
+    ours = trained(Conv1D, x, **options)
+    for a, b in zip(ours, trained(keras.layers.Conv1D, x, **options), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize(
+    ("piece", "frames", "options"),
+    [
+        (81, 19_683, {}),
+        (81, 2_187, {"kernel_size": 4}),
+        (None, 729, {}),
+        (None, 2_427, {}),
+        (None, None, {}),
+        (None, 19_683, {"strides": 3}),
+        (None, 19_683, {"dilation_rate": 2}),
+        (None, 19_683, {"padding": "valid"}),
+    ],
+)
+def test_long_maps_that_can_be_cut_evenly_are_cut(piece, frames, options):
+    layer = Conv1D(8, **{"kernel_size": 3, "padding": "same"} | options)
+    assert layer.piece(frames) == piece
+
+
+def test_samplecnn_learns_in_pieces():
+    model = zoo.build("samplecnn")
+    cut = [layer.name for layer in model.layers if isinstance(layer, Conv1D) and layer.piece(layer.input.shape[1])]
+    assert cut == ["conv2_conv", "conv3_conv", "conv4_conv"]
+    layer = model.get_layer("conv4_conv")
+    step = tf.function(lambda x: tf.gradients(layer(x), layer.kernel.value)).get_concrete_function(
+        tf.zeros((2, 2187, 128))
+    )
+    shapes = [op.inputs[0].shape for op in step.graph.get_operations() if op.type == "Conv2DBackpropFilter"]
+    assert shapes == [(2 * 27, 1, 83, 128)]
+
+
+def test_weights_of_a_plain_convolution_load_and_the_layer_survives_saving(tmp_path):
+    def model(kind):
+        source = keras.Input((2048, 3))
+        return keras.Model(source, kind(4, 3, padding="same", name="conv1_conv")(source))
+
+    plain = model(keras.layers.Conv1D)
+    plain.save_weights(tmp_path / "plain.weights.h5")
+    ours = model(Conv1D)
+    ours.load_weights(tmp_path / "plain.weights.h5")
+    ours.save(tmp_path / "ours.keras")
+    again = keras.models.load_model(tmp_path / "ours.keras")
+    assert isinstance(again.layers[1], Conv1D)
+    x = np.random.default_rng(0).normal(size=(2, 2048, 3)).astype("float32")
+    np.testing.assert_array_equal(again(x), plain(x))
