@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit test-browser notebooks picture lock clean
+.PHONY: help install demo test lint unit test-browser test-cluster test-faults notebooks picture lock clean
 
 help:  ## this list
 	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
@@ -32,6 +32,12 @@ unit: install  ## the tests
 
 test-browser: install  ## only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser
+
+test-cluster: install  ## trainings in several processes and on several devices, preparation on a cluster: same results
+	$(BIN)/pytest -m cluster tests/cluster -s
+
+test-faults: install  ## jobs killed, stopped and damaged again and again: same results, and a table
+	$(BIN)/pytest -m faults tests/faults -s
 
 notebooks: install  ## execute every notebook on tiny data; their pages lie in build/notebooks
 	$(BIN)/python notebooks/execute.py

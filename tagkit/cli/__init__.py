@@ -22,6 +22,7 @@ from tagkit.cli import (
     evaluate,
     export,
     lastfm,
+    launch,
     models,
     prepare,
     render,
@@ -33,7 +34,7 @@ from tagkit.cli import (
 )
 
 _COMMANDS = (
-    *(demo, download, render, prepare, lastfm, train, evaluate, compare, analyse),
+    *(demo, download, render, prepare, lastfm, train, launch, evaluate, compare, analyse),
     *(tag, embed, export, serve, study, results, models),
 )
 
