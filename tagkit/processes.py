@@ -5,6 +5,11 @@ import signal
 import threading
 import time
 
+KILLED = (
+    "A worker process was killed, perhaps for want of memory; run the same command again, which keeps what is done, "
+    "with fewer --jobs."
+)
+
 _following: set[int] = set()
 
 

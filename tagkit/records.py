@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -164,8 +165,8 @@ def prepare(
     Raises
     ------
     RecordsError
-        `out` holds records of another catalog or with other settings, another process is preparing there, or no
-        clip at all could be read.
+        `out` holds records of another catalog or with other settings, another process is preparing there, a
+        worker process was killed, or no clip at all could be read.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -176,6 +177,8 @@ def prepare(
         raise RecordsError(
             f"{out} is being prepared by another process; wait for it, or choose another folder."
         ) from error
+    except BrokenProcessPool as error:
+        raise RecordsError(processes.KILLED) from error
 
 
 def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: int, progress: bool) -> Records:

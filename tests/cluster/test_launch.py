@@ -49,6 +49,7 @@ def whole(tone_records, tmp_path_factory):
     [
         (1, signal.SIGKILL, 1, "is trained by 3 processes, and one was lost"),
         (0, signal.SIGKILL, 1, "is trained by 3 processes, and one was lost"),
+        (1, signal.SIGSTOP, 1, "is trained by 3 processes, and one was lost"),  # as where its network is gone
         (2, signal.SIGTERM, 130, "the same command goes on from there"),
     ],
 )
@@ -57,9 +58,9 @@ def test_one_worker_of_three_ends_and_a_relaunch_resumes(lost, number, code, say
     with ended(start_workers(tmp_path / "logs", 3, *command)) as workers:
         wait_for(tmp_path / "run" / "checkpoint.npz", workers)
         os.kill(workers[lost].pid, number)
-        seconds = join(workers, 60)
-        print(f"worker {lost} got {number.name}: the others ended after {seconds:.1f} s")
         others = [worker for i, worker in enumerate(workers) if i != lost]
+        seconds = join(others, 60)
+        print(f"worker {lost} got {number.name}: the others ended after {seconds:.1f} s")
         assert [worker.exitcode for worker in others] == [code, code]
     for i in {0, 1, 2} - {lost}:
         assert says in (tmp_path / "logs" / f"worker{i}.log").read_text()
