@@ -11,7 +11,7 @@ from pathlib import Path
 from tagkit import launch
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["tagkit.training", "tagkit.evaluation", "tagkit.cli"])
+FORKED.set_forkserver_preload(["tagkit.training", "tagkit.evaluation", "tagkit.cli", "tagkit.datasets.download"])
 
 
 def start(log: Path, function: Callable, *arguments: object, **environment: str):

@@ -30,8 +30,9 @@ class Watch:
 
     def _count(self) -> None:
         self.moments += 1
-        if self.moments == self.moment:
-            # A little later, so that it may be in the middle of something.
+        if self.moments == self.moment and not self.delay_s:
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        elif self.moments == self.moment:
             timer = threading.Timer(self.delay_s, os.killpg, (os.getpgrp(), signal.SIGKILL))
             timer.daemon = True
             timer.start()

@@ -16,7 +16,7 @@ from tagkit.datasets.download import Dataset, RemoteFile
 sys.path.append(str(Path(__file__).parents[1] / "datasets"))
 from faulty_server import serve
 
-KILLS, LIVES = 20, 5  # kills in all, spread over so many results
+KILLS, KILLS_A_LIFE = 20, 4  # in all, and at most before a job may come to its end
 
 
 def run_to_end(job: Callable, root: Path, arguments: tuple, log: Path) -> None:
@@ -35,18 +35,23 @@ def kill(job: Callable, root: Path, arguments: tuple, log: Path, moment: int, de
     return process.exitcode == -9
 
 
-def survive(job, folder: Path, arguments: tuple, content: Callable, kills: int = KILLS, lives: int = LIVES):
+def survive(job, folder: Path, arguments: tuple, content: Callable, kills: int = KILLS):
     """Kill a job again and again; returns kills, work done again in each, all work, and what differs."""
     folder.mkdir(exist_ok=True)
     whole = folder / "whole"
     run_to_end(job, whole, arguments, folder / "whole.work")
     work, moments = (folder / "whole.work").stat().st_size, int((folder / "whole.moments").read_text())
     rng = np.random.default_rng(0)
-    killed = again = differing = 0
-    for life in range(lives):
-        root, log = folder / f"life{life}", folder / f"life{life}.work"
-        while killed < kills * (life + 1) // lives:
-            killed += kill(job, root, arguments, log, int(rng.integers(1, moments + 1)), float(rng.uniform(0, 0.05)))
+    killed = life = again = differing = 0
+    while killed < kills:
+        life += 1
+        root, log, last = folder / f"life{life}", folder / f"life{life}.work", min(killed + KILLS_A_LIFE, kills)
+        while killed < last:
+            # Right there, or a little later, so that the job may be in the middle of something.
+            moment, delay_s = int(rng.integers(1, moments + 1)), float(rng.choice([0, rng.uniform(0, 0.02)]))
+            if not kill(job, root, arguments, log, moment, delay_s):
+                break
+            killed += 1
         run_to_end(job, root, arguments, log)
         again += log.stat().st_size - work
         expected, found = content(whole), content(root)
@@ -127,11 +132,11 @@ def test_evaluate(tone_records, tmp_path, report):
 
 def test_prepare_and_download_survive_a_few(tone_catalog, tmp_path):
     """A small core of the above for every day."""
-    killed, _, _, differing = survive(jobs.prepare, tmp_path / "prepare", (tone_catalog,), file_digests, 4, 1)
+    killed, _, _, differing = survive(jobs.prepare, tmp_path / "prepare", (tone_catalog,), file_digests, 4)
     assert (killed, differing) == (4, 0)
     dataset, content = archive_of_songs()
     with serve(content) as (url, _):
-        killed, _, _, differing = survive(jobs.download, tmp_path / "download", (dataset, url), downloaded, 4, 1)
+        killed, _, _, differing = survive(jobs.download, tmp_path / "download", (dataset, url), downloaded, 4)
     assert (killed, differing) == (4, 0)
 
 
