@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit test-browser test-cluster test-faults notebooks picture lock clean
+.PHONY: help install demo test lint unit test-browser test-cluster test-faults audit notebooks picture lock clean
 
 help:  ## this list
 	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ test-cluster: install  ## trainings in several processes and on several devices,
 
 test-faults: install  ## jobs killed, stopped and damaged again and again: same results, and a table
 	$(BIN)/pytest -m faults tests/faults -s
+
+audit: install  ## known weaknesses of the locked packages; fails where pypi.org cannot be asked
+	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/install.lock
 
 notebooks: install  ## execute every notebook on tiny data; their pages lie in build/notebooks
 	$(BIN)/python notebooks/execute.py

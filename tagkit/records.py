@@ -158,8 +158,8 @@ def prepare(
     clips_per_shard : int
         32 clips of 29 s are about 30 MB.
     jobs : int
-        Worker processes (-1: one for each core). Any joblib backend serves: wrap the call in
-        ``joblib.parallel_config("dask")`` and the shards are made on a Dask cluster.
+        Worker processes (-1: one for each core). Within `tagkit.processes.on_cluster`, shards are made by a Dask
+        cluster's workers instead, which have to see `catalog.root` and `out` under the same names.
     progress : bool
 
     Raises
