@@ -1,4 +1,4 @@
-"""Worker processes: their manners (they leave Ctrl-C to their parent, and end when it is gone), and a cluster of them."""
+"""Worker processes: how they behave (Ctrl-C is their parent's, and so is their end), and where a cluster has them."""
 
 import os
 import signal

@@ -121,7 +121,7 @@ def render(
 
 
 def _render_missing(root: Path, n_clips: int, seed: int, jobs: int, progress: bool) -> None:
-    for folder in root.glob("?/"):
+    for folder in (root, *root.glob("?/")):
         files.sweep(folder)
     clips = list(itertools.islice(demo_clips(*load_scores(root, jobs, progress), seed), n_clips))
     missing = [clip for clip in clips if not (root / clip.path).is_file()]
