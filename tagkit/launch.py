@@ -1,4 +1,4 @@
-"""Several processes on this machine that train one network together, as several machines would."""
+"""Several processes that train one network together: all on this machine, or one on each of several."""
 
 import json
 import os
@@ -14,7 +14,7 @@ GRACE_S = 60  # for the others to notice that one is gone, and to say so themsel
 
 
 class LaunchError(ValueError):
-    """A process of a launch was killed from outside."""
+    """A process of a launch was killed from outside, or its hosts make no sense."""
 
 
 def launch(arguments: Sequence[str], workers: int) -> int:
@@ -60,14 +60,41 @@ def launch(arguments: Sequence[str], workers: int) -> int:
             signal.signal(number, handler)
 
 
+def join(hosts: Sequence[str], index: int) -> None:
+    """Make this process one of several machines that train together: sets TF_CONFIG for it.
+
+    Parameters
+    ----------
+    hosts : sequence of str
+        "name:port" of every machine, in the same order everywhere; the first is the chief.
+    index : int
+        Which of them this one is.
+
+    Raises
+    ------
+    LaunchError
+        There is no such index, or a host without a port.
+    """
+    if not 0 <= index < len(hosts):
+        raise LaunchError(f"There is no machine {index} among {len(hosts)}; count from 0.")
+    for host in hosts:
+        if not host.rpartition(":")[2].isdigit():
+            raise LaunchError(f"{host!r} has no port; give each host as name:port.")
+    os.environ["TF_CONFIG"] = json.dumps(_task(hosts, index))
+
+
 def tasks(workers: int) -> list[dict]:
     """What TF_CONFIG holds for each of several workers on loopback, on ports that are free now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
         for listener in sockets:
             listener.bind(("127.0.0.1", 0))
-        cluster = {"worker": [f"127.0.0.1:{listener.getsockname()[1]}" for listener in sockets]}
-    return [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(workers)]
+        hosts = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in sockets]
+    return [_task(hosts, i) for i in range(workers)]
+
+
+def _task(hosts: Sequence[str], index: int) -> dict:
+    return {"cluster": {"worker": list(hosts)}, "task": {"type": "worker", "index": index}}
 
 
 def _wait(processes: list[subprocess.Popen]) -> int:
