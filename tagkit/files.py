@@ -36,10 +36,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def sweep(folder: str | Path) -> None:
-    """Remove what `atomic` left in a folder when its process was killed; call it only where nobody else writes."""
+def sweep(folder: str | Path, name: str = "") -> None:
+    """Remove what `atomic` left in a folder when its process was killed, or only what it left of the file `name`.
+
+    Call it only where nobody else writes.
+    """
     for path in Path(folder).iterdir():
-        if re.match(r"\.\d+\.", path.name):
+        if (left := re.fullmatch(r"\.\d+\.(.*)", path.name, re.DOTALL)) and name in ("", left[1]):
             path.unlink()
 
 

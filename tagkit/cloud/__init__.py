@@ -1,7 +1,7 @@
 """Descriptions of one training for the machines of others: a container, Vertex AI, Kubernetes, Slurm.
 
-One TOML file says what is trained on how many machines; each description starts the same command on every machine, which
-finds the others through TF_CONFIG.
+One TOML file says what is trained on how many machines; each description starts the same command on every machine,
+which finds the others through TF_CONFIG.
 """
 
 import json
