@@ -34,10 +34,10 @@ test-browser: install  ## only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser
 
 test-cluster: install  ## trainings in several processes and on several devices, preparation on a cluster: same results
-	$(BIN)/pytest -m cluster tests/cluster -s
+	$(BIN)/pytest -m "" tests/cluster -s
 
 test-faults: install  ## jobs killed, stopped and damaged again and again: same results, and a table
-	$(BIN)/pytest -m faults tests/faults -s
+	$(BIN)/pytest -m "" tests/faults
 
 audit: install  ## known weaknesses of the locked packages; fails where pypi.org cannot be asked
 	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/install.lock
