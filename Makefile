@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit test-browser notebooks docs links bench picture lock clean
+.PHONY: help install demo test lint unit test-browser test-cluster test-faults audit notebooks docs links bench picture \
+	lock clean
 
 help:  ## this list
 	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
@@ -32,6 +33,15 @@ unit: install  ## the tests
 
 test-browser: install  ## only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser
+
+test-cluster: install  ## trainings in several processes and on several devices, preparation on a cluster: same results
+	$(BIN)/pytest -m "" tests/cluster -s
+
+test-faults: install  ## jobs killed, stopped and damaged again and again: same results, and a table
+	$(BIN)/pytest -m "" tests/faults
+
+audit: install  ## known weaknesses of the locked packages; fails where pypi.org cannot be asked
+	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/install.lock
 
 notebooks: install  ## execute every notebook on tiny data; copies with their outputs lie in build/notebooks
 	$(BIN)/python notebooks/execute.py

@@ -131,6 +131,22 @@ class TrainingConfig:
         """The same run, cut to seconds: to see that everything works, not to learn anything."""
         return replace(self, steps=12, batch_size=8, eval_every=6)
 
+    def scaled(self, factor: int) -> "TrainingConfig":
+        """Batches and learning rates so many times as large, and as much rarer steps: equally many examples.
+
+        References
+        ----------
+        Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017.
+        """
+        return replace(
+            self,
+            batch_size=self.batch_size * factor,
+            learning_rate=self.learning_rate * factor,
+            stages=tuple(replace(stage, learning_rate=stage.learning_rate * factor) for stage in self.stages),
+            steps=-(-self.steps // factor),
+            eval_every=-(-self.eval_every // factor),
+        )
+
     def to_dict(self) -> dict:
         """Plain JSON types."""
         return asdict(self)

@@ -167,6 +167,9 @@ def cluster_names(records: Records, positions: np.ndarray, by: str) -> np.ndarra
 
 def save(evaluation: Evaluation, path: str | Path) -> None:
     """Write an evaluation as JSON."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.sweep(path.parent, path.name)
     files.write_json(path, evaluation.to_dict())
 
 

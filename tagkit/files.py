@@ -1,5 +1,6 @@
 """Writing files so that a final name never holds half a file."""
 
+import errno
 import json
 import os
 import re
@@ -7,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes the final name only when the block ends without an error.
 
     The file is flushed to disk before it is renamed, so neither an interruption nor a power cut leaves a
-    half-written file under the final name. The temporary file is removed on any error.
+    half-written file under the final name. The temporary file is removed on any error. Where the disk is full, the
+    OSError names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,14 +27,22 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in _FULL and error.filename != str(path):
+            reason = f"{os.strerror(error.errno)}, so this could not be written; make room and run the command again"
+            raise OSError(error.errno, reason, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def sweep(folder: str | Path) -> None:
-    """Remove what `atomic` left in a folder when its process was killed; call it only where nobody else writes."""
+def sweep(folder: str | Path, name: str = "") -> None:
+    """Remove what `atomic` left in a folder when its process was killed, or only what it left of the file `name`.
+
+    Call it only where nobody else writes.
+    """
     for path in Path(folder).iterdir():
-        if re.match(r"\.\d+\.", path.name):
+        if (left := re.fullmatch(r"\.\d+\.(.*)", path.name, re.DOTALL)) and name in ("", left[1]):
             path.unlink()
 
 

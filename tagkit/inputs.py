@@ -6,6 +6,7 @@ and the same on one device or split over several.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -126,8 +127,11 @@ class TrainingWindows:
             config.attenuation_db,
         )
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch number `step`: windows (batch[, windows], window) int16 and labels (batch, tags) float32."""
+    def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Batch number `step`: windows (batch[, windows], window) int16 and labels (batch, tags) float32.
+
+        With `rows` only those of the batch, which are the same as in the whole.
+        """
         drawn = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         clips = np.concatenate(
             [self._order(epoch)[drawn[drawn // self._n == epoch] % self._n] for epoch in np.unique(drawn // self._n)]
@@ -139,14 +143,15 @@ class TrainingWindows:
         gain = 10 ** (-rng.uniform(0, self.attenuation_db, self.batch_size) / 20)
         if self.attenuation_db:
             gain *= rng.choice([-1, 1], self.batch_size)
-        x = np.empty((self.batch_size, each, self.window), np.int16)
-        for row, clip in enumerate(self.positions[clips]):
+        chosen = range(*rows.indices(self.batch_size))
+        x = np.empty((len(chosen), each, self.window), np.int16)
+        for i, row in enumerate(chosen):
             for k in range(each):
-                y = self._cut(clip, where[row, k], speed[row])
+                y = self._cut(self.positions[clips[row]], where[row, k], speed[row])
                 if gain[row] != 1:
                     y = np.multiply(y, np.float32(gain[row]), out=None if y.dtype == np.int16 else y)
-                x[row, k] = y
-        return x.reshape(self._shape), self.labels[clips].astype(np.float32)
+                x[i, k] = y
+        return x.reshape(self._shape(rows)), self.labels[clips[rows]].astype(np.float32)
 
     def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
         """A window of a clip, (window,), that starts at the share `where` of the starts that there are."""
@@ -155,14 +160,15 @@ class TrainingWindows:
         y = self.records.read(clip, int(where * (room + 1)), length)
         return y if speed == 1 else play(y, speed, self.window)
 
-    def dataset(self, first_step: int, last_step: int) -> tf.data.Dataset:
+    def dataset(self, first_step: int, last_step: int, rows: slice = slice(None)) -> tf.data.Dataset:
         """The batches of steps `first_step` up to, not including, `last_step`, read ahead in the background."""
-        shapes = self._shape, (self.batch_size, self.labels.shape[1])
-        return _read_ahead(self.batch, range(first_step, last_step), shapes, (tf.int16, tf.float32))
+        shapes = self._shape(rows), (self._shape(rows)[0], self.labels.shape[1])
+        batch = partial(self.batch, rows=rows)
+        return _read_ahead(batch, range(first_step, last_step), shapes, (tf.int16, tf.float32))
 
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return (self.batch_size, *([self.windows] if self.windows else []), self.window)
+    def _shape(self, rows: slice) -> tuple[int, ...]:
+        count = len(range(*rows.indices(self.batch_size)))
+        return (count, *([self.windows] if self.windows else []), self.window)
 
     @property
     def _n(self) -> int:

@@ -1,10 +1,59 @@
-"""Manners of worker processes: they leave Ctrl-C to the process that started them, and end when it is gone."""
+"""Worker processes: how they behave (Ctrl-C is their parent's, and so is their end), and where a cluster has them."""
 
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import joblib
+
+KILLED = (
+    "A worker process was killed, perhaps for want of memory; run the same command again, which keeps what is done, "
+    "with fewer --jobs."
+)
+
+
+class ClusterError(ValueError):
+    """A Dask cluster cannot be used; the message says why and what to do."""
+
+
+@contextmanager
+def on_cluster(scheduler: str | None) -> Iterator[None]:
+    """Let work within the block run on the workers of a Dask cluster; None leaves it on this machine.
+
+    A worker that is lost costs the task that it was at: another one does it again.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        Address of the scheduler, such as "tcp://10.0.0.1:8786".
+
+    Raises
+    ------
+    ClusterError
+        Dask is not installed, or no scheduler answers, or it has no workers.
+    """
+    if scheduler is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ClusterError("A cluster needs Dask; run: pip install 'tagkit[cluster]'.") from error
+    try:
+        client = Client(scheduler, timeout=_ANSWERS_WITHIN_S, set_as_default=True)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"No Dask scheduler answers at {scheduler} ({error}); start `dask scheduler`.") from error
+    with client:
+        if not client.nthreads():
+            raise ClusterError(f"The Dask scheduler at {scheduler} has no workers; start `dask worker {scheduler}`.")
+        with joblib.parallel_config("dask"):
+            yield
+
+
+_ANSWERS_WITHIN_S = 20
 _following: set[int] = set()
 
 

@@ -18,6 +18,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -160,15 +161,15 @@ def prepare(
     clips_per_shard : int
         32 clips of 29 s are about 30 MB.
     jobs : int
-        Worker processes (-1: one for each core). Any joblib backend serves: wrap the call in
-        ``joblib.parallel_config("dask")`` and the shards are made on a Dask cluster.
+        Worker processes (-1: one for each core). Within `tagkit.processes.on_cluster`, shards are made by a Dask
+        cluster's workers instead, which have to see `catalog.root` and `out` under the same names.
     progress : bool
 
     Raises
     ------
     RecordsError
-        `out` holds records of another catalog or with other settings, another process is preparing there, or no
-        clip at all could be read.
+        `out` holds records of another catalog or with other settings, another process is preparing there, a
+        worker process was killed, or no clip at all could be read.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -179,6 +180,8 @@ def prepare(
         raise RecordsError(
             f"{out} is being prepared by another process; wait for it, or choose another folder."
         ) from error
+    except BrokenProcessPool as error:
+        raise RecordsError(processes.KILLED) from error
 
 
 def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: int, progress: bool) -> Records:

@@ -87,7 +87,12 @@ class Run:
         row = tables.Row.from_dict(self.record["row"])
         model = self.windowing.build(row, len(self.tags), self.config.seed)
         if trained:
-            model.load_weights(self.best_weights)
+            try:
+                model.load_weights(self.best_weights)
+            except (OSError, ValueError, KeyError) as error:
+                raise TrainingError(
+                    f"{self.best_weights} holds no weights of {row.name} ({error}); remove {self.root} and train again."
+                ) from error
         return model
 
 

@@ -9,7 +9,7 @@ A run folder holds::
 
 An interrupted run that is started again ends with the same weights as one that was never interrupted: a batch
 depends on (seed, step) alone, and the checkpoint holds the model, the optimizer and the state of every random
-generator.
+generator. Of several processes that train one network together, only the chief writes; all read the run folder.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from tqdm.auto import tqdm
 
 from tagkit import files, metrics, optimization
 from tagkit.config import TrainingConfig
+from tagkit.devices import Devices, choose
 from tagkit.graph import windowing, zoo
 from tagkit.inputs import TrainingWindows, part_positions
 from tagkit.prediction import Predictor, to_waveform
@@ -44,8 +45,17 @@ class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped by Ctrl-C or SIGTERM after its state had been saved; the same call resumes it."""
 
 
+# What the processes that are left see of one that is gone.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
+
+
 def train(
-    config: TrainingConfig, records: Records, out: str | Path, progress: bool = True, after: Callable | None = None
+    config: TrainingConfig,
+    records: Records,
+    out: str | Path,
+    progress: bool = True,
+    after: Callable | None = None,
+    devices: Devices | None = None,
 ) -> Run:
     """Train a network, or continue where an interrupted run stopped.
 
@@ -59,6 +69,8 @@ def train(
         Show a bar with examples/s and the time left.
     after : callable, optional
         Called with the step number after each step.
+    devices : Devices, optional
+        Default: `tagkit.devices.choose()`, whatever is there. A run may be continued on others.
 
     Returns
     -------
@@ -67,34 +79,46 @@ def train(
     Raises
     ------
     TrainingError
-        `out` holds a run with other settings or data, another process trains there, or the loss is not finite.
+        `out` holds a run with other settings or data, another process trains there, the loss is not finite, or another
+        process of this training was lost.
     TrainingInterrupted
         On Ctrl-C or SIGTERM, after saving.
     """
-    out = Path(out)
+    out, devices = Path(out), devices or choose()
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(out / ".lock", blocking=False), _stop_signal() as stop:
-            files.sweep(out)
-            trainer = Trainer(config, records, out)
-            if not trainer.run.finished:
-                trainer.fit(stop, progress, after)
+        with ExitStack() as stack:
+            if devices.chief:
+                stack.enter_context(filelock.FileLock(out / ".lock", blocking=False))
+                files.sweep(out)
+            stop = stack.enter_context(_stop_signal())
+            trainer = Trainer(config, records, out, devices)
+            if not trainer.run or not trainer.run.finished:
+                trainer.fit(stop, progress and devices.chief, after)
             return Run.open(out)
     except filelock.Timeout as error:
         raise TrainingError(f"{out} is being trained by another process; choose another folder.") from error
+    except _LOST as error:
+        if devices.processes == 1:
+            raise
+        raise TrainingError(
+            f"{out} is trained by {devices.processes} processes, and one was lost ({error.message.splitlines()[0]}); "
+            "start all of them again: they go on from the last checkpoint."
+        ) from error
 
 
 class Trainer:
     """The state of one run and the loop that advances it; use `train`."""
 
-    def __init__(self, config: TrainingConfig, records: Records, out: Path):
-        self.config, self.records, self.out = config, records, out
+    def __init__(self, config: TrainingConfig, records: Records, out: Path, devices: Devices):
+        self.config, self.records, self.out, self.devices = config, records, out, devices
         self.tags = records.catalog.tags(config.vocabulary)
         row = zoo.find(config.model)
         if records.sr != row.sr:
             raise TrainingError(
                 f"{records.root} has {records.sr} Hz, but {row.name} takes {row.sr} Hz; prepare it with --sr {row.sr}."
             )
+        devices.check(config.batch_size)
         # Before run.json exists: a split without clips must not bind the folder to its settings.
         train = part_positions(records, "train", config.split)
         self.valid = part_positions(records, "valid", config.split)
@@ -104,16 +128,17 @@ class Trainer:
                 f"No tag tells the {len(self.valid)} valid clips of {records.root} apart; give it more."
             )
         plan = windowing.settle(row, config.windowing, int(np.median(records.lengths[train])))
-        record = _record(config, records, row, plan, self.tags)
+        record = _record(config, records, row, plan, self.tags) | {"devices": devices.describe()}
         self.run = _reopen(out, record)
         if self.run and self.run.finished:
             return
         records.verify()
         tf.config.experimental.enable_op_determinism()
-        self.model = plan.build(row, len(self.tags), config.seed)
+        with devices.strategy.scope():
+            self.model = plan.build(row, len(self.tags), config.seed, synchronized=devices.replicas > 1)
         if config.init:
             adopt_weights(self.model, Run.open(config.init))
-        if not self.run:
+        if not self.run and devices.chief:
             files.write_json(out / "run.json", record)
             self.run = Run.open(out)
         self.predict = Predictor(self.model)
@@ -125,11 +150,13 @@ class Trainer:
         self.step, self.cpu_seconds = 0, 0.0
         self._enter_stage(0)
         self._restore_checkpoint()
+        devices.part_seeds(self.model)
+        self._agree()
 
     def fit(self, stop: threading.Event, progress: bool, after: Callable | None) -> None:
         """Advance to the last step; raises TrainingInterrupted once `stop` is set."""
         config = self.config
-        writer = tf.summary.create_file_writer(str(self.out / "events"))
+        writer = self._event_writer()
         bar = tqdm(
             total=config.steps * config.batch_size,
             initial=self.step * config.batch_size,
@@ -141,7 +168,7 @@ class Trainer:
         with bar, writer.as_default():
             # A run that was killed between its last validation and its end has nothing left to do.
             last = self.step if self._is_over() else config.steps
-            for x, y in self.input.dataset(self.step, last):
+            for x, y in self.input.dataset(self.step, last, self.devices.rows(config.batch_size)):
                 started = time.process_time()
                 self.losses.append(self.train_step(x, y))
                 self.step += 1
@@ -153,8 +180,9 @@ class Trainer:
                         break
                 if after:
                     after(self.step)
-                if stop.is_set():
+                if self.devices.any(stop.is_set()):
                     self._save_checkpoint()
+                    self.devices.wait()
                     raise TrainingInterrupted(
                         f"{self.out} stopped at step {self.step}; the same command goes on from there."
                     )
@@ -167,7 +195,7 @@ class Trainer:
             raise TrainingError(
                 f"The loss of {self.config.model} is {loss} at step {self.step}; lower the learning rate."
             )
-        scores = self.predict(self.records, self.valid)
+        scores = self._score_valid()
         tagged = metrics.score_tags(self.valid_labels, scores, self.tags, self.valid, resamples=1)
         row = {"loss": loss, "valid_roc_auc": tagged.roc.mean(), "valid_pr_auc": tagged.pr.mean()}
         row = {"step": self.step, "stage": self.stage} | {k: float(v) for k, v in row.items()}
@@ -176,20 +204,34 @@ class Trainer:
         for name, value in row.items():
             tf.summary.scalar(name, value, self.step)
         bar.set_postfix(loss=f"{loss:.3f}", valid_roc_auc=f"{row['valid_roc_auc']:.3f}")
-        if row["valid_roc_auc"] > best:
+        if row["valid_roc_auc"] > best and self.devices.chief:
             with files.atomic(self.out / BEST_WEIGHTS) as temporary:
                 self.model.save_weights(temporary)
         if self._stage_is_over() and self.stage + 1 < len(self.stages):
+            self.devices.wait()  # for the chief to have written them
             self.model.load_weights(self.out / BEST_WEIGHTS)
             self._enter_stage(self.stage + 1)
         self._save_checkpoint()
 
+    def _score_valid(self) -> np.ndarray:
+        """Scores of the valid clips, (clips, tags): each process scores its share of them."""
+        share = self.devices.rows(len(self.valid))
+        scores = np.zeros(self.valid_labels.shape, np.float32)
+        scores[share] = self.predict(self.records, self.valid[share])
+        return self.devices.total(scores)
+
+    def _event_writer(self) -> tf.summary.SummaryWriter:
+        if self.devices.chief:
+            return tf.summary.create_file_writer(str(self.out / "events"))
+        return tf.summary.create_noop_writer()
+
     def _enter_stage(self, number: int) -> None:
         """A fresh optimizer, and the step that uses it."""
         self.stage = number
-        self.optimizer = optimization.build_optimizer(self.config, self.stages[number])
-        self.optimizer.build(self.model.trainable_variables)
-        self.train_step = _train_step(self.model, self.optimizer, self.loss)
+        with self.devices.strategy.scope():
+            self.optimizer = optimization.build_optimizer(self.config, self.stages[number])
+            self.optimizer.build(self.model.trainable_variables)
+        self.train_step = _train_step(self.model, self.optimizer, self.loss, self.devices, self.config.batch_size)
 
     def _stage_is_over(self) -> bool:
         """Whether the stage has had its validations, or too many of them without a better score than any before."""
@@ -206,6 +248,8 @@ class Trainer:
         return [*self.model.variables, *self.optimizer.variables]
 
     def _save_checkpoint(self) -> None:
+        if not self.devices.chief:
+            return
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(self._state())}
         progress = {name: getattr(self, name) for name in ("step", "stage", "cpu_seconds", "history")}
         progress["losses"] = [float(x) for x in self.losses]
@@ -227,23 +271,45 @@ class Trainer:
         for name in ("step", "cpu_seconds", "history", "losses"):
             setattr(self, name, progress[name])
 
+    def _agree(self) -> None:
+        """Check that all processes are about to take the same step: they read the same folder, or they do not."""
+        if self.devices.total(np.float32([self.step]))[0] != self.step * self.devices.processes:
+            raise TrainingError(
+                f"{self.out} differs between the {self.devices.processes} machines that train it (here it is at step "
+                f"{self.step}); put it on a disk that all of them share."
+            )
+
     def _finish(self) -> None:
-        outcome = {"finished": True, "steps_done": self.step, "cpu_seconds": round(self.cpu_seconds, 2)}
-        files.write_json(self.out / "run.json", self.run.record | outcome | {"history": self.history})
-        (self.out / CHECKPOINT).unlink()
+        if self.devices.chief:
+            outcome = {"finished": True, "steps_done": self.step, "cpu_seconds": round(self.cpu_seconds, 2)}
+            files.write_json(self.out / "run.json", self.run.record | outcome | {"history": self.history})
+            (self.out / CHECKPOINT).unlink()
+        self.devices.wait()
 
 
-def _train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, loss_of: Callable) -> Callable:
-    @tf.function(reduce_retracing=True)
-    def step(x, y):
+def _train_step(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss_of: Callable,
+    devices: Devices,
+    batch_size: int,
+) -> Callable:
+    """A step on this process' rows of a batch; returns the mean loss over the whole batch."""
+
+    def replica_step(x, y):
         with tf.GradientTape() as tape:
             logits = model(to_waveform(x), training=True)
-            loss = tf.reduce_mean(loss_of(y, logits))
+            loss = tf.reduce_sum(loss_of(y, logits)) / batch_size
         variables = model.trainable_variables
+        # Adds the gradients up over all replicas.
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
-    return step
+    @tf.function(reduce_retracing=True)
+    def step(x, y):
+        return devices.strategy.reduce("SUM", devices.strategy.run(replica_step, (x, y)), axis=None)
+
+    return lambda x, y: step(*devices.deal((x, y), batch_size))
 
 
 def _record(

@@ -67,3 +67,13 @@ def tone_catalog(tmp_path_factory) -> Catalog:
 def tone_records(tone_catalog, tmp_path_factory) -> Records:
     """`tone_catalog`, prepared."""
     return prepare(tone_catalog, tmp_path_factory.mktemp("records"), clips_per_shard=5, jobs=2, progress=False)
+
+
+@pytest.fixture(scope="session")
+def scores_folder(tmp_path_factory) -> Path:
+    """A folder with the demo's scores as `render` keeps them, read once for all tests of a run."""
+    from tagkit.datasets.demo import build
+
+    folder = tmp_path_factory.mktemp("scores")
+    build.load_scores(folder, jobs=2)
+    return folder

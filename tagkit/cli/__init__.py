@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import tagkit
 from tagkit.cli import (
     analyse,
+    cloud,
     compare,
     demo,
     download,
@@ -22,6 +23,7 @@ from tagkit.cli import (
     evaluate,
     export,
     lastfm,
+    launch,
     models,
     prepare,
     render,
@@ -33,7 +35,7 @@ from tagkit.cli import (
 )
 
 _COMMANDS = (
-    *(demo, download, render, prepare, lastfm, train, evaluate, compare, analyse),
+    *(demo, download, render, prepare, lastfm, train, launch, cloud, evaluate, compare, analyse),
     *(tag, embed, export, serve, study, results, models),
 )
 

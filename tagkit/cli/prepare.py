@@ -27,14 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the records folder to write")
         command.add_argument("--sr", type=int, default=16_000, help="sampling rate in Hz (default: 16000)")
         command.add_argument("--jobs", type=int, default=-1, help="processes (default: one for each core)")
+        command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work instead")
         _OPTIONS.get(name, lambda parser: None)(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, then say what was prepared and what was left out."""
-    from tagkit import records
+    from tagkit import processes, records
 
-    print(describe(records.prepare(_READERS[args.dataset](args), args.out, args.sr, jobs=args.jobs)))
+    catalog = _READERS[args.dataset](args)
+    with processes.on_cluster(args.scheduler):
+        print(describe(records.prepare(catalog, args.out, args.sr, jobs=args.jobs)))
     return 0
 
 

@@ -37,6 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit train`: a recipe, and one for each field of TrainingConfig that changes it."""
     parser.add_argument("--records", type=Path, required=True, metavar="DIR", help="made by `tagkit prepare`")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder")
+    parser.add_argument(
+        "--devices",
+        default="all",
+        help="all (every GPU, else the CPU; the default), cpu, gpu, or gpu:2 for two of them",
+    )
+    parser.add_argument(
+        "--scale",
+        action="store_true",
+        help="batch size and learning rate times the number of devices, steps divided by it",
+    )
     parser.add_argument("--recipe", metavar="NAME", help=f"settings to start from: {', '.join(recipes.RECIPES)}")
     for f in fields(TrainingConfig):
         if f.name in _HELP:
@@ -53,10 +63,16 @@ def run(args: argparse.Namespace) -> int:
     start = recipes.find(args.recipe).config if args.recipe else TrainingConfig()
     _refuse_what_does_nothing(given, start)
     config = replace(start, **given)
+    from tagkit.devices import choose
     from tagkit.records import Records
     from tagkit.training import train
 
-    done = train(config, Records.open(args.records), args.out)
+    devices = choose(args.devices)
+    if args.scale:
+        config = config.scaled(devices.replicas)
+    done = train(config, Records.open(args.records), args.out, devices=devices)
+    if not devices.chief:
+        return 0
     best = max(done.record["history"], key=lambda row: row["valid_roc_auc"])
     print(
         f"{config.model}: best validation macro ROC-AUC {best['valid_roc_auc']:.3f} at step {best['step']} "

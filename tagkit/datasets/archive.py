@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from tagkit import files
+
 COPY_BYTES = 1 << 20
 
 
@@ -103,6 +105,7 @@ def unpack(parts: Sequence[str | Path], folder: str | Path, progress: bool = Tru
         with io.BufferedReader(JoinedFile(parts), COPY_BYTES) as file, zipfile.ZipFile(file) as archive:
             members = _checked_members(name, archive, folder)
             missing = [member for member in members if not _is_there(member, folder)]
+            _sweep(folder, missing)
             _check_room(name, folder, sum(member.file_size for member in missing))
             for member in tqdm(missing, f"unpack {Path(name).name}", unit="file", disable=not progress):
                 _write(name, archive, member, folder)
@@ -135,6 +138,13 @@ def _checked_members(name: str, archive: zipfile.ZipFile, folder: Path) -> list[
         seen.add(path)
         members.append(member)
     return members
+
+
+def _sweep(folder: Path, missing: Sequence[zipfile.ZipInfo]) -> None:
+    """Remove what a run that was killed left of a member."""
+    for parent in {(folder / member.filename).parent for member in missing}:
+        if parent.is_dir() and parent.resolve().is_relative_to(folder.resolve()):
+            files.sweep(parent)
 
 
 def _is_there(member: zipfile.ZipInfo, folder: Path) -> bool:

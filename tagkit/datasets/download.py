@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import requests
 from tqdm import tqdm
 
@@ -141,14 +142,31 @@ def fetch(
     Raises
     ------
     DownloadError, ArchiveError
-        The name is unknown, the disk too full, a file missing on the host, the connection broken for good, a
-        checksum wrong twice, or the archive unsafe or damaged.
+        The name is unknown, another process fetches into `root`, the disk is too full, a file missing on the host, the
+        connection broken for good, a checksum wrong twice, or the archive unsafe or damaged.
     """
     if isinstance(name, str) and name not in DATASETS:
         raise DownloadError(f"there is no dataset {name!r} to fetch; choose one of {', '.join(DATASETS)}.")
     dataset = DATASETS[name] if isinstance(name, str) else name
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(root / ".lock", blocking=False):
+            files.sweep(root)
+            _fetch(dataset, root, base_url, progress, keep_archives, sleep)
+    except filelock.Timeout as error:
+        raise DownloadError(f"{root} is being downloaded into by another process; wait for it.") from error
+    return root
+
+
+def _fetch(
+    dataset: Dataset,
+    root: Path,
+    base_url: str | None,
+    progress: bool,
+    keep_archives: bool,
+    sleep: Callable[[float], None],
+) -> None:
     state = _State(root / STATE)
     base = (base_url or dataset.base_url).rstrip("/") + "/"
     unpacked = bool(dataset.archive) and state.is_unpacked(dataset) and (root / dataset.holds).is_dir()
@@ -165,7 +183,6 @@ def fetch(
     if not keep_archives:
         for part in dataset.archive:
             (root / part).unlink(missing_ok=True)
-    return root
 
 
 def fetch_file(

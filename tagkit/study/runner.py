@@ -246,10 +246,11 @@ def _steps_of(run: Path) -> int | None:
 
 def step_seconds(config: TrainingConfig, records: Records) -> float:
     """CPU seconds of one training step, measured over at least 1.5 s of them."""
+    from tagkit import devices
     from tagkit.training import Trainer
 
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(config, records, Path(folder))
+        trainer = Trainer(config, records, Path(folder), devices.choose())
         batch = trainer.input.batch(0)
         for _ in range(WARM_UP):
             trainer.train_step(*batch)

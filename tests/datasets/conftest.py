@@ -1,18 +1,10 @@
-"""The scores of the demo, read once for all tests of a run."""
+"""The scores of the demo, and folders to render them into."""
 
 import shutil
 
 import pytest
 
 from tagkit.datasets.demo import build
-
-
-@pytest.fixture(scope="session")
-def scores_folder(tmp_path_factory):
-    """A folder with the scores as `render` keeps them."""
-    folder = tmp_path_factory.mktemp("scores")
-    build.load_scores(folder, jobs=2)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import shutil
 import zipfile
 from collections import namedtuple
 
+import filelock
 import numpy as np
 import pytest
 import requests
@@ -194,7 +195,12 @@ def test_a_dataset_in_parts_is_fetched_unpacked_and_not_fetched_again(tmp_path, 
         assert len(faults.requests) == 5, "four files, one of them cut once; nothing the second time"
     for name, data in members.items():
         assert (tmp_path / "mp3" / name).read_bytes() == data
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".download.json", "a.csv", "mp3"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".download.json", ".lock", "a.csv", "mp3"]
+
+
+def test_two_downloads_into_one_folder(tmp_path):
+    with filelock.FileLock(tmp_path / ".lock"), pytest.raises(DownloadError, match="by another process; wait for it"):
+        fetch("magnatagatune", tmp_path, progress=False)
 
 
 def test_a_changed_file_is_fetched_again(tmp_path, split_archive):

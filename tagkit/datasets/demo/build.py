@@ -4,6 +4,7 @@ import csv
 import itertools
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,8 +99,8 @@ def render(
     Raises
     ------
     CatalogError
-        `root` holds something else (another seed, say), another process renders there, or the packages of
-        `tagkit[demo]` are missing.
+        `root` holds something else (another seed, say), another process renders there, a worker process was
+        killed, or the packages of `tagkit[demo]` are missing.
     """
     root = Path(root)
     if n_clips < 1:
@@ -114,11 +115,13 @@ def render(
                 _render_missing(root, n_clips, seed, jobs or joblib.cpu_count(), progress)
     except filelock.Timeout as error:
         raise CatalogError(f"{root} is being rendered by another process; wait for it.") from error
+    except BrokenProcessPool as error:
+        raise CatalogError(processes.KILLED) from error
     return read(root)
 
 
 def _render_missing(root: Path, n_clips: int, seed: int, jobs: int, progress: bool) -> None:
-    for folder in root.glob("?/"):
+    for folder in (root, *root.glob("?/")):
         files.sweep(folder)
     clips = list(itertools.islice(demo_clips(*load_scores(root, jobs, progress), seed), n_clips))
     missing = [clip for clip in clips if not (root / clip.path).is_file()]
