@@ -3,8 +3,8 @@ import pytest
 
 from tagkit import calibration, files
 from tagkit.config import TrainingConfig
-from tagkit.evaluation import predict
 from tagkit.inputs import part_positions
+from tagkit.prediction import predict
 from tagkit.records import RecordsError
 from tagkit.training import train
 
