@@ -23,7 +23,7 @@ LARGER = {
 
 def run(setting: Setting) -> Result:
     """Each phase at each size in a process of its own, the sizes in turns."""
-    sizes = [setting.size(n, n // 50) for n in (500, 5_000, 25_000)][: setting.size(3, 2)]
+    sizes = [setting.size(n, n // 10) for n in (500, 5_000, 25_000)][: setting.size(3, 2)]
     for n in sizes:
         magnatagatune_like(setting.folder / f"growth-{n}", n, CLIP_S)
     seen = {(phase, n): [] for phase in PHASES for n in sizes}

@@ -99,6 +99,6 @@ def _quality(setting: Setting) -> str:
     high, best = (audio.to_int16(soxr.resample(y, 44_100, 16_000, q)).astype(int) for q in ways)
     return (
         f"Resampling takes soxr's HQ ({cost[0]:.1f} CPU ms a clip). Its VHQ ({cost[1]:.1f} CPU ms) keeps the bar as "
-        f"well; it gives integers that differ by at most {np.abs(high - best).max()} of 65,536 steps, in the "
-        "transition band below 8 kHz. Records stay with HQ, on which the scores in docs/results.md rest."
+        f"well; it gives integers that differ by at most {np.abs(high - best).max()} of 65,536 steps. "
+        "Records stay with HQ, on which the scores in docs/results.md rest."
     )
