@@ -28,7 +28,7 @@ def on_cluster(scheduler: str | None) -> Iterator[None]:
     Parameters
     ----------
     scheduler : str or None
-        Address of the scheduler, such as "tcp://10.0.0.1:8786".
+        Address of the scheduler, such as ``tcp://10.0.0.1:8786``.
 
     Raises
     ------
