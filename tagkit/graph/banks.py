@@ -74,7 +74,7 @@ class LogEnergy(keras.layers.Layer):
         return 10.0 * ops.log10(energy + self.floor)
 
     def compute_output_shape(self, input_shape):
-        """Half the channels, a `pool`th of the frames."""
+        """Half the channels, and one frame of each `pool` frames."""
         batch, frames, channels = input_shape
         return batch, None if frames is None else frames // self.pool, channels // 2
 
