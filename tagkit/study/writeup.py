@@ -170,11 +170,12 @@ def _verdict(groups: Sequence[Group]) -> str:
     if not kinds["mel"]:
         return ""
     mel = comparison.best(kinds["mel"])
-    sentences = [f"Best by validation score: `{mel.name}` {mel.score('roc_auc')} on a spectrogram;"]
+    sentences = [f"At equal CPU time, best by validation score: `{mel.name}` {mel.score('roc_auc')} on a spectrogram;"]
     sentences += [
         _beside_mel(comparison.best(some), mel, KINDS[kind]) for kind, some in kinds.items() if some and kind != "mel"
     ]
-    return f"**Raw against spectrogram.** At equal CPU time: {' '.join(sentences)}\n"
+    sentences.append("What was tried: [decision 12](decisions/0012-a-filter-bank-that-starts-as-the-ears.md).")
+    return f"**Raw against spectrogram.** {' '.join(sentences)}\n"
 
 
 def _beside_mel(raw: Group, mel: Group, kind: str) -> str:
