@@ -86,7 +86,8 @@ def markdown(records: list[dict]) -> str:
         "",
         "Written by `make bench` from the records in [benchmarks/](benchmarks); do not edit. What is compared takes",
         "turns, each in a process of its own, on a machine that others may use too. A figure is the median over the",
-        "turns, with the smallest and the largest. `make bench ONLY=prepare` measures one topic.",
+        "turns, with the smallest and the largest; where that range spans its bar, the verdict says little. A bar is",
+        "what this project set itself to reach. `make bench ONLY=prepare` measures one topic.",
         "",
         f"**{sum(r.holds for r in barred)} of {len(barred)} bars hold.**",
         "",
@@ -99,7 +100,8 @@ def markdown(records: list[dict]) -> str:
 
 
 def _section(record: dict) -> list[str]:
-    lines = [f"## {record['title'].rstrip('.')}", "", "| | median (range) | bar | |", "|---|---|---|---|"]
+    lines = [f"## {record['title'].rstrip('.')}", ""]
+    lines += ["| | median (range) | bar | |", "|---|---|---|---|"] if record["readings"] else []
     for reading in map(Reading.from_dict, record["readings"]):
         lines.append(f"| {reading.name} | {value(reading)} | {bar(reading)} | {reading.verdict} |")
     lines += ["", *(line for note in record["notes"] for line in (note, ""))]

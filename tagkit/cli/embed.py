@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         found = Embeddings.collect(done, embedder.about())
         found.save(args.out)
         print(
-            f"{args.out} holds {len(done)} files: vectors {found.vectors.shape}, of their means, and window_vectors "
+            f"{args.out} holds vectors {found.vectors.shape}, one a file, the mean of its windows, and window_vectors "
             f"{found.window_vectors.shape}."
         )
     return batch.exit_code(len(done), len(failed))

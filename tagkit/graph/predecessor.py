@@ -129,7 +129,7 @@ DS256 = (Conv(128, 256, stride=256), Conv(32, 8, pool=4), Conv(32, 8, pool=4))
 def ds256rb(name, activation):
     """ds256ra's trunk with an embedding of 200 units."""
     embedding = (Dense(1000, dropout=0.5), Dense(200, activation=activation, dropout=0.5))
-    row = ds(name, DS256, f"predecessor, ds256rb with a {activation} embedding", *embedding)
+    row = ds(name, DS256, f"predecessor, ds256rb, embedding: {activation}", *embedding)
     return dataclasses.replace(row, head=dataclasses.replace(row.head, embedding=True))
 
 
