@@ -14,6 +14,7 @@ from benchmarks.setting import Setting
 from benchmarks.topics import TOPICS
 from tagkit import files, plots
 
+LEAST, MOST = 0.1, 20.0  # ends of the drawing's axis, multiples of a bar
 PACKAGES = ("tensorflow", "keras", "torch", "numpy", "soundfile", "soxr", "librosa", "pydub")
 
 
@@ -91,7 +92,7 @@ def markdown(records: list[dict]) -> str:
         "",
         f"**{sum(r.holds for r in barred)} of {len(barred)} bars hold.**",
         "",
-        "![Every figure that has a bar, in multiples of it](../figures/benchmarks.png)",
+        "![Every figure with a bar above 0, in multiples of it](../figures/benchmarks.png)",
         "",
     ]
     for record in records:
@@ -131,19 +132,26 @@ def number(x: float) -> str:
     return f"{x:,.0f}" if abs(x) >= 100 or x == 0 else f"{x:.3g}"
 
 
+def multiple(x: float, reading: Reading) -> float:
+    """How many times a figure has reached its bar, within the ends of the drawing's axis."""
+    times = x / reading.bar if reading.at_least else reading.bar / max(x, 1e-9)
+    return min(max(times, LEAST), MOST)
+
+
 def draw(readings: list[Reading]) -> plt.Figure:
-    """Every figure with a bar, in multiples of it: what lies right of the line holds."""
+    """Every figure with a bar above 0, in multiples of it: what lies right of the line holds; the axis has ends."""
     shown = [r for r in readings if r.bar]
     plots.use_style()
     figure, ax = plt.subplots(figsize=(9, 1 + 0.32 * len(shown)), layout="constrained")
     for y, reading in enumerate(reversed(shown)):
-        times = [v / reading.bar if reading.at_least else reading.bar / max(v, 1e-9) for v in reading.values]
-        middle = reading.median / reading.bar if reading.at_least else reading.bar / max(reading.median, 1e-9)
+        times = [multiple(v, reading) for v in reading.values]
+        middle = multiple(reading.median, reading)
         colour = "tab:blue" if reading.holds else "tab:red"
         ax.plot([min(times), max(times)], [y, y], color=colour, alpha=0.4, linewidth=6, solid_capstyle="butt")
         ax.plot(middle, y, "o", color=colour)
     ax.axvline(1, color="black", linewidth=1)
-    ax.set(xscale="log", xlabel="multiples of the bar (median and range)")
-    ax.set_xticks([0.5, 1, 2, 5, 10, 20], ["½", "1", "2", "5", "10", "20"])
+    ax.set(xscale="log", xlim=(LEAST / 1.2, MOST * 1.2), xlabel="multiples of the bar (median and range)")
+    ax.set_xticks([0.1, 0.2, 0.5, 1, 2, 5, 10, 20], ["⅒", "⅕", "½", "1", "2", "5", "10", "20"])
+    ax.minorticks_off()
     ax.set_yticks(range(len(shown)), [f"{r.name}, {bar(r)} {r.unit}".rstrip() for r in reversed(shown)])
     return figure

@@ -44,7 +44,7 @@ function escape(text) {
 
 function renderClips() {
   const items = tagkit.header.clips.map((each, value) => {
-    const scores = Object.entries(model().scores[value] || {}).map(([tag, score]) => `${tag} ${Math.round(score * 100)} %`);
+    const scores = Object.entries(model().scores[value] || {}).map(([tag, score]) => `${tag} ${Math.round(score * 100)}\u00a0%`);
     const verdict = scores.length ? `<small>The network says: ${escape(scores.join(", "))}</small>` : "";
     return {
       value,
