@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tagkit import audio, tags
-from tagkit.datasets import magnatagatune
+from tagkit.datasets import layout, magnatagatune
 from tagkit.datasets.catalog import Catalog
 
 POOL = 24
@@ -51,26 +51,14 @@ def magnatagatune_like(root: Path, clips: int, seconds: float = CLIP_S) -> Catal
             path.parent.mkdir(parents=True, exist_ok=True)
             os.link(pool / f"{k % POOL}.mp3", path)
     rng = np.random.default_rng(0)
-    with (root / "annotations_final.csv").open("w", newline="") as f:
+    with (root / layout.ANNOTATIONS).open("w", newline="") as f:
         writer = csv.writer(f, delimiter="\t", quoting=csv.QUOTE_ALL)
         writer.writerow(["clip_id", *tags.MAGNATAGATUNE_TOP50, "mp3_path"])
         labels = (rng.random((clips, 50)) < 0.1).astype(int)
         writer.writerows([k, *labels[k], name] for k, name in enumerate(names))
-    with (root / "clip_info_final.csv").open("w", newline="") as f:
-        columns = [
-            "clip_id",
-            "track_number",
-            "title",
-            "artist",
-            "album",
-            "url",
-            "segmentStart",
-            "segmentEnd",
-            "original_url",
-            "mp3_path",
-        ]
+    with (root / layout.CLIP_INFO).open("w", newline="") as f:
         writer = csv.writer(f, delimiter="\t", quoting=csv.QUOTE_ALL)
-        writer.writerow(columns)
+        writer.writerow(layout.CLIP_INFO_COLUMNS)
         writer.writerows(
             [k, 1, f"piece {k}", f"artist {k // 4}", "album", "", 0, 29, "", name] for k, name in enumerate(names)
         )

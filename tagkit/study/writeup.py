@@ -91,8 +91,8 @@ def _zoo(groups: Sequence[Group]) -> str:
 
 
 def _recordings(groups: Sequence[Group]) -> str:
-    most = max(len(g.seeds) for g in groups if _is_raw(g))
-    chosen = comparison.best([g for g in groups if _is_raw(g) and len(g.seeds) == most])
+    most = max(len(g.seeds) for g in groups if _reads_waveform(g))
+    chosen = comparison.best([g for g in groups if _reads_waveform(g) and len(g.seeds) == most])
     sizes, least = chosen.first["split_sizes"], chosen.first["min_positives"]
     scores = f"macro ROC-AUC {chosen.score('roc_auc')}, PR-AUC {chosen.score('pr_auc')}"
     return "\n".join(
@@ -170,7 +170,7 @@ def _verdict(groups: Sequence[Group]) -> str:
     if not kinds["mel"]:
         return ""
     mel = comparison.best(kinds["mel"])
-    sentences = [f"At equal CPU time, best by validation score: `{mel.name}` {mel.score('roc_auc')} on a spectrogram;"]
+    sentences = [f"At equal CPU time, best by validation score: `{mel.name}` {mel.score('roc_auc')} {KINDS['mel']};"]
     sentences += [
         _beside_mel(comparison.best(some), mel, KINDS[kind]) for kind, some in kinds.items() if some and kind != "mel"
     ]
@@ -193,7 +193,7 @@ def _seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count} seeds"
 
 
-def _is_raw(group: Group) -> bool:
+def _reads_waveform(group: Group) -> bool:
     return group.first["network"]["input"] != "mel"
 
 

@@ -1,11 +1,11 @@
 """A real Chromium without a network, and a real listening page for it."""
 
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import until
 
 FLAGS = (
     "--headless",
@@ -150,11 +150,3 @@ def opened(chromium, listening_page):
 def opened_two(chromium, page_of_two):
     """The listening page of two networks."""
     return load(chromium, page_of_two)
-
-
-def until(condition, message, seconds=20):
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.05)

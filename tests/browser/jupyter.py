@@ -6,9 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 
@@ -18,6 +18,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
+from waiting import until
 
 from tagkit import widgets
 
@@ -52,7 +53,7 @@ def lab(folder: Path, notebooks: dict[str, str]):
         server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **own})
     try:
         address = f"http://127.0.0.1:{port}"
-        wait(lambda: _answers(address + "/api"), "JupyterLab did not start: " + str(folder / "lab.log"), 60)
+        wait(lambda: _answers(address + "/api"), "JupyterLab did not start: " + str(folder / "lab.log"), seconds=60)
         yield address
     finally:
         server.terminate()
@@ -70,22 +71,16 @@ def _answers(address: str) -> bool:
         return False
 
 
-def wait(condition, message: str, seconds: float = 30):
-    """What `condition` gives as soon as it gives something."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, message
-        time.sleep(0.2)
-    return found
+wait = partial(until, seconds=30, every_s=0.2)
 
 
 def run_cell(browser, address: str, notebook: str, players: int, seconds: float = 120) -> list[str]:
     """Open a notebook, run its cell, and wait for so many players; their sounds in base64."""
     browser.get(f"{address}/doc/tree/{notebook}.ipynb")
-    wait(lambda: "| Idle" in browser.page_source, "no kernel", 60)
+    wait(lambda: "| Idle" in browser.page_source, "no kernel", seconds=60)
     browser.find_element(By.CSS_SELECTOR, ".jp-CodeCell .cm-line").click()
     ActionChains(browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
-    return wait(lambda: sounds(browser, players), f"there are not {players} players", seconds)
+    return wait(lambda: sounds(browser, players), f"there are not {players} players", seconds=seconds)
 
 
 def sounds(browser, players: int) -> list[str]:
@@ -105,7 +100,7 @@ def changed(browser, before: list[str], seconds: float = 30) -> list[str]:
         last, seen = seen, sounds(browser, len(before))
         return seen if last == seen != before else []
 
-    return wait(settled, "the sounds did not change", seconds)
+    return wait(settled, "the sounds did not change", seconds=seconds)
 
 
 def dropdowns(browser, label: str) -> list[Select]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from selenium.webdriver.common.by import By
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import jupyter  # noqa: E402 - it lies beside this file
+import jupyter  # noqa: E402 - it lies beside this file, its helpers one folder up
 from conftest import browser as open_browser  # noqa: E402
 
 from tagkit import paths  # noqa: E402

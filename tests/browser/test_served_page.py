@@ -4,10 +4,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from functools import partial
 
 import numpy as np
 import pytest
+import waiting
 
 from tagkit import audio
 from tagkit.config import TrainingConfig
@@ -17,11 +18,7 @@ from tagkit.training import train
 SR = 16000
 
 
-def until(condition, message, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.05)
+until = partial(waiting.until, seconds=60)
 
 
 @pytest.fixture(scope="module")

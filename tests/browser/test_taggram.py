@@ -1,20 +1,12 @@
 """The taggram in a real browser: it moves with the player."""
 
-import time
-
 import numpy as np
 import pytest
+from waiting import until
 
 from tagkit.listen import taggram
 
 SR = 16000
-
-
-def until(condition, message, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.05)
 
 
 @pytest.fixture
