@@ -81,6 +81,10 @@ class Devices:
         )
         return self.strategy.reduce("SUM", dealt, axis=None).numpy()
 
+    def share(self, values: np.ndarray) -> np.ndarray:
+        """The chief's array; every process has to ask."""
+        return self.total(values if self.chief else np.zeros_like(values))
+
     def any(self, condition: bool) -> bool:
         """Whether the condition holds in any of the processes."""
         return bool(self.total(np.float32([condition]))[0])

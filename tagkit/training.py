@@ -9,7 +9,8 @@ A run folder holds::
 
 An interrupted run that is started again ends with the same weights as one that was never interrupted: a batch
 depends on (seed, step) alone, and the checkpoint holds the model, the optimizer and the state of every random
-generator. Of several processes that train one network together, only the chief writes; all read the run folder.
+generator. Of several processes that train one network together, only the chief writes; all begin with what the run
+folder holds.
 """
 
 import hashlib
@@ -95,7 +96,7 @@ def train(
             trainer = Trainer(config, records, out, devices)
             if not trainer.run or not trainer.run.finished:
                 trainer.fit(stop, progress and devices.chief, after)
-            return Run.open(out)
+            return Run.open(out) if devices.chief else trainer.run
     except filelock.Timeout as error:
         raise TrainingError(f"{out} is being trained by another process; choose another folder.") from error
     except _LOST as error:
@@ -140,7 +141,7 @@ class Trainer:
             adopt_weights(self.model, Run.open(config.init))
         if not self.run and devices.chief:
             files.write_json(out / "run.json", record)
-            self.run = Run.open(out)
+        self.run = self.run or Run(out, record)
         self.predict = Predictor(self.model)
         self.input = TrainingWindows.of(records, self.tags, plan.samples, config, plan.windows)
         self.loss = optimization.build_loss(config, self.input.labels.sum(0))
@@ -208,10 +209,17 @@ class Trainer:
             with files.atomic(self.out / BEST_WEIGHTS) as temporary:
                 self.model.save_weights(temporary)
         if self._stage_is_over() and self.stage + 1 < len(self.stages):
-            self.devices.wait()  # for the chief to have written them
-            self.model.load_weights(self.out / BEST_WEIGHTS)
+            self._return_to_best()
             self._enter_stage(self.stage + 1)
         self._save_checkpoint()
+
+    def _return_to_best(self) -> None:
+        """Take up the best weights; the chief, which wrote them, hands them to the other machines."""
+        if self.devices.chief:
+            self.model.load_weights(self.out / BEST_WEIGHTS)
+        if self.devices.processes > 1:
+            for weight in self.model.weights:
+                weight.assign(self.devices.share(weight.numpy()))
 
     def _score_valid(self) -> np.ndarray:
         """Scores of the valid clips, (clips, tags): each process scores its share of them."""

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 
 import tagkit
+from tagkit import remote
 from tagkit.cli import (
     analyse,
     cloud,
@@ -43,10 +44,12 @@ _COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; TAGKIT_DEBUG=1 shows the traceback of an error."""
     args = _parser().parse_args(arguments)
+    remotes = _take_local_copies(args)
     try:
         if args.needs_tensorflow:
             _import_tensorflow()
-        return args.run(args) or 0
+        with remote.following(remotes):
+            return args.run(args) or 0
     except KeyboardInterrupt as stop:
         print(f"\n{str(stop) or 'Interrupted; the same command goes on from here.'}", file=sys.stderr)
         return 130
@@ -55,6 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"tagkit {args.command}: {error}", file=sys.stderr)
         return 1
+
+
+def _take_local_copies(args: argparse.Namespace) -> list[remote.Remote]:
+    """Put the local copies in the place of the remote folders among the arguments; returns these."""
+    found = []
+    for name, value in list(vars(args).items()):
+        values = value if isinstance(value, list) else [value]
+        if here := [each for each in values if isinstance(each, remote.Remote)]:
+            copies = [each.copy if each in here else each for each in values]
+            setattr(args, name, copies if isinstance(value, list) else copies[0])
+            found += here
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,12 +7,14 @@ its filters on the one below, which channel tells which tag, and how alike the n
 import argparse
 from pathlib import Path
 
+from tagkit.remote import folder
+
 NEEDS_TENSORFLOW = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit analyse`."""
-    parser.add_argument("run_folders", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="folders of trainings")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: the first run's folder")
     parser.add_argument("--clips", type=int, metavar="N", help="clips to listen to, held-out ones first (default: all)")
     parser.add_argument("--no-twin", action="store_true", help="leave out the untrained network, for half the time")

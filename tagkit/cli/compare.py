@@ -6,13 +6,15 @@ Runs of one network with several seeds are taken together. The reference is the 
 import argparse
 from pathlib import Path
 
+from tagkit.remote import folder
+
 NEEDS_TENSORFLOW = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit compare`."""
-    parser.add_argument("run_folders", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--part", choices=["test", "valid", "train"], default="test")
+    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="folders of trainings")
+    parser.add_argument("--part", choices=["test", "valid", "train"], default="test", help="default: test")
     parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
     parser.add_argument("--reference", metavar="NAME", help="the network that the others are compared with")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")

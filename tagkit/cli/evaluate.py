@@ -3,14 +3,16 @@
 import argparse
 from pathlib import Path
 
+from tagkit.remote import folder
+
 NEEDS_TENSORFLOW = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit evaluate`."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN")
-    parser.add_argument("--records", type=Path, metavar="DIR", help="default: those that the run was trained on")
-    parser.add_argument("--part", choices=["test", "valid", "train"], default="test")
+    parser.add_argument("run_folder", type=folder, metavar="RUN", help="folder of a training, such as runs/demo/dm16")
+    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the run was trained on")
+    parser.add_argument("--part", choices=["test", "valid", "train"], default="test", help="default: test")
     parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
     parser.add_argument("--cluster-by", choices=["song", "artist"], help="default: as the records say")
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default: 1000)")

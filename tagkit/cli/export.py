@@ -4,15 +4,21 @@ The package holds the network, its tags in order, a model card with its scores, 
 """
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
+
+from tagkit.remote import folder
 
 NEEDS_TENSORFLOW = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit export`."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN")
-    parser.add_argument("--format", choices=["keras", "savedmodel", "onnx", "litert"], required=True)
+    parser.add_argument("run_folder", type=folder, metavar="RUN", help="folder of a training, such as runs/demo/dm16")
+    parser.add_argument(
+        "--format", choices=["keras", "savedmodel", "onnx", "litert"], required=True, help="what the package runs on"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/export/FORMAT")
 
 
@@ -23,8 +29,9 @@ def run(args: argparse.Namespace) -> int:
 
     package = export(Run.open(args.run_folder), args.format, args.out)
     checked = package.content["checked"]
+    python = shlex.join([sys.executable])  # any that has the card's packages will do; this one has them
     print(
         f"{package.root} holds the network as {args.format}. On {checked['windows']} {checked['of']}, its scores are "
-        f"within {checked['largest_difference']:.1g} of Keras'. Next: cd {package.root} && python tag.py SONG"
+        f"within {checked['largest_difference']:.1g} of Keras'. Next: cd {package.root} && {python} tag.py SONG"
     )
     return 0

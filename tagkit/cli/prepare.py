@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tagkit.remote import folder
+
 if TYPE_CHECKING:
     from tagkit.datasets.catalog import Catalog
     from tagkit.records import Records
@@ -23,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     datasets = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET")
     for name, summary in _SUMMARIES.items():
         command = datasets.add_parser(name, help=summary, description=summary)
-        command.add_argument("--root", type=Path, required=True, metavar="DIR", help="where the dataset lies")
-        command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the records folder to write")
+        command.add_argument("--root", type=folder, required=True, metavar="DIR", help="where the dataset lies")
+        command.add_argument("--out", type=folder, required=True, metavar="DIR", help="the records folder to write")
         command.add_argument("--sr", type=int, default=16_000, help="sampling rate in Hz (default: 16000)")
         command.add_argument("--jobs", type=int, default=-1, help="processes (default: one for each core)")
         command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work instead")

@@ -7,9 +7,9 @@ import argparse
 import contextlib
 import socket
 import sys
-from pathlib import Path
 
 from tagkit.cli.batch import positive
+from tagkit.remote import folder
 
 NEEDS_TENSORFLOW = True
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -17,7 +17,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit serve`."""
-    parser.add_argument("--run", type=Path, dest="run_folder", metavar="RUN", help="default: runs/demo/dm16")
+    parser.add_argument("--run", type=folder, dest="run_folder", metavar="RUN", help="default: runs/demo/dm16")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
     parser.add_argument("--max-megabytes", type=positive, default=100, metavar="N", help="of a file (default: 100)")

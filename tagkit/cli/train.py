@@ -2,10 +2,10 @@
 
 import argparse
 from dataclasses import fields, replace
-from pathlib import Path
 
 from tagkit import recipes
 from tagkit.config import LOSSES, TrainingConfig
+from tagkit.remote import folder
 
 _HELP = {
     "model": "a row of the zoo; see `tagkit models`",
@@ -35,8 +35,8 @@ NEEDS_TENSORFLOW = True
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit train`: a recipe, and one for each field of TrainingConfig that changes it."""
-    parser.add_argument("--records", type=Path, required=True, metavar="DIR", help="made by `tagkit prepare`")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run folder")
+    parser.add_argument("--records", type=folder, required=True, metavar="DIR", help="made by `tagkit prepare`")
+    parser.add_argument("--out", type=folder, required=True, metavar="RUN", help="the run folder")
     parser.add_argument(
         "--devices",
         default="all",
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", metavar="NAME", help=f"settings to start from: {', '.join(recipes.RECIPES)}")
     for f in fields(TrainingConfig):
         if f.name in _HELP:
-            kind = str if f.default is None else type(f.default)
+            kind = folder if f.name == "init" else str if f.default is None else type(f.default)
             default = "" if f.default is None or f.name == "model" else f" (default: {f.default}, or the recipe's)"
             parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=_HELP[f.name] + default)
 
@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     if not (args.model or args.recipe):
         raise ValueError("Name what to train: --model (see `tagkit models`) or --recipe.")
     given = {name: value for name in _HELP if (value := getattr(args, name)) is not None}
+    if "init" in given:
+        given["init"] = str(given["init"])
     start = recipes.find(args.recipe).config if args.recipe else TrainingConfig()
     _refuse_what_does_nothing(given, start)
     config = replace(start, **given)

@@ -61,8 +61,8 @@ def text(content: dict, runtime: str) -> str:
 # {content["model"]}: a music tagger
 
 A convolutional network from {seconds:.1f} s of waveform to {len(content["tags"])} tags: {", ".join(content["tags"])}.
-Architecture: {content["architecture"]}. Trained with tagkit {content["trained_with"]["tagkit"]}, seed
-{content["seed"]}.
+Architecture: {content["architecture"]}.
+Trained with tagkit {content["trained_with"]["tagkit"]}, seed {content["seed"]}.
 
 ## Use
 

@@ -217,7 +217,8 @@ def test_the_untrained_curve_and_the_channels_that_tell_a_tag(opened_two, page_o
     kept = [c["index"] for c in stage["channels"]]
     assert 5 in kept and header["models"][1]["stages"][1]["untrained"] is None
     (find,) = opened_two.find_elements(By.CSS_SELECTOR, "#finds-list .find")
-    assert find.text.split() == ["plucked", "conv2,", "channel", "5,", "0.90"]
+    assert find.text.split() == ["plucked", "0.90"]
+    assert find.get_attribute("title") == "conv2, channel 5"
     click(opened_two, "#finds-list .find")
     assert opened_two.execute_script("return [tagkit.state.stage, tagkit.state.channel]") == [1, kept.index(5)]
     assert "before training" in opened_two.find_element(By.ID, "filter-words").text

@@ -1,5 +1,6 @@
 """Processes of one training: started together, lost, stopped, and started again."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,12 +9,15 @@ import time
 
 import numpy as np
 import pytest
-from forked import ended, start_workers
+from forked import ended, start, start_workers
 
-from tagkit import launch
+from tagkit import launch, training
+from tagkit.config import Stage, TrainingConfig
 from tagkit.launch import LaunchError
 from tagkit.runs import Run
 
+SETTINGS = {"steps": 24, "batch_size": 6, "eval_every": 3}
+STAGES = (Stage("adam", 1e-3, validations=1), Stage("sgd", 1e-2, patience=1), Stage("sgd", 1e-12, patience=2))
 TRAIN = ("--model", "ds256ra", "--steps", 24, "--batch-size", 6, "--eval-every", 6, "--learning-rate", 0.001)
 
 
@@ -107,3 +111,41 @@ def test_every_worker_is_told_of_all():
     assert [task["task"] for task in tasks] == [{"type": "worker", "index": i} for i in range(3)]
     addresses = tasks[0]["cluster"]["worker"]
     assert len(set(addresses)) == 3 and all(task["cluster"]["worker"] == addresses for task in tasks)
+
+
+def train_in_stages(records, out):
+    """A training whose stages begin from the best weights, which the chief alone has on its disk."""
+    from tagkit import remote
+    from tagkit.devices import choose
+    from tagkit.records import Records
+    from tagkit.training import train
+
+    devices = choose("cpu")
+    run = remote.Remote(out)
+    with remote.following([run]):
+        train(TrainingConfig("ds256ra", **SETTINGS, stages=STAGES), Records.open(records), run.copy, devices=devices)
+
+
+@pytest.mark.cluster
+def test_machines_without_a_common_disk_train_in_a_common_store(tone_records, tmp_path):
+    out = f"file://{tmp_path}/bucket/run"
+    workers = [
+        start(
+            tmp_path / f"worker{i}.log",
+            *(train_in_stages, tone_records.root, out),
+            **{"TF_CONFIG": json.dumps(task), "TAGKIT_HOME": str(tmp_path / f"machine{i}")},
+        )
+        for i, task in enumerate(launch.tasks(2))
+    ]
+    with ended(workers):
+        join(workers, 400)
+        assert [worker.exitcode for worker in workers] == [0, 0]
+    stored = Run.open(tmp_path / "bucket" / "run")
+    assert len({row["stage"] for row in stored.record["history"]}) == 3
+    alone = training.train(
+        TrainingConfig("ds256ra", **SETTINGS, stages=STAGES), tone_records, tmp_path / "alone", progress=False
+    )
+    for ours, theirs in zip(stored.record["history"], alone.record["history"], strict=True):
+        assert ours["stage"] == theirs["stage"]
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.02)  # dropout masks differ
+    assert not list((tmp_path / "machine1").rglob("best.weights.h5"))

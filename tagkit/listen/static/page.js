@@ -129,7 +129,8 @@ function renderFinds() {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "find";
-      button.innerHTML = `${escape(tag)} <small>${escape(name)}, channel ${index}, ${auc.toFixed(2)}</small>`;
+      button.title = `${name}, channel ${index}`;
+      button.innerHTML = `${escape(tag)} <small>${auc.toFixed(2)}</small>`;
       button.addEventListener("click", () => select({ stage: s, channel: c }));
       return button;
     }),

@@ -1,0 +1,207 @@
+"""Folders in object storage (gs://, s3://, whatever fsspec can open), worked on through copies on the local disk.
+
+A command reads and writes the copy, at the speed of a disk. `following` brings it up to date first, passes on what the
+command has finished while it works, and the rest when it ends, however it ends. Another machine goes on from there.
+"""
+
+import hashlib
+import re
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import filelock
+
+from tagkit import files, paths
+
+EVERY_S = 30.0
+# What tells one content of an object from another, in the words of the different stores.
+_MARKS = ("generation", "etag", "ETag", "md5Hash", "mtime", "created", "LastModified")
+
+
+class RemoteError(OSError):
+    """A remote folder cannot be opened, or it and its copy were both changed."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A folder that `url` names.
+
+    Attributes
+    ----------
+    url : str
+        Such as gs://bucket/runs/dm16.
+    """
+
+    url: str
+
+    @property
+    def copy(self) -> Path:
+        """The local copy: data/remote/NAME/folder."""
+        return self._home / "folder"
+
+    @property
+    def _home(self) -> Path:
+        name = re.sub(r"\W+", "-", self.url).strip("-")
+        return paths.data_dir() / "remote" / f"{name}-{hashlib.sha256(self.url.encode()).hexdigest()[:8]}"
+
+    def pull(self, progress: bool = True) -> None:
+        """Make the folder and its copy alike: whatever changed on one side since they last were goes to the other.
+
+        Raises
+        ------
+        RemoteError
+            A file was changed on both sides, or the folder cannot be opened.
+        """
+        self._sync(("there", "here"), progress)
+
+    def push(self) -> None:
+        """Pass on what changed in the copy, in the order in which it was written; see `pull`."""
+        self._sync(("here",), progress=False)
+
+    def _sync(self, sides: tuple[str, ...], progress: bool) -> None:
+        from tqdm.auto import tqdm  # here, so that `tagkit --help` does without it
+
+        self.copy.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(self._home / "lock"):
+            store = _Store(self.url)
+            state = self._home / "state.json"
+            agreed = files.read_json(state) if state.is_file() else {}
+            here, there = self._here(), store.list()
+            changed = self._changes(here, there, agreed, store)
+            todo = [(side, name) for side in sides for name in changed[side]]
+            for side, name in tqdm(todo, f"copy {self.url}", unit="file", disable=not (progress and todo)):
+                local = self.copy / name
+                if side == "there":
+                    store.fetch(name, local) if name in there else local.unlink()
+                    agreed[name] = [_stamp(local), there.get(name)]
+                    files.write_json(state, agreed)
+                else:
+                    store.put(local, name) if name in here else store.remove(name)
+            if any(side == "here" for side, _ in todo):
+                there = store.list()  # a push that was cut short before this is found to be equal the next time
+            agreed |= {name: [here.get(name), there.get(name)] for side, name in todo if side == "here"}
+            files.write_json(state, {name: marks for name, marks in agreed.items() if marks != [None, None]})
+
+    def _changes(self, here: dict, there: dict, agreed: dict, store: "_Store") -> dict[str, list[str]]:
+        """Names of what changed on each side since both agreed; what changed in the same way is agreed on."""
+        changed = {"here": [], "there": []}
+        for name in here.keys() | there.keys() | agreed.keys():
+            ours, theirs = now = [here.get(name), there.get(name)]
+            was_ours, was_theirs = before = agreed.get(name, [None, None])
+            if now == before:
+                continue
+            if ours == was_ours:
+                changed["there"].append(name)
+            elif theirs == was_theirs:
+                changed["here"].append(name)
+            elif now == [None, None] or (ours and theirs and store.holds(name, self.copy / name)):
+                agreed[name] = now
+            else:
+                raise RemoteError(
+                    f"{self.url}/{name} was changed there and in its copy {self.copy / name}; remove one of them."
+                )
+        # A network's weights are written before the checkpoint that counts on them.
+        changed["here"].sort(key=lambda name: here.get(name, [0, 0])[1])
+        return changed
+
+    def _here(self) -> dict[str, list[int]]:
+        found = {path.relative_to(self.copy).as_posix(): path for path in self.copy.rglob("*") if path.is_file()}
+        return {name: _stamp(path) for name, path in found.items() if _is_finished(name)}
+
+
+class _Store:
+    """What fsspec opens for a URL, in the few words that are needed here; names are relative to the folder."""
+
+    def __init__(self, url: str):
+        try:
+            import fsspec
+
+            options = {"auto_mkdir": True} if url.startswith("file://") else {}
+            self.system, self.root = fsspec.core.url_to_fs(url, **options)
+        except (ImportError, ValueError) as error:
+            raise RemoteError(f"{url} cannot be opened ({error}); run: pip install 'tagkit[storage]'.") from error
+        self.url = url
+
+    def list(self) -> dict[str, list]:
+        self.system.invalidate_cache()
+        found = self.system.find(self.root, detail=True)
+        objects = {path.removeprefix(self.root).strip("/"): info for path, info in found.items()}
+        for name in objects:
+            if ".." in PurePosixPath(name).parts or "\\" in name:
+                raise RemoteError(f"{self.url} holds a file named {name}, which would lie outside its folder.")
+        return {name: _mark(info) for name, info in objects.items() if name and _is_finished(name)}
+
+    def fetch(self, name: str, local: Path) -> None:
+        with files.atomic(local) as temporary:
+            self.system.get_file(self._path(name), str(temporary))
+
+    def put(self, local: Path, name: str) -> None:
+        self.system.put_file(str(local), self._path(name))
+
+    def remove(self, name: str) -> None:
+        self.system.rm_file(self._path(name))
+
+    def holds(self, name: str, local: Path) -> bool:
+        with self.system.open(self._path(name), "rb") as theirs, local.open("rb") as ours:
+            return hashlib.file_digest(theirs, "sha256").digest() == hashlib.file_digest(ours, "sha256").digest()
+
+    def _path(self, name: str) -> str:
+        return f"{self.root.rstrip('/')}/{name}"
+
+
+def _is_finished(name: str) -> bool:
+    """Names that start with a dot are locks, and files that are being written."""
+    return not re.search(r"(^|/)\.", name)
+
+
+def _mark(info: dict) -> list:
+    return [info["size"], *(str(info[key]) for key in _MARKS if key in info)]
+
+
+def _stamp(path: Path) -> "list[int] | None":
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def folder(text: str) -> "Path | Remote":
+    """A folder that a command is given: a path, or the URL of one in object storage."""
+    return Remote(text.rstrip("/")) if re.match(r"[a-z][a-z0-9+.-]*://", text) else Path(text)
+
+
+@contextmanager
+def following(remotes: Iterable[Remote]) -> Iterator[None]:
+    """Bring the copies up to date; pass on what changes in them during the block, and when it ends in whatever way.
+
+    A push that fails is tried again, with a line on standard error; the last one raises.
+    """
+    remotes = list(remotes)
+    if not remotes:
+        yield
+        return
+    for remote in remotes:
+        remote.pull()
+    stop = threading.Event()
+    thread = threading.Thread(target=_push_now_and_then, args=(remotes, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        for remote in remotes:
+            remote.push()
+
+
+def _push_now_and_then(remotes: list[Remote], stop: threading.Event) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        while not stop.wait(EVERY_S):
+            for remote in remotes:
+                if error := pool.submit(remote.push).exception():
+                    print(f"tagkit: {remote.url} could not be written ({error}); trying again.", file=sys.stderr)

@@ -1,0 +1,180 @@
+"""Folders in object storage: what is copied when, what is refused, and a training that moves between machines.
+
+The store is fsspec's in memory; a folder on the disk, by file://, stands for one where several processes meet.
+"""
+
+import functools
+import os
+import shutil
+import signal
+
+import fsspec
+import numpy as np
+import pytest
+
+from tagkit import cli, remote, training
+from tagkit.runs import Run
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """The URL of an empty bucket; copies lie under `tmp_path`."""
+    monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    yield "memory://bucket"
+    store.store.clear()
+
+
+def read(url: str) -> bytes:
+    with fsspec.open(url, "rb") as file:
+        return file.read()
+
+
+def write(url: str, content: bytes) -> None:
+    with fsspec.open(url, "wb") as file:
+        file.write(content)
+
+
+def another_machine(tmp_path) -> None:
+    """What this machine had copied is gone."""
+    shutil.rmtree(tmp_path / "data" / "remote")
+
+
+def test_a_path_stays_a_path():
+    assert remote.folder("runs/dm16").parts == ("runs", "dm16")
+    assert remote.folder("gs://b/runs/").url == "gs://b/runs"
+
+
+def test_changes_go_both_ways_and_nothing_is_copied_twice(bucket, monkeypatch):
+    write(f"{bucket}/run/a/there.txt", b"there")
+    folder = remote.Remote(f"{bucket}/run")
+    folder.pull(progress=False)
+    assert (folder.copy / "a" / "there.txt").read_bytes() == b"there"
+    (folder.copy / "here.txt").write_bytes(b"here")
+    (folder.copy / ".lock").touch()
+    folder.push()
+    assert read(f"{bucket}/run/here.txt") == b"here"
+    system = fsspec.filesystem("memory")
+    assert not system.exists("/bucket/run/.lock")
+    for name in ("put_file", "get_file", "rm_file"):
+        monkeypatch.setattr(type(system), name, lambda *_, **__: pytest.fail("copied what had not changed"))
+    folder.pull(progress=False)
+    folder.push()
+
+
+def test_what_is_removed_on_one_side_is_removed_on_the_other(bucket):
+    write(f"{bucket}/run/checkpoint", b"1")
+    write(f"{bucket}/run/log", b"1")
+    folder = remote.Remote(f"{bucket}/run")
+    folder.pull(progress=False)
+    (folder.copy / "checkpoint").unlink()
+    folder.push()
+    assert not fsspec.filesystem("memory").exists("/bucket/run/checkpoint")
+    fsspec.filesystem("memory").rm("/bucket/run/log")
+    folder.pull(progress=False)
+    assert not (folder.copy / "log").exists()
+    (folder.copy / "checkpoint").write_bytes(b"2")
+    folder.push()
+    assert read(f"{bucket}/run/checkpoint") == b"2"
+
+
+def test_a_log_that_grows_while_it_is_copied_is_copied_again(bucket, monkeypatch):
+    folder = remote.Remote(f"{bucket}/run")
+    folder.pull(progress=False)
+    log = folder.copy / "log"
+    log.write_bytes(b"1")
+    system = type(fsspec.filesystem("memory"))
+    put = system.put_file
+
+    def put_and_grow(*args, **kwargs):
+        put(*args, **kwargs)
+        log.write_bytes(b"12")
+
+    monkeypatch.setattr(system, "put_file", put_and_grow)
+    folder.push()
+    monkeypatch.setattr(system, "put_file", put)
+    folder.push()
+    assert read(f"{bucket}/run/log") == b"12"
+
+
+def test_two_writers_are_told_and_equal_files_are_no_conflict(bucket):
+    folder = remote.Remote(f"{bucket}/run")
+    folder.pull(progress=False)
+    for name in ("same", "other"):
+        (folder.copy / name).write_bytes(b"mine")
+    write(f"{bucket}/run/same", b"mine")
+    folder.push()
+    write(f"{bucket}/run/other", b"theirs")
+    (folder.copy / "other").write_bytes(b"mine again")
+    with pytest.raises(remote.RemoteError, match="bucket/run/other was changed there and in its copy"):
+        folder.push()
+    assert read(f"{bucket}/run/other") == b"theirs" and (folder.copy / "other").read_bytes() == b"mine again"
+
+
+def test_a_name_cannot_lead_out_of_the_folder(bucket):
+    fsspec.filesystem("memory").store["/bucket/run/../../evil"] = fsspec.implementations.memory.MemoryFile(
+        fsspec.filesystem("memory"), "/bucket/run/../../evil", b"x"
+    )
+    with pytest.raises(remote.RemoteError, match="would lie outside"):
+        remote.Remote(f"{bucket}/run").pull(progress=False)
+
+
+def test_a_store_that_fails_is_tried_again_and_told(bucket, monkeypatch, capfd):
+    monkeypatch.setattr(remote, "EVERY_S", 0.05)
+    system = type(fsspec.filesystem("memory"))
+    put, tried = system.put_file, []
+
+    def put_at_the_third_try(*args, **kwargs):
+        tried.append(args)
+        if len(tried) < 3:
+            raise ConnectionError("the line is cut")
+        put(*args, **kwargs)
+
+    monkeypatch.setattr(system, "put_file", put_at_the_third_try)
+    folder = remote.Remote(f"{bucket}/run")
+    with remote.following([folder]):
+        (folder.copy / "x").write_bytes(b"x")
+        while len(tried) < 3:
+            pass
+    assert read(f"{bucket}/run/x") == b"x"
+    assert f"{bucket}/run could not be written (the line is cut); trying again." in capfd.readouterr().err
+
+
+def test_a_store_that_nothing_here_opens_is_one_sentence(tone_records, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
+    assert cli.main(["evaluate", "nosuch://bucket/run"]) == 1
+    message = capsys.readouterr().err
+    assert "nosuch://bucket/run cannot be opened" in message and "tagkit[storage]" in message
+
+
+def test_a_training_goes_on_on_another_machine(bucket, tone_records, tmp_path, monkeypatch, capsys):
+    """Interrupted here, taken up there, scored by a third: the weights are those of a training in a local folder."""
+    for path in tone_records.root.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(tone_records.root).as_posix()
+            fsspec.filesystem("memory").put_file(str(path), f"/bucket/records/{name}")
+    settings = ["--model", "ds256ra", "--steps", "12", "--eval-every", "4", "--batch-size", "3"]
+    assert cli.main(["train", *settings, "--records", str(tone_records.root), "--out", str(tmp_path / "whole")]) == 0
+    there = [*settings, "--records", f"{bucket}/records", "--out", f"{bucket}/run"]
+
+    def interrupt(step: int) -> None:
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole_train = training.train
+    monkeypatch.setattr(training, "train", functools.partial(whole_train, after=interrupt))
+    assert cli.main(["train", *there]) == 130
+    monkeypatch.setattr(training, "train", whole_train)
+    assert fsspec.filesystem("memory").exists("/bucket/run/checkpoint.npz")
+    another_machine(tmp_path)
+    assert cli.main(["train", *there]) == 0
+    assert not fsspec.filesystem("memory").exists("/bucket/run/checkpoint.npz")
+    another_machine(tmp_path)
+    capsys.readouterr()
+    assert cli.main(["evaluate", f"{bucket}/run", "--records", f"{bucket}/records"]) == 0
+    assert "roc" in capsys.readouterr().out.lower()
+    runs = [Run.open(tmp_path / "whole"), Run.open(remote.folder(f"{bucket}/run").copy)]
+    weights = [run.model().get_weights() for run in runs]
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
