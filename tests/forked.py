@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from waiting import until
+
 from tagkit import launch
 
 FORKED = multiprocessing.get_context("forkserver")
@@ -44,6 +46,12 @@ def start_workers(folder: Path, count: int, *arguments: object) -> list:
         start(folder / f"worker{i}.log", tagkit, *arguments, TF_CONFIG=json.dumps(task))
         for i, task in enumerate(launch.tasks(count))
     ]
+
+
+def wait_for(path: Path, processes: list) -> None:
+    """Return once some processes, which must live until then, have written a file."""
+    until(lambda: path.exists() or not all(p.is_alive() for p in processes), f"no {path.name}", 300, 0.005)
+    assert path.exists(), f"a process ended before it had written {path.name}"
 
 
 @contextlib.contextmanager

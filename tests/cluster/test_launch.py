@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from forked import ended, start, start_workers
+from forked import ended, start, start_workers, wait_for
 
 from tagkit import launch, training
 from tagkit.config import Stage, TrainingConfig
@@ -19,13 +19,6 @@ from tagkit.runs import Run
 SETTINGS = {"steps": 24, "batch_size": 6, "eval_every": 3}
 STAGES = (Stage("adam", 1e-3, validations=1), Stage("sgd", 1e-2, patience=1), Stage("sgd", 1e-12, patience=2))
 TRAIN = ("--model", "ds256ra", "--steps", 24, "--batch-size", 6, "--eval-every", 6, "--learning-rate", 0.001)
-
-
-def wait_for(path, processes, within_s=300):
-    deadline = time.monotonic() + within_s
-    while not path.exists() and all(p.is_alive() for p in processes) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert path.exists()
 
 
 def join(processes, within_s):

@@ -112,9 +112,7 @@ def test_sigterm_saves_and_ends_with_130(tone_records, whole, tmp_path, report):
     arguments = ("train", "--records", tone_records.root, "--out", tmp_path / "run", *TRAIN)
     process = forked.start(tmp_path / "a.log", forked.tagkit, *arguments)
     with forked.ended([process]):
-        deadline = time.monotonic() + 200
-        while not (tmp_path / "run" / "checkpoint.npz").exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
+        forked.wait_for(tmp_path / "run" / "checkpoint.npz", [process])
         process.terminate()
         process.join(60)
     assert process.exitcode == 130
@@ -131,9 +129,7 @@ def test_a_checkpoint_cut_short_is_refused_and_training_anew_ends_the_same(tone_
     arguments = ("train", "--records", tone_records.root, "--out", tmp_path / "run", *TRAIN)
     process = forked.start(tmp_path / "a.log", forked.tagkit, *arguments)
     with forked.ended([process]):
-        while not (tmp_path / "run" / "checkpoint.npz").exists():
-            time.sleep(0.005)
-            assert process.is_alive()
+        forked.wait_for(tmp_path / "run" / "checkpoint.npz", [process])
         os.kill(process.pid, signal.SIGKILL)
     checkpoint = tmp_path / "run" / "checkpoint.npz"
     data = checkpoint.read_bytes()
@@ -188,9 +184,7 @@ def test_two_trainings_in_one_folder(tone_records, whole, tmp_path, report):
     arguments = ("train", "--records", tone_records.root, "--out", tmp_path / "run", *TRAIN)
     first = forked.start(tmp_path / "a.log", forked.tagkit, *arguments)
     with forked.ended([first]):
-        while not (tmp_path / "run" / "run.json").exists():
-            time.sleep(0.005)
-            assert first.is_alive(), (tmp_path / "a.log").read_text()
+        forked.wait_for(tmp_path / "run" / "run.json", [first])
         os.kill(first.pid, signal.SIGSTOP)  # so that it is there still
         code, output = command(tmp_path / "b.log", *arguments)
         os.kill(first.pid, signal.SIGCONT)
