@@ -67,10 +67,7 @@ bench: .venv/bench  ## measure against PyTorch, librosa and others, write docs/b
 	@touch $@
 
 picture: install  ## photograph the listening page and the explorer of runs/demo for the README; needs Chromium
-	mkdir -p figures
-	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=8000 --window-size=1280,1120 \
-		--screenshot=figures/listening_page.png "file://$(CURDIR)/runs/demo/listen.html"
-	$(BIN)/python -m tests.browser.picture figures/explorer.png
+	$(BIN)/python -m tests.browser.picture
 
 lock: install  ## write the lock files anew from pyproject.toml
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 import tagkit
-from tagkit import files
+from tagkit import files, paths
 from tagkit.config import TrainingConfig
 from tagkit.graph import tables
 from tagkit.graph.windowing import Windowing
@@ -68,8 +68,10 @@ class Run:
 
     @property
     def records_root(self) -> Path:
-        """The records that the run was trained on."""
-        return Path(self.record["records"])
+        """The records that the run was trained on: where they were, or in data/records if all was moved since."""
+        then = Path(self.record["records"])
+        now = paths.data_dir() / "records" / then.name
+        return now if not then.exists() and now.exists() else then
 
     @property
     def best_weights(self) -> Path:

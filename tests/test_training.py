@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -266,6 +267,15 @@ def test_weights_that_do_not_fit_are_refused(whole, tone_records, tmp_path):
         train(other, tone_records, tmp_path, progress=False)
     with pytest.raises(TrainingError, match="holds no run"):
         train(replace(other, init=str(tmp_path / "nowhere")), tone_records, tmp_path, progress=False)
+
+
+def test_a_run_finds_its_records_again_when_all_was_moved(whole, tmp_path, monkeypatch):
+    assert whole.records_root == Path(whole.record["records"])
+    moved = replace(whole, record=whole.record | {"records": "/gone/data/records/tones"})
+    monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
+    assert moved.records_root == Path("/gone/data/records/tones")
+    (tmp_path / "data" / "records" / "tones").mkdir(parents=True)
+    assert moved.records_root == tmp_path / "data" / "records" / "tones"
 
 
 def test_opening_no_run_says_what_to_do(tmp_path):

@@ -1,6 +1,6 @@
-"""Photograph the explorer in a real JupyterLab: `python -m tests.browser.picture figures/explorer.png`.
+"""Photograph the listening page, and the explorer in a real JupyterLab: `python -m tests.browser.picture`.
 
-It shows runs/demo/dm16, so `make demo` comes first.
+They show runs/demo, so `make demo` comes first; the pictures go to figures/.
 """
 
 import sys
@@ -14,6 +14,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import jupyter  # noqa: E402 - it lies beside this file, its helpers one folder up
 from conftest import browser as open_browser  # noqa: E402
+from waiting import until  # noqa: E402
 
 from tagkit import paths  # noqa: E402
 
@@ -27,30 +28,46 @@ widgets.explorer([widgets.network(run.model(), clips)])
 """
 
 
-def main(target: Path) -> None:
-    """Write the picture of the explorer with one channel of the third stage, gated."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        jupyter.lab(Path(folder), {"explorer": CELL.format(home=str(paths.home()))}) as address,
-    ):
+def listening_page(browser) -> bytes:
+    """The page that `make demo` writes, as it opens."""
+    browser.set_window_size(1280, 1640)
+    browser.get((paths.runs_dir() / "demo" / "listen.html").as_uri())
+    until(lambda: browser.find_element(By.ID, "main").is_displayed(), "the page was not ready")
+    return browser.get_screenshot_as_png()
+
+
+def explorer(browser, folder: Path) -> bytes:
+    """The explorer with one channel of the third stage, gated."""
+    with jupyter.lab(folder, {"explorer": CELL.format(home=str(paths.home()))}) as address:
+        browser.set_window_size(1300, 1300)
+        before = jupyter.run_cell(browser, address, "explorer", 1, 180)
+        jupyter.dropdowns(browser, "stage")[0].select_by_visible_text("conv3")
+        before = jupyter.changed(browser, before)
+        jupyter.dropdowns(browser, "sort by")[0].select_by_visible_text("energy")
+        jupyter.dropdowns(browser, "mode")[0].select_by_visible_text("gated")
+        jupyter.changed(browser, before)
+        browser.execute_script("document.querySelectorAll('.Toastify').forEach((note) => note.remove())")
+        shown = browser.find_element(By.CSS_SELECTOR, ".jp-OutputArea-output .widget-vbox")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'start'})", shown)
+        return shown.screenshot_as_png
+
+
+def main() -> None:
+    """Write both pictures."""
+    with tempfile.TemporaryDirectory() as folder:
         browser = open_browser(Path(folder) / "profile")
         try:
-            browser.set_window_size(1300, 1300)
-            before = jupyter.run_cell(browser, address, "explorer", 1, 180)
-            jupyter.dropdowns(browser, "stage")[0].select_by_visible_text("conv3")
-            before = jupyter.changed(browser, before)
-            jupyter.dropdowns(browser, "sort by")[0].select_by_visible_text("energy")
-            jupyter.dropdowns(browser, "mode")[0].select_by_visible_text("gated")
-            jupyter.changed(browser, before)
-            browser.execute_script("document.querySelectorAll('.Toastify').forEach((note) => note.remove())")
-            shown = browser.find_element(By.CSS_SELECTOR, ".jp-OutputArea-output .widget-vbox")
-            browser.execute_script("arguments[0].scrollIntoView({block: 'start'})", shown)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(shown.screenshot_as_png)
+            pictures = {
+                "listening_page.png": listening_page(browser),
+                "explorer.png": explorer(browser, Path(folder)),
+            }
         finally:
             browser.quit()
-    print(f"Picture {target}")
+    paths.figures_dir().mkdir(exist_ok=True)
+    for name, picture in pictures.items():
+        (paths.figures_dir() / name).write_bytes(picture)
+        print(f"Picture {paths.figures_dir() / name}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()
