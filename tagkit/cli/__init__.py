@@ -96,6 +96,7 @@ def _import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
+            tf.get_logger().setLevel("ERROR")  # it warns of networks that are called for many lengths of sound
         except BaseException:
             notes.seek(0)
             os.write(stderr, notes.read())
