@@ -94,8 +94,10 @@ def train(
                 files.sweep(out)
             stop = stack.enter_context(_stop_signal())
             trainer = Trainer(config, records, out, devices)
-            if not trainer.run or not trainer.run.finished:
+            if not trainer.run.finished:
                 trainer.fit(stop, progress and devices.chief, after)
+            if devices.chief:
+                (out / CHECKPOINT).unlink(missing_ok=True)  # here, for a run that was killed at its very end
             return Run.open(out) if devices.chief else trainer.run
     except filelock.Timeout as error:
         raise TrainingError(f"{out} is being trained by another process; choose another folder.") from error
@@ -291,7 +293,6 @@ class Trainer:
         if self.devices.chief:
             outcome = {"finished": True, "steps_done": self.step, "cpu_seconds": round(self.cpu_seconds, 2)}
             files.write_json(self.out / "run.json", self.run.record | outcome | {"history": self.history})
-            (self.out / CHECKPOINT).unlink()
         self.devices.wait()
 
 

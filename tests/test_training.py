@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,13 @@ def test_a_finished_run_is_returned_and_another_config_refused(whole, tone_recor
     other = TrainingConfig(**{**CONFIG.to_dict(), "steps": 99})
     with pytest.raises(TrainingError, match="another config"):
         train(other, tone_records, whole.root, progress=False)
+
+
+def test_a_run_that_was_killed_at_its_very_end_keeps_no_checkpoint(whole, tone_records, tmp_path):
+    shutil.copytree(whole.root, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint.npz").touch()
+    train(CONFIG, tone_records, tmp_path / "run", progress=False)
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == sorted(p.name for p in whole.root.iterdir())
 
 
 def test_early_stopping_waits_for_its_patience(tone_records, tmp_path):
