@@ -24,13 +24,15 @@ def build_step(name: str) -> tuple[Callable, tables.Row]:
 
     from tagkit import losses, optimization, training
     from tagkit.config import TrainingConfig
+    from tagkit.devices import Devices
     from tagkit.graph import zoo
 
     tf.config.experimental.enable_op_determinism()  # as in training
     model, config = zoo.build(name), TrainingConfig()
     optimizer = optimization.build_optimizer(config, optimization.stages(config)[0])
     optimizer.build(model.trainable_variables)
-    return training._train_step(model, optimizer, losses.named(config.loss)), zoo.find(name)
+    one = Devices(tf.distribute.get_strategy())
+    return training._train_step(model, optimizer, losses.named(config.loss), one, BATCH), zoo.find(name)
 
 
 def keras_job(name: str, steps: int) -> Callable:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import report, topics
+from benchmarks import keras_step, report, topics
 from benchmarks.__main__ import line, main
 from benchmarks.data import magnatagatune_like
 from benchmarks.pairs import Contestant, Reading, Result, Spent, in_turns, ratios
@@ -121,6 +121,11 @@ def test_a_small_run_prints_figures_writes_records_and_says_by_its_exit_code_whe
     assert readings[2].values == (0,), "TensorFlow is imported only by what needs it"
     assert code == (0 if all(r.holds for r in readings) else 1)
     assert "tagkit --help" in capsys.readouterr().out
+
+
+def test_the_step_that_is_measured_trains():
+    first, *_, last = keras_step.keras_job("ds256ra", 20)()
+    assert last < first
 
 
 def test_an_unknown_topic_is_refused(capsys):
