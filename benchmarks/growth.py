@@ -13,7 +13,7 @@ from benchmarks.setting import Setting
 MODEL = "ds256ra"  # a fast network, so that what is not the network shows
 CLIP_S = 3.0  # short clips: 25,000 of them are 2.4 GB, not 23
 PHASES = ("prepare", "epoch", "evaluate")
-# On paper: clips, seconds of each, and its sampling rate in kHz and channels where it must be resampled.
+# On paper: clips, and seconds of each.
 LARGER = {
     "MagnaTagATune": (25_863, 29.1),
     "fma_full": (106_574, 268.0),

@@ -14,7 +14,7 @@ from tagkit import files
 from tagkit.inputs import part_positions
 from tagkit.prediction import predict
 from tagkit.records import Records
-from tagkit.runs import BEST_WEIGHTS, Run, TrainingError
+from tagkit.runs import BEST_WEIGHTS, Run
 
 FILE = "calibration.json"
 BINS = 10
@@ -129,9 +129,7 @@ def of_run(run: Run, records: Records | None = None) -> Calibration:
         stored = Calibration.from_dict(files.read_json(path))
         if stored.record["weights"] == weights:
             return stored
-    records = records or Records.open(run.records_root)
-    if records.fingerprint != run.record["data"]:
-        raise TrainingError(f"{records.root} holds other records than those that {run.root} was trained on.")
+    records = run.open_records(records)
     positions = part_positions(records, "valid", run.record["split"])
     labels = records.catalog.labels[list(run.tags)].to_numpy(bool)[positions]
     record = {"dataset": run.record["dataset"], "data": records.fingerprint, "split": run.record["split"]}

@@ -12,7 +12,7 @@ from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.inputs import part_positions
 from tagkit.prediction import Predictor
 from tagkit.records import Records
-from tagkit.runs import Run, TrainingError, code_version
+from tagkit.runs import Run, code_version
 
 INPUTS = {None: "raw", "Bank": "learned bank", "Mel": "mel", "Filterbank": "mel"}  # by the row's frontend
 AT_A_TIME = 32  # clips between two steps of the progress bar
@@ -94,12 +94,7 @@ def evaluate(
     ValueError
         No tag has enough positives.
     """
-    records = records or Records.open(run.records_root)
-    if records.fingerprint != run.record["data"]:
-        raise TrainingError(
-            f"{records.root} holds {records.fingerprint}, but {run.root} was trained on {run.record['data']}: "
-            "name the records that it was trained on."
-        )
+    records = run.open_records(records)
     records.verify()
     positions = part_positions(records, part, run.record["split"])
     model = run.model()

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -41,8 +41,8 @@ class Remote:
 
     @property
     def copy(self) -> Path:
-        """The local copy: data/remote/NAME/folder."""
-        return self._home / "folder"
+        """The local copy, in data/remote."""
+        return self._home / "folder" / PurePosixPath(self.url).name  # datasets and runs are called by their folders
 
     @property
     def _home(self) -> Path:
@@ -67,25 +67,30 @@ class Remote:
         from tqdm.auto import tqdm  # here, so that `tagkit --help` does without it
 
         self.copy.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self._home / "lock"):
+        with filelock.FileLock(self._home / "lock"), _told(self.url):
             store = _Store(self.url)
             state = self._home / "state.json"
             agreed = files.read_json(state) if state.is_file() else {}
             here, there = self._here(), store.list()
+            if "there" in sides:  # what is missing here before a command begins is fetched again, not removed there
+                agreed = {name: marks for name, marks in agreed.items() if name in here}
             changed = self._changes(here, there, agreed, store)
             todo = [(side, name) for side in sides for name in changed[side]]
-            for side, name in tqdm(todo, f"copy {self.url}", unit="file", disable=not (progress and todo)):
-                local = self.copy / name
-                if side == "there":
-                    store.fetch(name, local) if name in there else local.unlink()
-                    agreed[name] = [_stamp(local), there.get(name)]
-                    files.write_json(state, agreed)
-                else:
-                    store.put(local, name) if name in here else store.remove(name)
-            if any(side == "here" for side, _ in todo):
-                there = store.list()  # a push that was cut short before this is found to be equal the next time
-            agreed |= {name: [here.get(name), there.get(name)] for side, name in todo if side == "here"}
-            files.write_json(state, {name: marks for name, marks in agreed.items() if marks != [None, None]})
+            pushed = []
+            try:
+                for side, name in tqdm(todo, f"copy {self.url}", unit="file", disable=not (progress and todo)):
+                    local = self.copy / name
+                    if side == "there":
+                        store.fetch(name, local) if name in there else local.unlink()
+                        agreed[name] = [_stamp(local), there.get(name)]
+                    else:
+                        store.put(local, name) if name in here else store.remove(name)
+                        pushed.append(name)
+            finally:  # what was copied is remembered, even if the next file could not be
+                if pushed:
+                    there = store.list()
+                agreed |= {name: [here.get(name), there.get(name)] for name in pushed}
+                files.write_json(state, {name: marks for name, marks in agreed.items() if marks != [None, None]})
 
     def _changes(self, here: dict, there: dict, agreed: dict, store: "_Store") -> dict[str, list[str]]:
         """Names of what changed on each side since both agreed; what changed in the same way is agreed on."""
@@ -93,25 +98,30 @@ class Remote:
         for name in here.keys() | there.keys() | agreed.keys():
             ours, theirs = now = [here.get(name), there.get(name)]
             was_ours, was_theirs = before = agreed.get(name, [None, None])
-            if now == before:
+            if now == [None, None]:
+                agreed[name] = now
+            elif now == before:
                 continue
-            if ours == was_ours:
+            elif ours == was_ours:
                 changed["there"].append(name)
-            elif theirs == was_theirs:
+            elif theirs == was_theirs or theirs is None:  # of a file that one side removed, the other side's stays
                 changed["here"].append(name)
-            elif now == [None, None] or (ours and theirs and store.holds(name, self.copy / name)):
+            elif ours is None:
+                changed["there"].append(name)
+            elif store.holds(name, self.copy / name):
                 agreed[name] = now
             else:
                 raise RemoteError(
                     f"{self.url}/{name} was changed there and in its copy {self.copy / name}; remove one of them."
                 )
-        # A network's weights are written before the checkpoint that counts on them.
-        changed["here"].sort(key=lambda name: here.get(name, [0, 0])[1])
+        # A network's weights are written before the checkpoint that counts on them; what was removed goes last.
+        changed["here"].sort(key=lambda name: here[name][1] if name in here else float("inf"))
         return changed
 
     def _here(self) -> dict[str, list[int]]:
         found = {path.relative_to(self.copy).as_posix(): path for path in self.copy.rglob("*") if path.is_file()}
-        return {name: _stamp(path) for name, path in found.items() if _is_finished(name)}
+        stamps = {name: _stamp(path) for name, path in found.items() if _is_finished(name)}
+        return {name: stamp for name, stamp in stamps.items() if stamp}  # not what was removed meanwhile
 
 
 class _Store:
@@ -154,6 +164,17 @@ class _Store:
         return f"{self.root.rstrip('/')}/{name}"
 
 
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Errors of the stores' own classes as a RemoteError that names the folder."""
+    try:
+        yield
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # each store has classes of its own, which only it can name
+        raise RemoteError(f"{url} could not be read or written ({type(error).__name__}: {error}).") from error
+
+
 def _is_finished(name: str) -> bool:
     """Names that start with a dot are locks, and files that are being written."""
     return not re.search(r"(^|/)\.", name)
@@ -190,13 +211,12 @@ def following(remotes: Iterable[Remote]) -> Iterator[None]:
     stop = threading.Event()
     thread = threading.Thread(target=_push_now_and_then, args=(remotes, stop), daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    with ExitStack() as ending:
         for remote in remotes:
-            remote.push()
+            ending.callback(remote.push)  # each, even if another one fails
+        ending.callback(thread.join)
+        ending.callback(stop.set)
+        yield
 
 
 def _push_now_and_then(remotes: list[Remote], stop: threading.Event) -> None:

@@ -13,6 +13,7 @@ from tagkit import files, paths
 from tagkit.config import TrainingConfig
 from tagkit.graph import tables
 from tagkit.graph.windowing import Windowing
+from tagkit.records import Records
 
 BEST_WEIGHTS = "best.weights.h5"
 
@@ -72,6 +73,16 @@ class Run:
         then = Path(self.record["records"])
         now = paths.data_dir() / "records" / then.name
         return now if not then.exists() and now.exists() else then
+
+    def open_records(self, records: Records | None = None) -> Records:
+        """The records that the run was trained on, or these; TrainingError if they hold other data."""
+        records = records or Records.open(self.records_root)
+        if records.fingerprint != self.record["data"]:
+            raise TrainingError(
+                f"{records.root} holds {records.fingerprint}, but {self.root} was trained on {self.record['data']}: "
+                "name the records that it was trained on."
+            )
+        return records
 
     @property
     def best_weights(self) -> Path:

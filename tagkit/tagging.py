@@ -162,6 +162,6 @@ def find_run(root: str | Path | None = None) -> Run:
         return Run.open(demo)
     except TrainingError as error:
         raise TaggingError(
-            f"There is no trained network in {demo}: run `make demo` (or `tagkit demo`) once, which takes about 11 "
+            f"There is no trained network in {demo}: run `make demo` (or `tagkit demo`) once, which takes about 5 "
             "minutes, or name a run folder."
         ) from error

@@ -1,6 +1,6 @@
 """Folders in object storage: what is copied when, what is refused, and a training that moves between machines.
 
-The store is fsspec's in memory; a folder on the disk, by file://, stands for one where several processes meet.
+The store is fsspec's in memory. For one where several processes meet, see tests/cluster/test_launch.py.
 """
 
 import functools
@@ -11,6 +11,7 @@ import signal
 import fsspec
 import numpy as np
 import pytest
+from waiting import until
 
 from tagkit import cli, remote, training
 from tagkit.runs import Run
@@ -79,6 +80,74 @@ def test_what_is_removed_on_one_side_is_removed_on_the_other(bucket):
     assert read(f"{bucket}/run/checkpoint") == b"2"
 
 
+def test_a_copy_that_somebody_removed_is_fetched_again(bucket):
+    write(f"{bucket}/run/weights", b"w")
+    folder = remote.Remote(f"{bucket}/run")
+    folder.pull(progress=False)
+    shutil.rmtree(folder.copy)
+    folder.pull(progress=False)
+    assert (folder.copy / "weights").read_bytes() == b"w" == read(f"{bucket}/run/weights")
+
+
+def test_a_push_that_breaks_off_half_way_goes_on(bucket, monkeypatch):
+    folder = remote.Remote(f"{bucket}/run")
+    folder.pull(progress=False)
+    log = folder.copy / "log"
+    log.write_bytes(b"1")
+    (folder.copy / "weights").write_bytes(b"w")
+    system = type(fsspec.filesystem("memory"))
+    put = system.put_file
+
+    def put_logs_alone(self, local, *args, **kwargs):
+        if local.endswith("weights"):
+            raise ConnectionError("the line is cut")
+        put(self, local, *args, **kwargs)
+
+    monkeypatch.setattr(system, "put_file", put_logs_alone)
+    with pytest.raises(ConnectionError):
+        folder.push()
+    monkeypatch.setattr(system, "put_file", put)
+    log.write_bytes(b"12")
+    folder.push()
+    assert read(f"{bucket}/run/log") == b"12" and read(f"{bucket}/run/weights") == b"w"
+
+
+def test_what_was_removed_goes_after_what_was_written(bucket, monkeypatch):
+    write(f"{bucket}/run/checkpoint", b"1")
+    folder = remote.Remote(f"{bucket}/run")
+    folder.pull(progress=False)
+    (folder.copy / "run.json").write_bytes(b"finished")
+    (folder.copy / "checkpoint").unlink()
+    system = type(fsspec.filesystem("memory"))
+    remove = system.rm_file
+
+    def remove_last(self, path):
+        assert self.exists("/bucket/run/run.json")
+        remove(self, path)
+
+    monkeypatch.setattr(system, "rm_file", remove_last)
+    folder.push()
+    assert not fsspec.filesystem("memory").exists("/bucket/run/checkpoint")
+
+
+def test_copies_are_called_as_their_folders_are():
+    assert remote.Remote("gs://b/runs/dm16").copy.name == "dm16"
+
+
+def test_an_error_of_the_stores_own_names_the_folder(bucket, monkeypatch):
+    class LoginError(Exception):
+        pass
+
+    def refuse(*_, **__):
+        raise LoginError("no login")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "find", refuse)
+    with pytest.raises(
+        remote.RemoteError, match=r"bucket/run could not be read or written \(LoginError: no login"
+    ):
+        remote.Remote(f"{bucket}/run").pull(progress=False)
+
+
 def test_a_log_that_grows_while_it_is_copied_is_copied_again(bucket, monkeypatch):
     folder = remote.Remote(f"{bucket}/run")
     folder.pull(progress=False)
@@ -135,8 +204,7 @@ def test_a_store_that_fails_is_tried_again_and_told(bucket, monkeypatch, capfd):
     folder = remote.Remote(f"{bucket}/run")
     with remote.following([folder]):
         (folder.copy / "x").write_bytes(b"x")
-        while len(tried) < 3:
-            pass
+        until(lambda: len(tried) >= 3, "it was not tried again")
     assert read(f"{bucket}/run/x") == b"x"
     assert f"{bucket}/run could not be written (the line is cut); trying again." in capfd.readouterr().err
 

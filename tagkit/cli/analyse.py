@@ -25,7 +25,6 @@ def run(args: argparse.Namespace) -> int:
     if args.clips is not None and args.clips < 2:
         raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
     from tagkit import report
-    from tagkit.records import Records
     from tagkit.runs import Run
 
     runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if len({(run.record["data"], run.record["split"]) for run in runs.values()}) > 1:
         raise ValueError("These runs were trained on different records or splits; analyse them one at a time.")
     out = args.out or args.run_folders[0]
-    records = Records.open(next(iter(runs.values())).records_root)
+    records = next(iter(runs.values())).open_records()
     twin = not args.no_twin
     analyses = [report.analyse(run, records, clips=args.clips, twin=twin) for run in runs.values()]
     for found in analyses:

@@ -23,7 +23,7 @@ from tagkit.export import card, runtimes
 from tagkit.export.portable import portable
 from tagkit.inputs import part_positions, window_starts
 from tagkit.prediction import to_waveform
-from tagkit.records import Records, RecordsError
+from tagkit.records import RecordsError
 from tagkit.runs import Run, TrainingError, code_version
 
 FORMATS = tuple(runtimes.FORMATS)
@@ -150,9 +150,9 @@ def _write(model: keras.Model, form: str, folder: Path) -> Callable[[np.ndarray]
 def _windows(run: Run, window: int) -> tuple[np.ndarray, str]:
     """Windows (windows, window) of int16 to compare on: of test clips, or noise where the records are gone."""
     try:
-        records = Records.open(run.records_root)
+        records = run.open_records()
         positions = part_positions(records, "test", run.record["split"])
-    except RecordsError:
+    except (RecordsError, TrainingError):
         loudness = np.geomspace(10, 10_000, MOST_WINDOWS)[:, None]
         noise = np.random.default_rng(0).normal(0, loudness, (MOST_WINDOWS, window))
         return np.clip(noise, -32768, 32767).astype(np.int16), "noise"

@@ -176,6 +176,7 @@ class _Pool:
 def _train_and_follow(plan: Plan, entry: Entry, seed: int, records_root: Path, parent: int) -> None:
     """`train_one` on one core, in a process that ends when `parent` has ended."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the budget is CPU time
     processes.follow(parent)
     try:
         train_one(plan, entry, seed, records_root)
@@ -212,7 +213,7 @@ def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
     from tagkit.training import train
 
     before, records = entry.pretraining, rendered(entry.pretraining.clips)
-    folders = [paths.runs_dir() / "study" / plan.name / f"{before.slug}-{k}" for k in range(plan.seeds)]
+    folders = [paths.runs_dir() / "study" / plan.name / f"{before.slug}-{k}" for k in range(max(plan.seeds, seed + 1))]
     config = replace(PLAIN, model=entry.model, seed=seed, **before.settings)
     there = next((steps for steps in map(_steps_of, folders) if steps), None)
     steps = there or settle_steps(plan, before.budget_s if plan.budget_s else 0, config, records)
