@@ -142,9 +142,7 @@ def test_an_error_of_the_stores_own_names_the_folder(bucket, monkeypatch):
         raise LoginError("no login")
 
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "find", refuse)
-    with pytest.raises(
-        remote.RemoteError, match=r"bucket/run could not be read or written \(LoginError: no login"
-    ):
+    with pytest.raises(remote.RemoteError, match=r"bucket/run could not be read or written \(LoginError: no login"):
         remote.Remote(f"{bucket}/run").pull(progress=False)
 
 
