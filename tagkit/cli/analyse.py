@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
     analyses = [report.analyse(run, records, clips=args.clips, twin=twin) for run in runs.values()]
     for found in analyses:
         print(f"\n{found.name}\n{found.summary()}")
-    page = report.write_page(runs, records, out / "listen.html", analyses=analyses)
     paths, missing = report.write(analyses, out / "figures")
     paths += report.draw_filters(runs, out / "figures") if twin else []
     print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
     print(f"Numbers {report.write_numbers(analyses, out / 'analysis.json')}")
+    page = report.write_page(runs, records, out / "listen.html", analyses=analyses)
     print(f"Open {page} in a browser to listen; it needs no network.")
     return 0

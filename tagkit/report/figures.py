@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from tagkit import comparison, evaluation, plots
-from tagkit.analysis import compare, selectivity, spectra
+from tagkit.analysis import compare, geometry, selectivity, spectra
 from tagkit.analysis.compare import Summaries
 from tagkit.records import Records
 from tagkit.runs import Run
@@ -64,13 +64,14 @@ def draw_comparison(groups: Sequence[comparison.Group], folder: Path) -> list[Pa
     return [ranking, save(fig, folder / "tags.png")]
 
 
-def draw_filters(runs: Mapping[str, Run], folder: Path, stage: str = "conv1") -> list[Path]:
+def draw_filters(runs: Mapping[str, Run], folder: Path) -> list[Path]:
     """Draw the first stage's filters of every raw-waveform run, beside those that it began with; the paths."""
     paths = []
     for name, run in runs.items():
         model = run.model()
         if not is_raw(model):
             continue
+        stage = geometry.stages(model)[0].name
         probe = spectra.tone_probe(model, [stage], levels_dbfs=(LEVEL_DBFS,))
         before = spectra.tone_probe(run.model(trained=False), [stage], levels_dbfs=(LEVEL_DBFS,))
         fig, (left, right) = _figure(12, 4.2, columns=2)
