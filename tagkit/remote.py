@@ -9,7 +9,6 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -71,25 +70,27 @@ class Remote:
             store = _Store(self.url)
             state = self._home / "state.json"
             agreed = files.read_json(state) if state.is_file() else {}
-            here, there = self._here(), store.list()
+            here, there = self._here(), store.marks()
             if "there" in sides:  # what is missing here before a command begins is fetched again, not removed there
                 agreed = {name: marks for name, marks in agreed.items() if name in here}
             changed = self._changes(here, there, agreed, store)
             todo = [(side, name) for side in sides for name in changed[side]]
-            pushed = []
             try:
                 for side, name in tqdm(todo, f"copy {self.url}", unit="file", disable=not (progress and todo)):
                     local = self.copy / name
                     if side == "there":
                         store.fetch(name, local) if name in there else local.unlink()
                         agreed[name] = [_stamp(local), there.get(name)]
+                    elif name in here:
+                        content = _digest(local)
+                        store.put(local, name)
+                        agreed[name] = [here[name], content]  # its mark there is known later, or never: a cut line
                     else:
-                        store.put(local, name) if name in here else store.remove(name)
-                        pushed.append(name)
+                        store.remove(name)
+                if any(side == "here" for side, _ in todo):
+                    there = store.marks()
+                    agreed |= {name: [here.get(name), there.get(name)] for side, name in todo if side == "here"}
             finally:  # what was copied is remembered, even if the next file could not be
-                if pushed:
-                    there = store.list()
-                agreed |= {name: [here.get(name), there.get(name)] for name in pushed}
                 files.write_json(state, {name: marks for name, marks in agreed.items() if marks != [None, None]})
 
     def _changes(self, here: dict, there: dict, agreed: dict, store: "_Store") -> dict[str, list[str]]:
@@ -97,18 +98,18 @@ class Remote:
         changed = {"here": [], "there": []}
         for name in here.keys() | there.keys() | agreed.keys():
             ours, theirs = now = [here.get(name), there.get(name)]
-            was_ours, was_theirs = before = agreed.get(name, [None, None])
-            if now == [None, None]:
+            was_ours, was_theirs = agreed.get(name, [None, None])
+            if isinstance(was_theirs, str) and theirs and store.digest(name) == was_theirs:
+                was_theirs = theirs  # what was pushed last
+            if now in ([None, None], [was_ours, was_theirs]):
                 agreed[name] = now
-            elif now == before:
-                continue
             elif ours == was_ours:
                 changed["there"].append(name)
             elif theirs == was_theirs or theirs is None:  # of a file that one side removed, the other side's stays
                 changed["here"].append(name)
             elif ours is None:
                 changed["there"].append(name)
-            elif store.holds(name, self.copy / name):
+            elif store.digest(name) == _digest(self.copy / name):
                 agreed[name] = now
             else:
                 raise RemoteError(
@@ -137,7 +138,7 @@ class _Store:
             raise RemoteError(f"{url} cannot be opened ({error}); run: pip install 'tagkit[storage]'.") from error
         self.url = url
 
-    def list(self) -> dict[str, list]:
+    def marks(self) -> dict[str, list]:
         self.system.invalidate_cache()
         found = self.system.find(self.root, detail=True)
         objects = {path.removeprefix(self.root).strip("/"): info for path, info in found.items()}
@@ -156,9 +157,9 @@ class _Store:
     def remove(self, name: str) -> None:
         self.system.rm_file(self._path(name))
 
-    def holds(self, name: str, local: Path) -> bool:
-        with self.system.open(self._path(name), "rb") as theirs, local.open("rb") as ours:
-            return hashlib.file_digest(theirs, "sha256").digest() == hashlib.file_digest(ours, "sha256").digest()
+    def digest(self, name: str) -> str:
+        with self.system.open(self._path(name), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _path(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"
@@ -182,6 +183,11 @@ def _is_finished(name: str) -> bool:
 
 def _mark(info: dict) -> list:
     return [info["size"], *(str(info[key]) for key in _MARKS if key in info)]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stamp(path: Path) -> "list[int] | None":
@@ -220,8 +226,9 @@ def following(remotes: Iterable[Remote]) -> Iterator[None]:
 
 
 def _push_now_and_then(remotes: list[Remote], stop: threading.Event) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        while not stop.wait(EVERY_S):
-            for remote in remotes:
-                if error := pool.submit(remote.push).exception():
-                    print(f"tagkit: {remote.url} could not be written ({error}); trying again.", file=sys.stderr)
+    while not stop.wait(EVERY_S):
+        for remote in remotes:
+            try:
+                remote.push()
+            except (OSError, ValueError) as error:
+                print(f"tagkit: {remote.url} could not be written ({error}); trying again.", file=sys.stderr)
