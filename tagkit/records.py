@@ -204,9 +204,9 @@ def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: i
     ids = list(catalog.clips.index)
     chunks = [ids[i : i + clips_per_shard] for i in range(0, len(ids), clips_per_shard)]
     missing = [(k, chunk) for k, chunk in enumerate(chunks) if not _finished(out, k)]
-    bar = tqdm(total=len(ids), desc="prepare", unit="clip", disable=not progress)
+    there = len(ids) - sum(len(chunk) for _, chunk in missing)
+    bar = tqdm(total=len(ids), initial=there, desc="prepare", unit="clip", disable=not progress)
     with bar, joblib.Parallel(jobs, return_as="generator_unordered") as parallel:
-        bar.update(len(ids) - sum(len(chunk) for _, chunk in missing))
         rows = {k: [(i, catalog.clips.at[i, "path"]) for i in chunk] for k, chunk in missing}
         for done in parallel(
             joblib.delayed(_write_shard)(out, k, rows[k], catalog.root, sr, os.getpid()) for k, _ in missing

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,23 @@ def test_a_study_trains_scores_and_is_written_up_from_its_records_alone(home, to
     )
 
 
+@pytest.mark.parametrize(
+    ("study", "kept", "message"),
+    [
+        ("zoo", "dm16-focal-*.json", "zoo hold no network as its row draws it"),
+        ("recordings", "logmel-*.json", "recordings hold no network of the waveform"),
+        ("pretraining", "dm16-after-*.json", "pretraining hold no training from scratch"),
+    ],
+)
+def test_half_a_study_that_says_nothing_is_not_written_up(tmp_path, study, kept, message):
+    (tmp_path / study).mkdir()
+    for path in (Path(__file__).parents[1] / "docs" / "results" / study).glob(kept):
+        shutil.copy(path, tmp_path / study)
+    with pytest.raises(comparison.ComparisonError, match=f"{message} yet; go on with `tagkit study {study}`"):
+        writeup.write(tmp_path, tmp_path / "results.md", tmp_path / "figures")
+    assert not (tmp_path / "results.md").exists() and not (tmp_path / "figures").exists()
+
+
 def test_a_study_is_interrupted_by_ctrl_c_and_goes_on(home, tone_records):
     script = home / "study.py"
     script.write_text(
@@ -108,11 +126,12 @@ def test_a_study_is_interrupted_by_ctrl_c_and_goes_on(home, tone_records):
     assert runner._steps_there(SMALL, SMALL.entries[0]) == steps, "it goes on as long as planned"
 
 
-def test_one_failing_training_stops_no_other(home, tone_records):
+def test_one_failing_training_stops_no_other_and_is_all_that_is_heard_of(home, tone_records, capfd):
     broken = replace(SMALL.entries[1], settings={"learning_rate": 1e30})
     plan_of_two = replace(SMALL, entries=(broken, SMALL.entries[0]), seeds=1)
     with pytest.raises(runner.StudyError, match="1 trainings failed, as said above: mkc_r seed 0"):
         runner.run(plan_of_two, tone_records, progress=False)
+    assert "cuda" not in (said := capfd.readouterr().err) and said.strip().startswith("mkc_r seed 0: "), said
     assert runner.result_path(SMALL, SMALL.entries[0], 0).is_file()
 
 

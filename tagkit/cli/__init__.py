@@ -9,11 +9,10 @@ interrupted (the same command resumes).
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 
 import tagkit
-from tagkit import remote
+from tagkit import processes, remote
 from tagkit.cli import (
     analyse,
     cloud,
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     remotes = _take_local_copies(args)
     try:
         if args.needs_tensorflow:
-            _import_tensorflow()
+            processes.import_tensorflow()
         with remote.following(remotes):
             return args.run(args) or 0
     except KeyboardInterrupt as stop:
@@ -83,24 +82,3 @@ def _parser() -> argparse.ArgumentParser:
         module.add_arguments(command)
         command.set_defaults(run=module.run, needs_tensorflow=module.NEEDS_TENSORFLOW)
     return parser
-
-
-def _import_tensorflow() -> None:
-    """Import TensorFlow without its notes on missing GPUs, which no setting silences; a failing import shows them."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()
-            tf.get_logger().setLevel("ERROR")  # it warns of networks that are called for many lengths of sound
-        except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)

@@ -5,6 +5,7 @@ interrupted goes on with the same call, and a training that fails stops no other
 """
 
 import os
+import pickle
 import sys
 import tempfile
 import time
@@ -26,6 +27,8 @@ from tagkit.study.plan import PLAIN, Entry, Plan
 WARM_UP, MEASURED_S = 2, 1.5
 RENDER_SEED = 1  # other clips than the demo's
 FAILED, INTERRUPTED = 1, 130  # exit codes of a training's process
+# The budget is CPU time: no GPU, and one training is one core's.
+ON_ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 class StudyError(ValueError):
@@ -111,8 +114,8 @@ def rendered(clips: int) -> Records:
 def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records, jobs: int, progress: bool) -> None:
     """Train what has no result yet, `jobs` at a time; StudyError at the end names those that failed."""
     todo = [(e, seed) for e, seed in trainings if not _is_done(plan, e, seed, records)]
-    bar = tqdm(total=len(trainings), desc=f"study {plan.name}", unit="run", disable=not progress)
-    bar.update(len(trainings) - len(todo))
+    done = len(trainings) - len(todo)
+    bar = tqdm(total=len(trainings), initial=done, desc=f"study {plan.name}", unit="run", disable=not progress)
     if not jobs:
         with bar:
             for entry, seed in todo:
@@ -157,8 +160,8 @@ class _Pool:
 
     def train(self, plan: Plan, entry: Entry, seed: int, records_root: Path) -> int:
         """Train one entry with one seed and wait for it; the exit code of its process."""
-        arguments = (plan, entry, seed, records_root, os.getpid())
-        process = get_context("spawn").Process(target=_train_and_follow, args=arguments)
+        work = pickle.dumps((_train_and_follow, (plan, entry, seed, records_root, os.getpid())))
+        process = get_context("spawn").Process(target=processes.call_with_tensorflow, args=(work, ON_ONE_CORE))
         process.start()
         self.running.add(process)
         process.join()
@@ -174,9 +177,7 @@ class _Pool:
 
 
 def _train_and_follow(plan: Plan, entry: Entry, seed: int, records_root: Path, parent: int) -> None:
-    """`train_one` on one core, in a process that ends when `parent` has ended."""
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the budget is CPU time
+    """`train_one` in a process that ends when `parent` has ended."""
     processes.follow(parent)
     try:
         train_one(plan, entry, seed, records_root)

@@ -47,20 +47,17 @@ def write(folder: Path | None = None, out: Path | None = None, figures: Path | N
     Raises
     ------
     ComparisonError
-        There are no results.
+        There are no results, or a study lacks those that the others are compared with; nothing was written.
     """
     folder = folder or paths.results_dir()
     out, figures = out or folder.with_suffix(".md"), figures or paths.figures_dir()
     studies = {name: folder / name for name in _SECTIONS if (folder / name).is_dir()}
     if not studies:
         raise ComparisonError(f"{folder} holds no results; run `tagkit study zoo` first.")
+    groups = {name: comparison.group(comparison.load(results)) for name, results in studies.items()}
+    text = [HEAD, *(_SECTIONS[name](some) for name, some in groups.items()), _beside()]
     plots.use_style()
-    text, written = [HEAD], []
-    for name, results in studies.items():
-        groups = comparison.group(comparison.load(results))
-        text.append(_SECTIONS[name](groups))
-        written += _draw(name, groups, figures)
-    text.append(_beside())
+    written = [path for name, some in groups.items() for path in _draw(name, some, figures)]
     with files.atomic(out) as temporary:
         temporary.write_text("\n".join(text), encoding="utf-8")
     return [out, *written]
@@ -68,7 +65,8 @@ def write(folder: Path | None = None, out: Path | None = None, figures: Path | N
 
 def _zoo(groups: Sequence[Group]) -> str:
     by_name = {g.name: g for g in groups}
-    plain, windowing = _plain(groups), [g for g in groups if g.first["family"] == "windowing"]
+    plain = _needed(_plain(groups), "zoo", "network as its row draws it")
+    windowing = [g for g in groups if g.first["family"] == "windowing"]
     text = [f"## The zoo on rendered music\n\n{_terms(groups)}\n"]
     text += [_verdict(plain), _picture("Scores of all networks", "results_zoo")]
     text += [_picture("What a score costs", "results_zoo_cost"), _picture("Scores of each tag", "results_zoo_tags")]
@@ -85,14 +83,15 @@ def _zoo(groups: Sequence[Group]) -> str:
         text.append(f"### The predecessor's own super-pooling trunks\n\n{_table(others, others[0].name)}\n")
     losses = [g for g in groups if g.first["family"] == "losses"]
     if losses:
-        compared = comparison.pick(groups, [reference, *(g.name for g in losses)])
-        text.append(f"### Losses of dm16\n\n{_table(compared, reference)}\n")
+        compared = [*(g for g in plain if g.name == "dm16"), *losses]
+        text.append(f"### Losses of dm16\n\n{_table(compared, compared[0].name)}\n")
     return "\n".join(text)
 
 
 def _recordings(groups: Sequence[Group]) -> str:
-    most = max(len(g.seeds) for g in groups if _reads_waveform(g))
-    chosen = comparison.best([g for g in groups if _reads_waveform(g) and len(g.seeds) == most])
+    raw = _needed([g for g in groups if _reads_waveform(g)], "recordings", "network of the waveform")
+    most = max(len(g.seeds) for g in raw)
+    chosen = comparison.best([g for g in raw if len(g.seeds) == most])
     sizes, least = chosen.first["split_sizes"], chosen.first["min_positives"]
     scores = f"macro ROC-AUC {chosen.score('roc_auc')}, PR-AUC {chosen.score('pr_auc')}"
     return "\n".join(
@@ -108,6 +107,7 @@ def _recordings(groups: Sequence[Group]) -> str:
 
 def _pretraining(groups: Sequence[Group]) -> str:
     fresh = [g for g in groups if not g.first["training"]["init"]]
+    fresh = _needed(fresh, "pretraining", "training from scratch")
     scratch = min(fresh, key=lambda g: g.first["budget_s"]).name
     tags = comparison.tag_table(groups)
     gain = tags.sub(tags[scratch], axis=0).drop(columns=scratch)
@@ -200,6 +200,13 @@ def _reads_waveform(group: Group) -> bool:
 def _plain(groups: Sequence[Group]) -> list[Group]:
     """Networks as their rows draw them: no other windowing, no other loss."""
     return [g for g in groups if g.first["family"] not in ("windowing", "losses")]
+
+
+def _needed(groups: Sequence[Group], study: str, what: str) -> Sequence[Group]:
+    """These groups, without which a study says nothing; ComparisonError where there are none."""
+    if not groups:
+        raise ComparisonError(f"The results of study {study} hold no {what} yet; go on with `tagkit study {study}`.")
+    return groups
 
 
 def _table(groups: Sequence[Group], reference: str) -> str:
