@@ -4,6 +4,7 @@ A command reads and writes the copy, at the speed of a disk. `following` brings 
 command has finished while it works, and the rest when it ends, however it ends. Another machine goes on from there.
 """
 
+import argparse
 import hashlib
 import re
 import sys
@@ -199,7 +200,17 @@ def _stamp(path: Path) -> "list[int] | None":
 
 def folder(text: str) -> "Path | Remote":
     """A folder that a command is given: a path, or the URL of one in object storage."""
-    return Remote(text.rstrip("/")) if re.match(r"[a-z][a-z0-9+.-]*://", text) else Path(text)
+    return Remote(text.rstrip("/")) if _URL.match(text) else Path(text)
+
+
+def local(text: str) -> Path:
+    """A file or folder of this machine that a command is given; a URL is refused instead of taken for a path."""
+    if _URL.match(text):
+        raise argparse.ArgumentTypeError(f"{text} is a URL; only a file or folder of this machine will do here.")
+    return Path(text)
+
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,34 @@ def test_compare_scores_runs_side_by_side(tone_records, tmp_path, capsys):
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {"comparison.png", "tags.png"}
     assert cli.main(["compare", *runs, "--reference", "dm99"]) == 1
     assert "no 'dm99' to compare with" in capsys.readouterr().err
+
+
+def test_records_that_were_moved_are_named(tone_records, tmp_path, capsys):
+    there, run = tmp_path / "there", str(tmp_path / "run")
+    shutil.copytree(tone_records.root, there)
+    command = ["train", "--model", "ds256ra", "--records", str(there), "--out", run, "--steps", "2"]
+    assert cli.main([*command, "--eval-every", "1", "--batch-size", "4"]) == 0
+    here = str(there.rename(tmp_path / "here"))
+    for command in (["compare", run], ["analyse", run, "--clips", "8", "--no-twin"]):
+        assert cli.main(command) == 1
+        assert "there holds no finished records" in capsys.readouterr().err
+        assert cli.main([*command, "--records", here]) == 0
+    package = tmp_path / "package"
+    assert cli.main(["export", run, "--format", "keras", "--records", here, "--out", str(package)]) == 0
+    content = json.loads((package / "model.json").read_text())
+    assert content["scores"]["part"] == "test" and content["calibration"]["clips"] == 6 and content["unknown"] is None
+
+
+def test_other_records_than_those_of_the_training_are_refused(tone_records, tmp_path, capsys):
+    audio.save(tmp_path / "music" / "low" / "0.flac", 0.1 * np.sin(np.arange(8_000) / 20), 8_000)
+    other, run = str(tmp_path / "other"), str(tmp_path / "run")
+    assert cli.main(["prepare", "folder", "--root", str(tmp_path / "music"), "--out", other]) == 0
+    command = ["train", "--model", "ds256ra", "--records", str(tone_records.root), "--out", run, "--steps", "2"]
+    assert cli.main([*command, "--eval-every", "1", "--batch-size", "4"]) == 0
+    for command in (["compare", run], ["analyse", run], ["evaluate", run], ["export", run, "--format", "keras"]):
+        assert cli.main([*command, "--records", other]) == 1
+        assert f"{run} was trained on {tone_records.fingerprint}" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "export").exists()
 
 
 def test_a_recipe_is_trained_with_what_is_given_beside_it(tone_records, tmp_path):

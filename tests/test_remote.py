@@ -47,6 +47,22 @@ def test_a_path_stays_a_path():
     assert remote.folder("gs://b/runs/").url == "gs://b/runs"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "run", "--json", "gs://b/scores.json"],
+        ["render", "--root", "s3://b/demo"],
+        ["tag", "gs://b/song.mp3", "--run", "run"],
+        ["export", "run", "--format", "onnx", "--out", "gs://b/onnx"],
+    ],
+)
+def test_a_url_is_not_taken_for_a_path(arguments, capsys):
+    with pytest.raises(SystemExit) as ending:
+        cli.main(arguments)
+    message = capsys.readouterr().err
+    assert ending.value.code == 2 and "is a URL; only a file or folder of this machine will do here." in message
+
+
 def test_changes_go_both_ways_and_nothing_is_copied_twice(bucket, monkeypatch):
     write(f"{bucket}/run/a/there.txt", b"there")
     folder = remote.Remote(f"{bucket}/run")

@@ -5,7 +5,6 @@ its filters on the one below, which channel tells which tag, and how alike the n
 """
 
 import argparse
-from pathlib import Path
 
 from tagkit.remote import folder
 
@@ -15,7 +14,8 @@ NEEDS_TENSORFLOW = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit analyse`."""
     parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="folders of trainings")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the first run's folder")
+    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
+    parser.add_argument("--out", type=folder, metavar="DIR", help="default: the first run's folder")
     parser.add_argument("--clips", type=int, metavar="N", help="clips to listen to, held-out ones first (default: all)")
     parser.add_argument("--no-twin", action="store_true", help="leave out the untrained network, for half the time")
 
@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     if args.clips is not None and args.clips < 2:
         raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
     from tagkit import report
+    from tagkit.records import Records
     from tagkit.runs import Run
 
     runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if len({(run.record["data"], run.record["split"]) for run in runs.values()}) > 1:
         raise ValueError("These runs were trained on different records or splits; analyse them one at a time.")
     out = args.out or args.run_folders[0]
-    records = next(iter(runs.values())).open_records()
+    records = next(iter(runs.values())).open_records(Records.open(args.records) if args.records else None)
     twin = not args.no_twin
     analyses = [report.analyse(run, records, clips=args.clips, twin=twin) for run in runs.values()]
     for found in analyses:

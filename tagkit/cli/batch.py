@@ -6,10 +6,9 @@ Exit codes: 0 everything was done, 3 some files failed (each is named on standar
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagkit.remote import folder
+from tagkit.remote import folder, local
 
 if TYPE_CHECKING:
     from tagkit.sounds import Failed
@@ -19,7 +18,7 @@ ALL_FAILED, SOME_FAILED = 1, 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The files, the run, and how many are decoded at a time."""
-    parser.add_argument("sources", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help="folders are searched through")
+    parser.add_argument("sources", type=local, nargs="+", metavar="FILE_OR_FOLDER", help="folders are searched through")
     parser.add_argument("--run", type=folder, dest="run_folder", metavar="RUN", help="default: runs/demo/dm16")
     parser.add_argument("--jobs", type=positive, metavar="N", help="files decoded at a time (default: cores)")
 

@@ -1,15 +1,16 @@
 """Write what Docker, Vertex AI, Kubernetes and Slurm need to run a training, from one file."""
 
 import argparse
-from pathlib import Path
+
+from tagkit.remote import local
 
 NEEDS_TENSORFLOW = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The job's file and where the descriptions go."""
-    parser.add_argument("job", type=Path, metavar="FILE.toml", help="what to train where; see docs/cluster.md")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write into")
+    parser.add_argument("job", type=local, metavar="FILE.toml", help="what to train where; see docs/cluster.md")
+    parser.add_argument("--out", type=local, required=True, metavar="DIR", help="the folder to write into")
 
 
 def run(args: argparse.Namespace) -> int:

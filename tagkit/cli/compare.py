@@ -4,9 +4,8 @@ Runs of one network with several seeds are taken together. The reference is the 
 """
 
 import argparse
-from pathlib import Path
 
-from tagkit.remote import folder
+from tagkit.remote import folder, local
 
 NEEDS_TENSORFLOW = True
 
@@ -14,20 +13,23 @@ NEEDS_TENSORFLOW = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit compare`."""
     parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="folders of trainings")
+    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
     parser.add_argument("--part", choices=["test", "valid", "train"], default="test", help="default: test")
     parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
     parser.add_argument("--reference", metavar="NAME", help="the network that the others are compared with")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="draw the ranking and the tags there")
+    parser.add_argument("--json", type=local, metavar="FILE", help="write all scores there")
+    parser.add_argument("--figures", type=local, metavar="DIR", help="draw the ranking and the tags there")
 
 
 def run(args: argparse.Namespace) -> int:
     """Score every run, print the tables, write the files asked for."""
     from tagkit import comparison, evaluation, files
+    from tagkit.records import Records
     from tagkit.runs import Run
 
+    records = Records.open(args.records) if args.records else None
     runs = [Run.open(folder) for folder in args.run_folders]
-    results = [evaluation.evaluate(r, part=args.part, min_positives=args.min_positives).to_dict() for r in runs]
+    results = [evaluation.evaluate(run, records, args.part, args.min_positives).to_dict() for run in runs]
     results = comparison.told_apart(results, [str(folder) for folder in args.run_folders])
     groups = comparison.group(results)
     frame = comparison.table(groups, args.reference)

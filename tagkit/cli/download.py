@@ -1,9 +1,9 @@
 """Fetch a dataset, check it, and unpack it; an interrupted download goes on where it stopped."""
 
 import argparse
-from pathlib import Path
 
 from tagkit import paths
+from tagkit.remote import local
 
 NEEDS_TENSORFLOW = False
 NAMES = ("magnatagatune", "fma_small", "fma_medium", "fma_large", "fma_full", "fma_metadata", "msd_lastfm")
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit download`."""
     parser.add_argument("dataset", choices=NAMES)
     parser.add_argument(
-        "--root", type=Path, metavar="DIR", help="default: data/raw/, and there magnatagatune, fma or msd"
+        "--root", type=local, metavar="DIR", help="default: data/raw/, and there magnatagatune, fma or msd"
     )
     parser.add_argument("--base-url", metavar="URL", help="a mirror that holds the same file names")
     parser.add_argument("--keep-archives", action="store_true", help="keep the zip files after they are unpacked")

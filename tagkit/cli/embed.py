@@ -5,9 +5,9 @@ could be embedded.
 """
 
 import argparse
-from pathlib import Path
 
 from tagkit.cli import batch
+from tagkit.remote import local
 
 NEEDS_TENSORFLOW = True
 
@@ -15,7 +15,7 @@ NEEDS_TENSORFLOW = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit embed`."""
     batch.add_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .npz file to write")
+    parser.add_argument("--out", type=local, required=True, metavar="FILE", help="the .npz file to write")
 
 
 def run(args: argparse.Namespace) -> int:

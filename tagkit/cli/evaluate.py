@@ -1,9 +1,8 @@
 """Score runs on held-out clips, with confidence intervals."""
 
 import argparse
-from pathlib import Path
 
-from tagkit.remote import folder
+from tagkit.remote import folder, local
 
 NEEDS_TENSORFLOW = True
 
@@ -16,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
     parser.add_argument("--cluster-by", choices=["song", "artist"], help="default: as the records say")
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default: 1000)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores there")
+    parser.add_argument("--json", type=local, metavar="FILE", help="write the scores there")
 
 
 def run(args: argparse.Namespace) -> int:

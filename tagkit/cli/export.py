@@ -6,9 +6,8 @@ The package holds the network, its tags in order, a model card with its scores, 
 import argparse
 import shlex
 import sys
-from pathlib import Path
 
-from tagkit.remote import folder
+from tagkit.remote import folder, local
 
 NEEDS_TENSORFLOW = True
 
@@ -19,15 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=["keras", "savedmodel", "onnx", "litert"], required=True, help="what the package runs on"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/export/FORMAT")
+    parser.add_argument("--records", type=folder, metavar="DIR", help="to score it on (default: the run's own)")
+    parser.add_argument("--out", type=local, metavar="DIR", help="default: RUN/export/FORMAT")
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how closely the package gives the network's scores."""
     from tagkit.export import export
+    from tagkit.records import Records
     from tagkit.runs import Run
 
-    package = export(Run.open(args.run_folder), args.format, args.out)
+    records = Records.open(args.records) if args.records else None
+    package = export(Run.open(args.run_folder), args.format, args.out, records)
     checked = package.content["checked"]
     python = shlex.join([sys.executable])  # any that has the card's packages will do; this one has them
     print(

@@ -4,16 +4,17 @@ The key of the API is read from the environment variable LASTFM_API_KEY and neve
 """
 
 import argparse
-from pathlib import Path
+
+from tagkit.remote import local
 
 NEEDS_TENSORFLOW = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit lastfm`."""
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="holds fma_metadata/")
+    parser.add_argument("--root", type=local, required=True, metavar="DIR", help="holds fma_metadata/")
     parser.add_argument("--subset", choices=["small", "medium", "large", "full"], default="small")
-    parser.add_argument("--store", type=Path, required=True, metavar="FILE", help="the answers, an SQLite file")
+    parser.add_argument("--store", type=local, required=True, metavar="FILE", help="the answers, an SQLite file")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,10 +1,9 @@
 """Decode a dataset into records that training reads."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagkit.remote import folder
+from tagkit.remote import folder, local
 
 if TYPE_CHECKING:
     from tagkit.datasets.catalog import Catalog
@@ -60,17 +59,17 @@ def _magnatagatune_options(parser: argparse.ArgumentParser) -> None:
 def _fma_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subset", choices=["small", "medium", "large", "full"], default="small")
     parser.add_argument("--tags", choices=["top_genres", "all_genres", "lastfm"], default="top_genres")
-    parser.add_argument("--lastfm", type=Path, metavar="FILE", help="answers collected by `tagkit lastfm`")
+    parser.add_argument("--lastfm", type=local, metavar="FILE", help="answers collected by `tagkit lastfm`")
 
 
 def _msd_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--db", type=Path, required=True, metavar="FILE", help="lastfm_tags.db")
-    parser.add_argument("--paths", type=Path, metavar="FILE", help="table of track_id and path of your audio")
-    parser.add_argument("--split", type=Path, metavar="PATH", help="a published split: a folder or a table")
+    parser.add_argument("--db", type=local, required=True, metavar="FILE", help="lastfm_tags.db")
+    parser.add_argument("--paths", type=local, metavar="FILE", help="table of track_id and path of your audio")
+    parser.add_argument("--split", type=local, metavar="PATH", help="a published split: a folder or a table")
 
 
 def _folder_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="table of paths and tags")
+    parser.add_argument("--csv", type=local, metavar="FILE", help="table of paths and tags")
 
 
 def _read_demo(args: argparse.Namespace) -> "Catalog":

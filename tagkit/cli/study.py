@@ -4,7 +4,8 @@ Results are small JSON files in docs/results/; `tagkit results` writes them up.
 """
 
 import argparse
-from pathlib import Path
+
+from tagkit.remote import folder
 
 NEEDS_TENSORFLOW = True
 PLANS = ("zoo", "recordings", "pretraining")
@@ -13,7 +14,7 @@ PLANS = ("zoo", "recordings", "pretraining")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit study`."""
     parser.add_argument("plan", choices=PLANS)
-    parser.add_argument("--records", type=Path, metavar="DIR", help="default: those of the plan's dataset")
+    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those of the plan's dataset")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="trainings at a time, one core each")
     parser.add_argument("--seeds", type=int, metavar="N", help="default: as the plan says")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these entries alone")

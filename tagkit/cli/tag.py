@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagkit.cli import batch
+from tagkit.remote import local
 
 if TYPE_CHECKING:
     from tagkit.calibration import Calibration
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="json and csv have the scores of all tags (default: table)",
     )
-    parser.add_argument("--taggram", type=Path, metavar="DIR", help="draw each file's tags over time there")
+    parser.add_argument("--taggram", type=local, metavar="DIR", help="draw each file's tags over time there")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ from tagkit.export import card, runtimes
 from tagkit.export.portable import portable
 from tagkit.inputs import part_positions, window_starts
 from tagkit.prediction import to_waveform
-from tagkit.records import RecordsError
+from tagkit.records import Records, RecordsError
 from tagkit.runs import Run, TrainingError, code_version
 
 FORMATS = tuple(runtimes.FORMATS)
@@ -50,7 +50,7 @@ class Package:
     content: dict
 
 
-def export(run: Run, form: str, out: str | Path | None = None) -> Package:
+def export(run: Run, form: str, out: str | Path | None = None, records: Records | None = None) -> Package:
     """Write a run's network as a package, and compare what its own runtime makes of real windows with Keras' scores.
 
     Parameters
@@ -59,6 +59,8 @@ def export(run: Run, form: str, out: str | Path | None = None) -> Package:
     form : {"keras", "savedmodel", "onnx", "litert"}
     out : path, optional
         The folder to write, which must not exist yet. Default: ``RUN/export/FORMAT``.
+    records : Records, optional
+        What the network is scored and compared on. Default: those that the run was trained on, if they are there.
 
     Returns
     -------
@@ -69,17 +71,21 @@ def export(run: Run, form: str, out: str | Path | None = None) -> Package:
     ExportError
         `out` exists, the network takes all windows of a clip at once, a runtime is missing, or the exported network's
         scores are not within 1e-4 of Keras'; nothing is left behind.
+    TrainingError
+        `records` are not those that the run was trained on.
     """
     if form not in FORMATS:
         raise ExportError(f"There is no format {form!r}; choose one of {', '.join(FORMATS)}.")
     out = Path(out) if out else run.root / "export" / form
     if out.exists():
         raise ExportError(f"{out} exists; remove it, or choose another folder with --out.")
+    if records is not None:
+        run.open_records(records)
     model = run.model()
     if len(model.input_shape) != 3:
         raise ExportError(f"{run.root} sees all windows of a clip at once; export a run of a network of one window.")
     runtimes.check(form)
-    windows, source = _windows(run, model.input_shape[1])
+    windows, source = _windows(run, records, model.input_shape[1])
     expected = tf.sigmoid(model(to_waveform(windows), training=False)).numpy()
     temporary = out.with_name(f".{os.getpid()}.{out.name}")
     temporary.mkdir(parents=True)
@@ -92,7 +98,7 @@ def export(run: Run, form: str, out: str | Path | None = None) -> Package:
                 f"{TOLERANCE:g}; choose another format."
             )
         checked = {"windows": len(windows), "of": source, "largest_difference": difference}
-        content = describe(run, form, model.input_shape[1]) | {"checked": checked}
+        content = describe(run, records, form, model.input_shape[1]) | {"checked": checked}
         files.write_json(temporary / "model.json", content)
         (temporary / "tag.py").write_text(card.script(form), encoding="utf-8")
         (temporary / "README.md").write_text(card.text(content, runtimes.FORMATS[form].runtime), encoding="utf-8")
@@ -102,7 +108,7 @@ def export(run: Run, form: str, out: str | Path | None = None) -> Package:
     return Package(out, content)
 
 
-def describe(run: Run, form: str, window: int) -> dict:
+def describe(run: Run, records: Records | None, form: str, window: int) -> dict:
     """What model.json holds; scores and calibration are None, with the reason, where the run's records are gone."""
     record = run.record
     content = {
@@ -125,10 +131,10 @@ def describe(run: Run, form: str, window: int) -> dict:
         "unknown": None,
     }
     try:
-        scored = evaluation.evaluate(run, progress=False).to_dict()
+        scored = evaluation.evaluate(run, records, progress=False).to_dict()
         kept = ("roc_auc", "roc_auc_ci", "pr_auc", "pr_auc_ci", "split", "part", "clips", "interval", "tags")
         content["scores"] = {key: scored[key] for key in kept}
-        content["calibration"] = calibration.of_run(run).to_dict()
+        content["calibration"] = calibration.of_run(run, records).to_dict()
     except (RecordsError, TrainingError) as error:
         content["unknown"] = f"Scores are not known, as the records were not there when this was exported: {error}"
     return content
@@ -147,10 +153,10 @@ def _write(model: keras.Model, form: str, folder: Path) -> Callable[[np.ndarray]
         raise ExportError(f"{model.name} cannot be written as {form} ({reason}); choose another format.") from error
 
 
-def _windows(run: Run, window: int) -> tuple[np.ndarray, str]:
+def _windows(run: Run, records: Records | None, window: int) -> tuple[np.ndarray, str]:
     """Windows (windows, window) of int16 to compare on: of test clips, or noise where the records are gone."""
     try:
-        records = run.open_records()
+        records = run.open_records(records)
         positions = part_positions(records, "test", run.record["split"])
     except (RecordsError, TrainingError):
         loudness = np.geomspace(10, 10_000, MOST_WINDOWS)[:, None]
