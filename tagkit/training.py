@@ -80,8 +80,8 @@ def train(
     Raises
     ------
     TrainingError
-        `out` holds a run with other settings or data, another process trains there, the loss is not finite, or another
-        process of this training was lost.
+        `out` holds a run with other settings or data, another process trains there, the loss is not finite, the memory
+        does not suffice, or another process of this training was lost.
     TrainingInterrupted
         On Ctrl-C or SIGTERM, after saving.
     """
@@ -101,6 +101,11 @@ def train(
             return Run.open(out) if devices.chief else trainer.run
     except filelock.Timeout as error:
         raise TrainingError(f"{out} is being trained by another process; choose another folder.") from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise TrainingError(
+            f"Batches of {config.batch_size} of {config.model} need more memory than there is; train into another "
+            "folder with a smaller --batch-size."
+        ) from error
     except _LOST as error:
         if devices.processes == 1:
             raise

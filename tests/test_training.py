@@ -277,6 +277,18 @@ def test_weights_that_do_not_fit_are_refused(whole, tone_records, tmp_path):
         train(replace(other, init=str(tmp_path / "nowhere")), tone_records, tmp_path, progress=False)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process by its addresses")
+def test_too_large_a_batch_is_one_sentence(tone_records, tmp_path):
+    """Of 20,000 whole clips, 19 GB, in a process that may have 8."""
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (8 << 30,) * 2)\n"
+    code += "from tagkit.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "train", "--model", "dm16_clip", "--records", str(tone_records.root)]
+    command += ["--out", str(tmp_path), "--batch-size", "20000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "Batches of 20000 of dm16_clip need more memory than there is" in done.stderr
+
+
 def test_a_run_finds_its_records_again_when_all_was_moved(whole, tmp_path, monkeypatch):
     assert whole.records_root == Path(whole.record["records"])
     moved = replace(whole, record=whole.record | {"records": "/gone/data/records/tones"})

@@ -27,11 +27,15 @@ class Conv1D(layers.Conv1D):
         return y if self.activation is None else self.activation(y)
 
     def piece(self, frames):
-        """Frames of a piece, the fewest of `PIECES` that cut a map of `frames` evenly; None: better left whole."""
+        """Frames of a piece, the fewest of `PIECES` that cut a map of `frames` evenly; None: better left whole.
+
+        A piece is no shorter than the kernel, which reaches into its neighbours and not beyond them.
+        """
         plain = self.strides == (1,) and self.dilation_rate == (1,) and self.groups == 1 and self.padding == "same"
         if not plain or self.data_format != "channels_last" or frames is None or frames < SHORTEST:
             return None
-        return next((length for length in PIECES if frames % length == 0), None)
+        lengths = range(max(PIECES.start, self.kernel_size[0]), PIECES.stop)
+        return next((length for length in lengths if frames % length == 0), None)
 
 
 def _on_cpu():

@@ -27,6 +27,7 @@ from tagkit.tagging import Tagger
 
 # A browser sends a header of its own only to where the page came from, so that no other site can make it upload.
 MARK, NAME = "x-tagkit", "x-file-name"
+LONGEST_SUFFIX = 8  # of a name that the file system has to take
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "media-src blob:; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -103,7 +104,7 @@ def create_app(
             if MARK not in request.headers:
                 raise Refused(403, f"An upload needs the header {MARK}: 1.")
             with tempfile.TemporaryDirectory(prefix="tagkit-") as folder:
-                path = Path(folder) / f"upload{Path(name).suffix}"
+                path = Path(folder) / f"upload{Path(name).suffix[:LONGEST_SUFFIX]}"
                 await _receive(request, path, limits)
                 return _answer(await _in_turn(turns, limits, _tag, tagger, path, name, limits))
         except Refused as refusal:

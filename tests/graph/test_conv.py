@@ -23,7 +23,9 @@ def trained(kind, x, **options):
 
 
 @pytest.mark.parametrize("frames", [1024, 2187, 65 * 17])
-@pytest.mark.parametrize("options", [{"kernel_size": k} for k in (1, 2, 3, 4, 8)] + [{"kernel_size": 3, "use_bias": 0}])
+@pytest.mark.parametrize(
+    "options", [{"kernel_size": k} for k in (1, 2, 3, 4, 8, 150)] + [{"kernel_size": 3, "use_bias": 0}]
+)
 def test_a_training_step_is_that_of_keras(frames, options):
     x = np.random.default_rng(0).normal(0, 1, (3, frames, 5)).astype("float32")
     ours = trained(Conv1D, x, **options)
@@ -36,6 +38,8 @@ def test_a_training_step_is_that_of_keras(frames, options):
     [
         (81, 19_683, {}),
         (81, 2_187, {"kernel_size": 4}),
+        (128, 1_024, {"kernel_size": 100}),
+        (None, 1_024, {"kernel_size": 300}),
         (None, 729, {}),
         (None, 2_427, {}),
         (None, None, {}),
