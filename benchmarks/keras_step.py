@@ -48,11 +48,13 @@ def pytorch_job(name: str, steps: int) -> Callable:
     """The same network, batch, loss and optimizer in PyTorch."""
     # Its threads wait for each other by spinning, which on a machine that others use too costs it most of its speed.
     os.environ["OMP_WAIT_POLICY"] = "passive"
+    import torch
+
     from benchmarks.pytorch import Network, Step
     from tagkit.graph import zoo
 
-    step, (x, y) = Step(Network(name)), batch(zoo.find(name))
-    return lambda: [step(x, y) for _ in range(steps)]
+    step, (x, y) = Step(Network(name)), map(torch.from_numpy, batch(zoo.find(name)))
+    return lambda: [float(step(x, y)) for _ in range(steps)]
 
 
 def matmul_job(size: int, times: int) -> Callable:

@@ -127,18 +127,17 @@ _TAKE_OVER = {nn.Conv1d: _conv_weights, nn.BatchNorm1d: _norm_weights, nn.GRU: _
 
 
 class Step:
-    """One training step: int16 windows (batch, samples) and labels (batch, tags) in, the loss out."""
+    """One training step: windows (batch, samples) of int16 and labels (batch, tags) in, the loss out, on one device."""
 
     def __init__(self, network: Network, device: str = "cpu"):
-        self.network, self.device = network.to(device).train(), device
+        self.network = network.to(device).train()
         self.optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-2)
         self.loss = nn.BCEWithLogitsLoss()
 
-    def __call__(self, x: np.ndarray, y: np.ndarray) -> float:
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Advance by one batch."""
-        waveform = torch.from_numpy(x).to(self.device).float()[:, None] / 32_768
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(self.network(waveform), torch.from_numpy(y).to(self.device))
+        loss = self.loss(self.network(x.float()[:, None] / 32_768), y)
         loss.backward()
         self.optimizer.step()
-        return float(loss.detach())
+        return loss.detach()

@@ -79,17 +79,17 @@ def run(
     KeyboardInterrupt
         On Ctrl-C; trainings under way have been saved.
     """
-    only, seeds = set(only), seeds or plan.seeds
+    only, plan = set(only), replace(plan, seeds=seeds or plan.seeds)
     if unknown := only - {entry.label for entry in plan.entries}:
         raise ValueError(f"The study {plan.name} has no {sorted(unknown)[0]!r}.")
     entries = [e for e in plan.entries if not only or e.label in only]
     for clips in sorted({e.pretraining.clips for e in entries if e.pretraining}):
         rendered(clips)
     _train_all(plan, [(entry, 0) for entry in entries], records, jobs, progress)
-    if seeds > 1:
+    if plan.seeds > 1:
         chosen = finalists(plan)
         further = [e for e in entries if e in chosen]
-        _train_all(plan, [(e, seed) for seed in range(1, seeds) for e in further], records, jobs, progress)
+        _train_all(plan, [(e, seed) for seed in range(1, plan.seeds) for e in further], records, jobs, progress)
 
 
 def finalists(plan: Plan) -> tuple[Entry, ...]:
@@ -214,7 +214,7 @@ def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
     from tagkit.training import train
 
     before, records = entry.pretraining, rendered(entry.pretraining.clips)
-    folders = [paths.runs_dir() / "study" / plan.name / f"{before.slug}-{k}" for k in range(max(plan.seeds, seed + 1))]
+    folders = [paths.runs_dir() / "study" / plan.name / f"{before.slug}-{k}" for k in range(plan.seeds)]
     config = replace(PLAIN, model=entry.model, seed=seed, **before.settings)
     there = next((steps for steps in map(_steps_of, folders) if steps), None)
     steps = there or settle_steps(plan, before.budget_s if plan.budget_s else 0, config, records)
