@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from tagkit import files
+from tagkit import extras, files
 from tagkit.damage import find_damage
 
 RATES_HZ = (1_000, 768_000)
@@ -317,7 +317,7 @@ def _ffmpeg_source(path: Path) -> Iterator[_Source]:
     if ffmpeg is None:
         raise AudioError(
             f"{path} is in no format that libsndfile opens, and ffmpeg, which opens others, is not installed; "
-            "install it or run: pip install 'tagkit[formats]'."
+            f"install it or {extras.install('formats')}."
         )
     command = [ffmpeg, "-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe"]
     command += ["-format_whitelist", FFMPEG_FORMATS, "-i", f"file:{path}"]
@@ -384,7 +384,7 @@ def _save_soundfile(path: Path, temporary: Path, pcm: np.ndarray, sr: int) -> No
 def _save_pydub(path: Path, temporary: Path, pcm: np.ndarray, sr: int) -> None:
     ffmpeg = _ffmpeg()
     if ffmpeg is None:
-        raise AudioError(f"{path}: writing {path.suffix} needs ffmpeg; install it or: pip install 'tagkit[formats]'.")
+        raise AudioError(f"{path}: writing {path.suffix} needs ffmpeg; install it, or {extras.install('formats')}.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydub's own: audioop is deprecated, invalid escapes, ffmpeg not on PATH
         from pydub import AudioSegment

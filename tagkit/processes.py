@@ -1,14 +1,13 @@
 """Worker processes: how they behave (Ctrl-C is their parent's, and so is their end), and where a cluster has them."""
 
 import os
-import pickle
 import signal
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from tagkit import extras
 
 KILLED = (
     "A worker process was killed, perhaps for want of memory; run the same command again, which keeps what is done, "
@@ -44,7 +43,7 @@ def on_cluster(scheduler: str | None) -> Iterator[None]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise ClusterError("A cluster needs Dask; run: pip install 'tagkit[cluster]'.") from error
+        raise ClusterError(f"A cluster needs Dask; {extras.install('cluster')}.") from error
     try:
         client = Client(scheduler, timeout=_ANSWERS_WITHIN_S, set_as_default=True)
     except (OSError, ValueError) as error:
@@ -54,43 +53,6 @@ def on_cluster(scheduler: str | None) -> Iterator[None]:
             raise ClusterError(f"The Dask scheduler at {scheduler} has no workers; start `dask worker {scheduler}`.")
         with joblib.parallel_config("dask"):
             yield
-
-
-def import_tensorflow() -> None:
-    """Import TensorFlow without its notes on missing GPUs, which no setting silences; a failing import shows them."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()
-            tf.get_logger().setLevel("ERROR")  # it warns of networks that are called for many lengths of sound
-        except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
-def call_with_tensorflow(pickled: bytes, environment: dict[str, str]) -> None:
-    """Call a function in a process that was just spawned, with TensorFlow imported first (`import_tensorflow`).
-
-    Parameters
-    ----------
-    pickled : bytes
-        The function and its arguments. Given as objects they would import TensorFlow, with its notes, on arriving.
-    environment : dict
-        Variables to set before, such as those by which TensorFlow chooses its threads and devices.
-    """
-    os.environ |= environment
-    import_tensorflow()
-    function, arguments = pickle.loads(pickled)  # noqa: S301 (its parent's, as all that multiprocessing hands over)
-    function(*arguments)
 
 
 _ANSWERS_WITHIN_S = 20

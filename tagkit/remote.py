@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import filelock
 
-from tagkit import files, paths
+from tagkit import extras, files, paths
 
 EVERY_S = 30.0
 # What tells one content of an object from another, in the words of the different stores.
@@ -136,7 +136,7 @@ class _Store:
             options = {"auto_mkdir": True} if url.startswith("file://") else {}
             self.system, self.root = fsspec.core.url_to_fs(url, **options)
         except (ImportError, ValueError) as error:
-            raise RemoteError(f"{url} cannot be opened ({error}); run: pip install 'tagkit[storage]'.") from error
+            raise RemoteError(f"{url} cannot be opened ({error}); {extras.install('storage')}.") from error
         self.url = url
 
     def marks(self) -> dict[str, list]:

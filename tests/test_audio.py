@@ -209,7 +209,7 @@ def test_a_wrong_suffix_does_not_matter(tmp_path):
 def test_without_ffmpeg_the_error_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "text.m4a").write_text("no sound")
     monkeypatch.setattr(audio, "_ffmpeg", lambda: None)
-    with pytest.raises(audio.AudioError, match=r"pip install 'tagkit\[formats\]'"):
+    with pytest.raises(audio.AudioError, match=r"pip install -e '.\[formats\]'"):
         audio.load_int16(tmp_path / "text.m4a")
 
 

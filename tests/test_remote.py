@@ -231,7 +231,7 @@ def test_a_store_that_nothing_here_opens_is_one_sentence(tone_records, tmp_path,
     monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
     assert cli.main(["evaluate", "nosuch://bucket/run"]) == 1
     message = capsys.readouterr().err
-    assert "nosuch://bucket/run cannot be opened" in message and "tagkit[storage]" in message
+    assert "nosuch://bucket/run cannot be opened" in message and "pip install -e '.[storage]'" in message
 
 
 def test_a_training_goes_on_on_another_machine(bucket, tone_records, tmp_path, monkeypatch, capsys):

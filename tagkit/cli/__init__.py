@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import tagkit
-from tagkit import processes, remote
+from tagkit import quiet, remote
 from tagkit.cli import (
     analyse,
     cloud,
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     remotes = _take_local_copies(args)
     try:
         if args.needs_tensorflow:
-            processes.import_tensorflow()
+            quiet.import_tensorflow()
         with remote.following(remotes):
             return args.run(args) or 0
     except KeyboardInterrupt as stop:

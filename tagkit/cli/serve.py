@@ -8,6 +8,7 @@ import contextlib
 import socket
 import sys
 
+from tagkit import extras
 from tagkit.cli.batch import positive
 from tagkit.remote import folder
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
         from tagkit import serve
     except ImportError as error:
-        raise ValueError(f"`tagkit serve` needs {error.name}; run: pip install 'tagkit[serve]'.") from error
+        raise ValueError(f"`tagkit serve` needs {error.name}; {extras.install('serve')}.") from error
     from tagkit import calibration
     from tagkit.records import RecordsError
     from tagkit.runs import TrainingError

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from tqdm import tqdm
 
+from tagkit import extras
 from tagkit import tags as vocabularies
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _network() -> "pylast.LastFMNetwork":
     try:
         import pylast
     except ImportError as error:
-        raise LastfmError("asking Last.fm needs pylast; run: pip install 'tagkit[lastfm]'.") from error
+        raise LastfmError(f"asking Last.fm needs pylast; {extras.install('lastfm')}.") from error
     key = os.environ.get(KEY, "").strip()
     if not key:
         raise LastfmError(f"{KEY} is not set; get a key at https://www.last.fm/api/account/create and export it.")

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tagkit import extras
+
 Score = Callable[[np.ndarray], np.ndarray]
 
 
@@ -43,7 +45,7 @@ def check(form: str) -> None:
     """ValueError, with the command that installs them, where a format's modules are missing."""
     missing = [name for name in FORMATS[form].needs if importlib.util.find_spec(name) is None]
     if missing:
-        raise ValueError(f"Exporting {form} needs {', '.join(missing)}; run: pip install 'tagkit[export]'.")
+        raise ValueError(f"Exporting {form} needs {', '.join(missing)}; {extras.install('export')}.")
 
 
 def _write_keras(model: keras.Model, path: Path) -> None:

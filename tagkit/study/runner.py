@@ -18,7 +18,7 @@ from pathlib import Path
 import filelock
 from tqdm.auto import tqdm
 
-from tagkit import files, paths, processes
+from tagkit import files, paths, processes, quiet
 from tagkit.config import TrainingConfig
 from tagkit.datasets import demo
 from tagkit.records import Records, prepare
@@ -161,7 +161,7 @@ class _Pool:
     def train(self, plan: Plan, entry: Entry, seed: int, records_root: Path) -> int:
         """Train one entry with one seed and wait for it; the exit code of its process."""
         work = pickle.dumps((_train_and_follow, (plan, entry, seed, records_root, os.getpid())))
-        process = get_context("spawn").Process(target=processes.call_with_tensorflow, args=(work, ON_ONE_CORE))
+        process = get_context("spawn").Process(target=quiet.call, args=(work, ON_ONE_CORE))
         process.start()
         self.running.add(process)
         process.join()

@@ -100,7 +100,7 @@ def render(
     ------
     CatalogError
         `root` holds something else (another seed, say), another process renders there, a worker process was
-        killed, or the packages of `tagkit[demo]` are missing.
+        killed, or the packages of the extra `demo` are missing.
     """
     root = Path(root)
     if n_clips < 1:

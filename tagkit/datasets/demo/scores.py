@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tagkit import extras
 from tagkit.datasets.catalog import CatalogError
 
 # Folders of the corpus, and who wrote what is in them ("": see `TRECENTO`). Left out: palestrina (rights reserved),
@@ -88,7 +89,7 @@ def corpus_folder() -> Path:
     spec = importlib.util.find_spec("music21")
     folder = Path(spec.origin).parent / "corpus" if spec else None
     if folder is None or not (folder / "bach").is_dir():
-        raise CatalogError("The demo needs the scores of music21's corpus; run: pip install 'tagkit[demo]'.")
+        raise CatalogError(f"The demo needs the scores of music21's corpus; {extras.install('demo')}.")
     return folder
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from tagkit import extras
 from tagkit.datasets.catalog import CatalogError
 from tagkit.datasets.demo.arrange import Arrangement, midi
 
@@ -25,7 +26,7 @@ def soundfont() -> bytes:
     spec = importlib.util.find_spec("pretty_midi")
     path = Path(spec.origin).with_name("TimGM6mb.sf2") if spec else None
     if path is None or not path.is_file() or importlib.util.find_spec("midirenderer") is None:
-        raise CatalogError("The demo needs pretty_midi's soundfont and midirenderer; run: pip install 'tagkit[demo]'.")
+        raise CatalogError(f"The demo needs pretty_midi's soundfont and midirenderer; {extras.install('demo')}.")
     return path.read_bytes()
 
 
