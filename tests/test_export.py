@@ -165,9 +165,7 @@ def test_what_cannot_be_exported_says_why(run, tmp_path, monkeypatch):
         export(run, "torch", tmp_path / "package")
     kind = dataclasses.replace(runtimes.FORMATS["onnx"], needs=("a_module_that_is_nowhere",))
     monkeypatch.setitem(runtimes.FORMATS, "onnx", kind)
-    with pytest.raises(
-        ValueError, match=r"a_module_that_is_nowhere; run in .*: pip install -e '.\[export\]'"
-    ):
+    with pytest.raises(ValueError, match=r"a_module_that_is_nowhere; run in .*: pip install -e '.\[export\]'"):
         export(run, "onnx", tmp_path / "package")
     monkeypatch.setattr(Run, "model", lambda self: windowing.superpool("ds256ra", "mean", 3))
     with pytest.raises(ExportError, match="one window"):

@@ -57,6 +57,22 @@ def test_without_the_twin_nothing_is_said_of_learning(runs, tmp_path, capsys):
     assert "--clips is 1" in capsys.readouterr().err
 
 
+def test_more_held_out_clips_than_are_listened_to(runs, tone_records, monkeypatch):
+    for module in ("analysis", "figures"):
+        monkeypatch.setattr(f"tagkit.report.{module}.MOST_CLIPS", 4)
+    found = report.analyse(runs[1], tone_records, twin=False, progress=False)
+    assert len(found.heard) == len(found.pieces) == 4
+    assert found.channels["conv1"].positives.sum() <= 4
+
+
+def test_a_spectrogram_network_has_numbers_and_no_page(tone_records, tmp_path, capsys):
+    config = TrainingConfig(model="logmel", steps=2, batch_size=4, eval_every=2)
+    run = train(config, tone_records, tmp_path / "logmel", progress=False)
+    assert cli.main(["analyse", str(run.root), "--clips", "8", "--no-twin"]) == 0
+    assert "none of these networks reads the bare waveform" in capsys.readouterr().out
+    assert (run.root / "analysis.json").is_file() and not (run.root / "listen.html").exists()
+
+
 def test_the_pictures_clips_show_many_tags():
     labels = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], bool)
     assert set(report.varied(labels, 3)) == {1, 2, 4}

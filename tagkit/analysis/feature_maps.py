@@ -224,9 +224,10 @@ class Tap:
             network, stages = self._trunk(high - low)
             for stage, output in zip(stages, run(network, padded[None, low:high, None]), strict=True):
                 first = (start - low) // stage.stride
-                last = (start + block - low) // stage.stride if high < len(padded) else None
+                last = (start + block - low) // stage.stride if start + block < len(padded) else None
                 pieces[stage.name].append(frames_by_channels(output, stage.axis)[0, first:last])
-        return {stage.name: (np.concatenate(pieces[stage.name]), stage) for stage in stages}
+        frames = {stage.name: stage.frames for stage in self._trunk(len(y))[1]}  # without those of the padding
+        return {stage.name: (np.concatenate(pieces[stage.name])[: frames[stage.name]], stage) for stage in stages}
 
     def _by_windows(self, y: np.ndarray) -> dict[str, tuple[np.ndarray, Stage]]:
         window = self.model.input_shape[1]

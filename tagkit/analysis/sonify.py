@@ -21,7 +21,7 @@ from tagkit.analysis.spectra import ToneProbe, tone_probe
 
 MODES = ("raw", "carrier", "gated")
 NETWORK_MODES = ("relevance", "mask", "preferred")
-LOUDEST_RAW_STRIDE = 81  # above it the whole map lies below 99 Hz at 16 kHz: a rumble at best
+LARGEST_RAW_STRIDE = 81  # above it the whole map lies below 99 Hz at 16 kHz: a rumble at best
 TAPS_EACH_SIDE = 32  # frames that the interpolation filter reaches to either side
 HEADROOM = 0.5  # where the 99th percentile of |y| is put, unless a peak would then be clipped
 BROADBAND_OCTAVES = 2.5
@@ -93,7 +93,7 @@ def raw(a: np.ndarray, stage: Stage, samples: int, sr: int = 16000) -> np.ndarra
     CannotPlay
         If the stage's stride is over 81 samples.
     """
-    if stage.stride > LOUDEST_RAW_STRIDE:
+    if stage.stride > LARGEST_RAW_STRIDE:
         raise CannotPlay(
             f"{stage.name} has one frame every {stage.stride} samples, so its map holds nothing above "
             f"{stage.nyquist_hz(sr):.0f} Hz and would be inaudible as it is; use mode='carrier' or mode='gated'."
@@ -340,17 +340,47 @@ def play(
     """
     y = clip if isinstance(clip, np.ndarray) else audio.load(getattr(clip, "path", clip), sr)
     if mode in NETWORK_MODES:
-        return level(_through_network(model, y, stage, channel, mode, sr), gain)
+        return level(through_network(model, y, stage, channel, mode, sr)[0], gain)
     if mode in ("carrier", "gated") and probe is None:
         probe = tone_probe(model, [stage], sr=sr, levels_dbfs=(-20.0,))
     return sonify(compute(model, y, [stage], sr), stage, channel, mode, probe=probe, gain=gain)
 
 
-def _through_network(model, y: np.ndarray, stage: str, channel: int, mode: str, sr: int) -> np.ndarray:
+def through_network(
+    model: keras.Model, y: np.ndarray, stage: str, channel: int, mode: str, sr: int = 16000
+) -> tuple[np.ndarray, float | None]:
+    """The sound of a mode that needs the network, as it comes out of it, and how far it can be trusted.
+
+    Parameters
+    ----------
+    model : keras.Model
+    y : ndarray (samples,)
+    stage : str
+    channel : int
+    mode : {"relevance", "mask", "preferred"}
+    sr : int
+
+    Returns
+    -------
+    sound : ndarray (samples,)
+        At no level in particular.
+    error : float or None
+        The re-encoding error of "mask"; None for the others.
+
+    Raises
+    ------
+    CannotPlay
+        The channel never answers: in this clip or, for "preferred", to anything that was tried.
+    """
+    error = None
     if mode == "preferred":
-        return np.resize(attribution.preferred(model, stage, channel, sr=sr).y, len(y))
+        found = attribution.preferred(model, stage, channel, sr=sr)
+        if not np.any(found.energy):
+            raise CannotPlay(f"channel {channel} of {stage} answers to nothing, so it prefers nothing; use another.")
+        return np.resize(found.y, len(y)), None
     if mode == "mask":
-        sound = attribution.masked(model, y, stage, channel, sr).y
+        masked = attribution.masked(model, y, stage, channel, sr)
+        sound, error = masked.y, masked.error
     else:
         sound = attribution.relevance(model, y, stage, channel).gradient
     if not np.any(sound):
@@ -358,4 +388,4 @@ def _through_network(model, y: np.ndarray, stage: str, channel: int, mode: str, 
             f"nothing flows back from channel {channel} of {stage}: it stays at or below 0 in this clip; use "
             "mode='carrier', or another channel."
         )
-    return sound
+    return sound, error

@@ -37,6 +37,14 @@ class Tuning:
     multi_peaked: np.ndarray
     alias_dominated: np.ndarray
 
+    def caution(self, channel: int) -> str:
+        """Why centre and band say little of a channel, as a sentence for a listener; "" where they do."""
+        if self.alias_dominated[channel]:
+            return "Most of its answer is aliasing: tones too fast for this stage, which reappear in it as slower ones."
+        if self.multi_peaked[channel]:
+            return "A second peak is almost as strong, so one frequency does not describe this channel."
+        return ""
+
 
 def decibels(magnitude: np.ndarray) -> np.ndarray:
     """20 log10, with a floor at -120 dB."""

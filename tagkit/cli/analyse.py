@@ -43,6 +43,9 @@ def run(args: argparse.Namespace) -> int:
     paths += report.draw_filters(runs, out / "figures") if twin else []
     print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
     print(f"Numbers {report.write_numbers(analyses, out / 'analysis.json')}")
+    if not any(report.is_raw(run.model()) for run in runs.values()):
+        print("No page to listen to: none of these networks reads the bare waveform.")
+        return 0
     page = report.write_page(runs, records, out / "listen.html", analyses=analyses)
     print(f"Open {page} in a browser to listen; it needs no network.")
     return 0

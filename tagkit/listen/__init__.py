@@ -16,7 +16,6 @@ from tagkit import audio, files
 from tagkit.analysis import feature_maps, sonify, spectra
 from tagkit.analysis.geometry import Stage
 from tagkit.analysis.selectivity import ChannelTag
-from tagkit.analysis.tuning import Tuning
 from tagkit.datasets.catalog import Clip
 from tagkit.listen import page
 from tagkit.listen.packing import pack
@@ -175,7 +174,7 @@ def _stage(
         low_hz=tuning.low_hz,
         high_hz=tuning.high_hz,
         refused=_refused(stage, sr),
-        notes=tuple(_note(tuning, channel) for channel in range(stage.channels)),
+        notes=tuple(tuning.caution(channel) for channel in range(stage.channels)),
         channel_tags=tuple(tags),
         untrained=None if twin is None else twin.curve(stage.name),
     )
@@ -183,20 +182,12 @@ def _stage(
 
 def _refused(stage: Stage, sr: int) -> dict[str, str]:
     """Reasons for a listener; `sonify.raw` refuses the same stages with advice for a programmer."""
-    if stage.stride <= sonify.LOUDEST_RAW_STRIDE:
+    if stage.stride <= sonify.LARGEST_RAW_STRIDE:
         return {}
     return {
         "raw": f"{stage.name} gives {stage.frame_rate(sr):.3g} values per second, so nothing above "
         f"{stage.nyquist_hz(sr):.3g} Hz is left in them, which is too low to be heard as sound."
     }
-
-
-def _note(tuning: Tuning, channel: int) -> str:
-    if tuning.alias_dominated[channel]:
-        return "Most of its answer is aliasing: tones too fast for this stage, which reappear in it as slower ones."
-    if tuning.multi_peaked[channel]:
-        return "A second peak is almost as strong, so one frequency does not describe this channel."
-    return ""
 
 
 def _liveliest(y: np.ndarray, length: int, sr: int) -> int:

@@ -18,7 +18,7 @@ from tagkit.analysis.selectivity import Selectivity
 from tagkit.analysis.spectra import ToneProbe
 from tagkit.inputs import part_positions
 from tagkit.records import Records
-from tagkit.report.figures import LEVEL_DBFS, listen_through, save, selective
+from tagkit.report.figures import LEVEL_DBFS, MOST_CLIPS, listen_through, save, selective
 from tagkit.runs import Run
 
 CONSTRUCTED_FROM = 75  # clips: what H1 of the first stages needs; the deep ones are refused with any number
@@ -34,7 +34,7 @@ class Analysis:
     tags : tuple of str
     probe : ToneProbe
     untrained : ToneProbe or None
-        Of the network that training began with.
+        Of the network as its seed initialises it.
     levels : list of LevelComparison
         Every stage on the one below.
     heard, heard_untrained : Summaries, Summaries or None
@@ -125,7 +125,7 @@ def analyse(
         Measure the untrained network, too: twice the time, and the only way to know what was learned.
     progress : bool
     """
-    model, tags = run.model(), run.tags
+    model, tags, clips = run.model(), run.tags, min(clips or MOST_CLIPS, MOST_CLIPS)
     before = run.model(trained=False) if twin else None
     split = run.record["split"]
     held_out = part_positions(records, "test", split)[:clips]

@@ -65,7 +65,7 @@ def draw_comparison(groups: Sequence[comparison.Group], folder: Path) -> list[Pa
 
 
 def draw_filters(runs: Mapping[str, Run], folder: Path) -> list[Path]:
-    """Draw the first stage's filters of every raw-waveform run, beside those that it began with; the paths."""
+    """Draw the first stage's filters of every raw-waveform run, beside those that its seed gives; the paths."""
     paths = []
     for name, run in runs.items():
         model = run.model()

@@ -50,8 +50,9 @@ def write_page(
     models = {name: model for name, run in runs.items() if is_raw(model := run.model())}
     if not models:
         raise ValueError(f"None of {', '.join(runs)} takes a raw waveform, so there is nothing to listen to.")
-    positions = part_positions(records, "test", next(iter(runs.values())).record["split"])
-    chosen = positions[varied(records.catalog.label_matrix()[positions], clips)]
+    first = next(iter(runs.values()))
+    positions = part_positions(records, "test", first.record["split"])
+    chosen = positions[varied(records.catalog.labels[list(first.tags)].to_numpy(bool)[positions], clips)]
     known = {found.name: found for found in analyses}
     probes, twins, scores, channel_tags = {}, {}, {}, {}
     for name, model in models.items():

@@ -13,7 +13,7 @@ from IPython.display import Audio
 from matplotlib.figure import Figure
 
 from tagkit import audio, plots
-from tagkit.analysis import attribution, feature_maps, sonify, spectra
+from tagkit.analysis import feature_maps, sonify, spectra
 from tagkit.analysis.feature_maps import FeatureMaps
 from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.sonify import CannotPlay
@@ -185,19 +185,22 @@ def fidelity(seen: Network, clip: str, stage: str, channel: int, mode: str) -> s
 
 def _heard(seen: Network, clip: str, stage: str, channel: int, mode: str) -> tuple[np.ndarray, float | None]:
     """Sound and re-encoding error; the last one is kept, since picture and player ask for the same."""
-    maps = seen.maps[clip]
+    key = (clip, stage, channel, mode)
+    if key not in seen._last:
+        seen._last.clear()
+        seen._last[key] = _make(seen, seen.maps[clip], stage, channel, mode)
+    return seen._last[key]
+
+
+def _make(seen: Network, maps: FeatureMaps, stage: str, channel: int, mode: str) -> tuple[np.ndarray, float | None]:
     if mode == "original":
         return sonify.level(maps.y), None
     if mode not in sonify.NETWORK_MODES:
         return sonify.sonify(maps, stage, channel, mode, probe=seen.probe), None
     if seen.model is None:
         raise CannotPlay(f"mode={mode!r} goes through the network, which is not here; make it with widgets.network.")
-    key = (clip, stage, channel, mode)
-    if key not in seen._last:
-        seen._last.clear()
-        error = attribution.masked(seen.model, maps.y, stage, channel, maps.sr).error if mode == "mask" else None
-        seen._last[key] = sonify.play(seen.model, maps.y, stage, channel, mode, sr=maps.sr), error
-    return seen._last[key]
+    sound, error = sonify.through_network(seen.model, maps.y, stage, channel, mode, maps.sr)
+    return sonify.level(sound), error
 
 
 def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> Figure:
@@ -233,7 +236,7 @@ def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
 
 
 def describe(seen: Network, stage: str, channel: int, sr: int = 16000) -> str:
-    """Geometry and tuning of a channel in words."""
+    """Geometry and tuning of a channel in words, and how far to believe them."""
     place, tuning = seen.probe.geometry[stage], seen.probe.tuning(stage)
     return "\n".join(
         [
@@ -242,8 +245,9 @@ def describe(seen: Network, stage: str, channel: int, sr: int = 16000) -> str:
             f"changes up to {place.nyquist_hz(sr):.3g} Hz",
             f"centre {tuning.centre_hz[channel]:.0f} Hz",
             f"-3 dB band {tuning.low_hz[channel]:.0f} to {tuning.high_hz[channel]:.0f} Hz",
+            _wrapped(tuning.caution(channel), 36),
         ]
-    )
+    ).rstrip()
 
 
 def compare(

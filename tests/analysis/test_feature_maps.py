@@ -47,6 +47,15 @@ def test_blocks_give_what_one_pass_gives(tagger, monkeypatch):
         np.testing.assert_allclose(blocks.maps[name], whole.maps[name], atol=1e-5)
 
 
+@pytest.mark.parametrize("samples", [72 * 200 + 24, 72 * 201, 72 * 210, 72 * 300, 72 * 300 + 72, 72 * 301, 72 * 400])
+def test_no_frame_comes_twice_where_a_clip_ends_within_a_margin(tagger, monkeypatch, samples):
+    y = noise(samples)
+    whole = feature_maps.compute(tagger, y)
+    monkeypatch.setattr(feature_maps, "ONE_PASS", 72 * 200)
+    blocks = feature_maps.compute(tagger, y)
+    assert {name: len(maps) for name, maps in blocks.maps.items()} == {n: len(maps) for n, maps in whole.maps.items()}
+
+
 def test_stages_with_memory_are_computed_window_by_window():
     model = with_memory()
     y = noise(3000)

@@ -146,7 +146,7 @@ def test_raw_plays_up_to_stride_81_and_not_beyond():
     maps = feature_maps.compute(small_tagger(), np.random.default_rng(0).normal(size=8000) * 0.1)
     channel = int(maps.maps["conv4"].std(axis=0).argmax())
     assert sonify.sonify(maps, "conv4", channel, "raw").size == 8000  # stride 72
-    assert sonify.LOUDEST_RAW_STRIDE == 81
+    assert sonify.LARGEST_RAW_STRIDE == 81
 
 
 @pytest.mark.parametrize("mode", sonify.MODES + sonify.NETWORK_MODES)
@@ -170,3 +170,9 @@ def test_play_refuses_a_channel_that_heard_nothing():
     for mode in ("mask", "relevance", "carrier"):
         with pytest.raises(sonify.CannotPlay):
             sonify.play(model, np.full(4096, 0.1, np.float32), "conv1", 0, mode)
+
+
+def test_a_channel_that_answers_to_nothing_prefers_nothing():
+    model = filterbank(np.zeros((16, 1)), 4096, stride=16, activation="relu")
+    with pytest.raises(sonify.CannotPlay, match="answers to nothing"):
+        sonify.play(model, np.full(4096, 0.1, np.float32), "conv1", 0, "preferred")
