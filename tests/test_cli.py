@@ -219,3 +219,10 @@ def test_the_demo_runs_resumes_and_redoes_nothing(tmp_path):
 
 def _times(folder: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+def test_a_download_that_fails_is_one_sentence(tmp_path, capsys):
+    assert cli.main(["download", "msd_lastfm", "--root", str(tmp_path), "--base-url", "nowhere"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("tagkit download: nowhere/lastfm_tags.db cannot be fetched") and "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1

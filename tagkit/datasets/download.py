@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 STATE = ".download.json"
 
 
-class DownloadError(RuntimeError):
+class DownloadError(ValueError):
     """A dataset cannot be fetched; the message is one sentence with the file, the reason and what to do."""
 
 
@@ -119,6 +120,9 @@ def fetch(
 ) -> Path:
     """Fetch a dataset, check it and unpack it; what is there already is not fetched again.
 
+    A file that is there and wrong is replaced, once the right one has come. Where no checksum is published, whatever
+    is there is kept, and that is said on stderr.
+
     Parameters
     ----------
     name : str
@@ -171,7 +175,7 @@ def _fetch(
     base = (base_url or dataset.base_url).rstrip("/") + "/"
     unpacked = bool(dataset.archive) and state.is_unpacked(dataset) and (root / dataset.holds).is_dir()
     wanted = [file for file in dataset.files if not (unpacked and file.name in dataset.archive)]
-    _check_room(root, dataset, wanted)
+    _check_room(root, dataset, wanted, unpacked)
     with requests.Session() as session:
         for file in wanted:
             if not state.is_verified(root / file.name, file.checksum):
@@ -196,7 +200,8 @@ def fetch_file(
     """Fetch one file; it takes its name when it is complete and its checksum is right.
 
     What came so far lies in `{path}.part`, and is gone on with where the server can (HTTP Range). A file whose
-    checksum is wrong is fetched once more from the start.
+    checksum is wrong is fetched once more from the start. A file that is there stays until then: it is replaced where
+    its checksum is wrong, and kept where there is none to tell, which is said on stderr.
 
     Raises
     ------
@@ -206,9 +211,11 @@ def fetch_file(
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():  # by hand, or by a run that ended before it could note it
-        if checksum and _digest(path, checksum) == checksum:
+        if not checksum:
+            tqdm.write(f"{path} is kept: no checksum of it is published; remove it to fetch it again.", sys.stderr)
             return
-        path.unlink()
+        if _digest(path, checksum) == checksum:
+            return
     for _ in range(2):
         _fetch_part(session, url, part, progress, sleep)
         found = _digest(part, checksum)
@@ -326,11 +333,16 @@ def _bar(url: str, start: int, total: int | None, progress: bool) -> tqdm:
     return tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=not progress)
 
 
-def _check_room(root: Path, dataset: Dataset, wanted: list[RemoteFile]) -> None:
-    """Refuse before the first byte where the disk cannot hold what is missing."""
-    if all((root / file.name).exists() for file in wanted):
+def _check_room(root: Path, dataset: Dataset, wanted: list[RemoteFile], unpacked: bool) -> None:
+    """Refuse before the first byte where the disk cannot hold what is missing.
+
+    The sizes are known of the archive and its content; every file's own is checked when the host has said it.
+    """
+    if unpacked or all((root / file.name).exists() for file in wanted):
         return
     there = sum(_size(root / file.name) + _size(root / f"{file.name}.part") for file in wanted)
+    if dataset.archive:  # a run that was interrupted has unpacked some of it
+        there += sum(path.stat().st_size for path in (root / dataset.holds).rglob("*") if path.is_file())
     needed = (dataset.download_gb + dataset.unpacked_gb) * GB - there
     free = shutil.disk_usage(root).free
     if needed > free:

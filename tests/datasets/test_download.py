@@ -1,5 +1,7 @@
+import dataclasses
 import hashlib
 import io
+import os
 import shutil
 import zipfile
 from collections import namedtuple
@@ -111,6 +113,31 @@ def test_a_wrong_file_under_the_final_name_is_replaced(tmp_path, waits):
     assert_whole(tmp_path)
 
 
+def test_a_wrong_file_stays_until_the_right_one_has_come(tmp_path, waits):
+    (tmp_path / "a.bin").write_bytes(b"mine")
+    damaged = bytes([DATA[0] ^ 1]) + DATA[1:]
+    for faults in (Faults(statuses=[404]), Faults(contents=[damaged, damaged]), Faults(cut_after=[0] * 20)):
+        with pytest.raises(DownloadError):
+            fetch_with(tmp_path, faults, waits)
+        assert (tmp_path / "a.bin").read_bytes() == b"mine"
+    fetch_with(tmp_path, Faults(), waits)
+    assert_whole(tmp_path)
+
+
+def test_a_file_without_a_published_checksum_is_kept_and_that_is_said(tmp_path, capsys):
+    (tmp_path / "a.bin").write_bytes(b"mine")
+    dataset = Dataset("http://127.0.0.1:1/", (RemoteFile("a.bin"),), download_gb=1e-9)
+    fetch(dataset, tmp_path, progress=False)
+    said = f"{tmp_path / 'a.bin'} is kept: no checksum of it is published; remove it to fetch it again.\n"
+    assert capsys.readouterr() == ("", said)
+    fetch(dataset, tmp_path, progress=False)
+    assert capsys.readouterr() == ("", ""), "it was noted"
+    os.utime(tmp_path / "a.bin", (0, 0))
+    fetch(dataset, tmp_path, progress=False)
+    assert capsys.readouterr() == ("", said)
+    assert (tmp_path / "a.bin").read_bytes() == b"mine"
+
+
 def test_busy_servers_are_waited_for_ever_longer(tmp_path, waits):
     fetch_with(tmp_path, Faults(statuses=[503, 500, 429]), waits)
     assert_whole(tmp_path)
@@ -154,6 +181,24 @@ def test_a_full_disk_is_said_before_the_first_byte(tmp_path, waits, monkeypatch)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 1000))
     with pytest.raises(DownloadError, match="are free; make room"):
         fetch_with(tmp_path, Faults(), waits)
+
+
+def test_room_is_asked_for_only_what_is_still_missing(tmp_path, split_archive, monkeypatch):
+    dataset, content, members = split_archive
+    dataset = dataclasses.replace(dataset, download_gb=1e-4, unpacked_gb=1e-4)  # 200 kB
+    with serve(content) as (url, _):
+        fetch(dataset, tmp_path, url, progress=False)
+        (tmp_path / "a.csv").unlink()
+        usage = namedtuple("usage", "total used free")
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 110_000))
+        fetch(dataset, tmp_path, url, progress=False)
+        assert (tmp_path / "a.csv").read_bytes() == content["a.csv"]
+        (tmp_path / ".download.json").unlink()
+        (tmp_path / "mp3" / next(iter(members))).unlink()
+        fetch(dataset, tmp_path, url, progress=False)  # 95 kB of 100 are unpacked already
+        shutil.rmtree(tmp_path / "mp3")
+        with pytest.raises(DownloadError, match=r"needs about 0\.0 GB; make room"):
+            fetch(dataset, tmp_path, url, progress=False)
 
 
 def test_unknown_names_and_what_there_is(tmp_path):
