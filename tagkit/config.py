@@ -15,7 +15,7 @@ class Stage:
     optimizer : {"adamw", "adam", "sgd"}
         SGD has Nesterov momentum .9.
     learning_rate, weight_decay : float
-        The decay is decoupled from the gradient.
+        The decay is part of the gradient (L2), and with "adamw" apart from it.
     validations : int
         Most validations that it lasts; 0: no limit.
     patience : int
@@ -69,7 +69,7 @@ class TrainingConfig:
     warmup : float
         Share of the steps that warms up linearly.
     weight_decay : float
-        Decoupled from the gradient.
+        Part of the gradient (L2), and with "adamw" apart from it. What suits the one is too much for the other.
     stages : tuple of Stage
         In place of `optimizer`, `learning_rate`, `warmup` and `weight_decay`, one after the other; training ends with
         the last of them, or after `steps`.

@@ -19,11 +19,33 @@ def stages(config: TrainingConfig) -> tuple[Stage, ...]:
 def build_optimizer(config: TrainingConfig, stage: Stage) -> keras.optimizers.Optimizer:
     """The optimizer of a stage; without stages in the settings, with linear warm-up and cosine decay to 0."""
     rate = stage.learning_rate if config.stages else warmup_cosine(config)
-    decay = stage.weight_decay or None
     if stage.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
-    kind = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[stage.optimizer]
-    return kind(rate, weight_decay=decay or 0.0)
+        return L2SGD(rate, momentum=0.9, nesterov=True, l2=stage.weight_decay)
+    if stage.optimizer == "adam":
+        return L2Adam(rate, l2=stage.weight_decay)
+    return keras.optimizers.AdamW(rate, weight_decay=stage.weight_decay)
+
+
+class _L2(keras.optimizers.Optimizer):
+    """Weight decay as part of the gradient, as PyTorch has it; Keras' own `weight_decay` stays apart from it."""
+
+    def __init__(self, *args, l2: float, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One variable's step."""
+        if self.l2:
+            gradient = ops.add(gradient, ops.multiply(variable, self.l2))
+        super().update_step(gradient, variable, learning_rate)
+
+
+class L2SGD(_L2, keras.optimizers.SGD):
+    """SGD with that decay."""
+
+
+class L2Adam(_L2, keras.optimizers.Adam):
+    """Adam with that decay."""
 
 
 def warmup_cosine(config: TrainingConfig) -> keras.optimizers.schedules.LearningRateSchedule:

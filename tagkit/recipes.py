@@ -61,7 +61,7 @@ def adam_then_sgd(model: str, batch_size: int = 16) -> TrainingConfig:
 
 
 _FIVE = "five stages of SGD, each from the best weights once three epochs bring nothing better"
-_TWO = "Adam, then SGD from the best weights; best by ROC-AUC (its code: by loss), decay decoupled from the gradient"
+_TWO = "Adam, then SGD from the best weights; best by ROC-AUC (its code: by loss)"
 
 RECIPES: dict[str, Recipe] = {
     "lee2017_samplecnn": Recipe(five_stages("samplecnn", "lee"), f"{LEE}: {_FIVE}", f"SampleCNN ({LEE})"),

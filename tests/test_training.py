@@ -7,10 +7,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from tagkit import evaluation, files, losses, optimization
+from tagkit import cli, evaluation, files, losses, optimization
 from tagkit.config import Stage, TrainingConfig
 from tagkit.runs import Run, TrainingError
 from tagkit.training import Trainer, TrainingInterrupted, train
@@ -145,6 +146,38 @@ def test_what_a_killed_process_left_is_swept_away(tone_records, whole):
 
 
 STAGES = (Stage("adam", 1e-3, validations=1), Stage("sgd", 1e-2, patience=1), Stage("sgd", 1e-12, patience=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("sgd", keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)),
+        ("adam", keras.optimizers.Adam(0.1)),
+    ],
+)
+def test_decay_is_part_of_the_gradient_but_with_adamw(name, plain):
+    """As a penalty of half the squared weights, whose gradient is the weights; AdamW goes another way."""
+
+    def after(optimizer, penalty):
+        w = keras.Variable([1.0, -2.0, 0.5])
+        optimizer.build([w])
+        for k in range(5):
+            optimizer.apply([np.float32([0.1, k, -0.3]) + penalty * w.numpy()], [w])
+        return w.numpy()
+
+    stage = Stage(name, 0.1, weight_decay=0.02, patience=1)
+    config = TrainingConfig(stages=(stage,))
+    ours = after(optimization.build_optimizer(config, stage), 0)
+    np.testing.assert_allclose(ours, after(plain, np.float32(0.02)), rtol=1e-5)
+    apart = after(optimization.build_optimizer(config, replace(stage, optimizer="adamw")), 0)
+    assert np.abs(apart - ours).max() > 1e-3
+
+
+def test_the_command_line_decays_nothing_by_the_default_of_another_optimizer(tone_records, tmp_path):
+    command = ["train", "--model", "ds256ra", "--records", str(tone_records.root), "--steps", "2", "--batch-size", "4"]
+    for name, decay in (("adam", 0.0), ("adamw", 0.01)):
+        assert cli.main([*command, "--optimizer", name, "--out", str(tmp_path / name)]) == 0
+        assert Run.open(tmp_path / name).config.weight_decay == decay
 
 
 def test_stages_follow_one_another_from_the_best_weights_and_resume(tone_records, tmp_path):

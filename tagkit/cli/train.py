@@ -20,7 +20,7 @@ _HELP = {
     "optimizer": "adamw, adam or sgd",
     "learning_rate": "the peak, after warm-up",
     "warmup": "share of the steps that warms up",
-    "weight_decay": "decoupled from the gradient",
+    "weight_decay": "part of the gradient, and with adamw apart from it; 0 where --optimizer names another",
     "speed_semitones": "play training windows faster or slower by up to so many semitones",
     "attenuation_db": "play training windows softer by up to so many dB, with a random sign",
     "eval_every": "steps between validations",
@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         given["init"] = str(given["init"])
     start = recipes.find(args.recipe).config if args.recipe else TrainingConfig()
     _refuse_what_does_nothing(given, start)
+    if given.get("optimizer", "adamw") != "adamw":
+        given.setdefault("weight_decay", 0.0)  # the default suits adamw alone
     config = replace(start, **given)
     from tagkit.devices import choose
     from tagkit.records import Records
