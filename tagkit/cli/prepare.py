@@ -87,6 +87,8 @@ def _read_magnatagatune(args: argparse.Namespace) -> "Catalog":
 def _read_fma(args: argparse.Namespace) -> "Catalog":
     from tagkit.datasets import fma, lastfm
 
+    if args.tags == "lastfm" and not args.lastfm:
+        raise ValueError("--tags lastfm needs --lastfm FILE, the answers that `tagkit lastfm` collected.")
     labels = lastfm.labels(fma.read_tracks(args.root, args.subset), args.lastfm) if args.lastfm else None
     return fma.read(args.root, args.subset, args.tags, labels)
 

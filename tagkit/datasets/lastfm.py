@@ -4,16 +4,17 @@ import json
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import filelock
 import pandas as pd
 from tqdm import tqdm
 
 from tagkit import extras
-from tagkit import tags as vocabularies
 
 if TYPE_CHECKING:
     import pylast
@@ -25,10 +26,15 @@ LONGEST_WAIT_S = 300.0
 NOT_FOUND = "6"  # "invalid parameters": how Last.fm says that it knows no such track
 BAD_KEY = ("4", "10", "26")
 TRANSIENT = ("8", "11", "16", "29", "500", "502", "503", "504")
+_IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CONSTRAINT)
+_NO_ACCESS = (
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY),
+    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM),
+)
 
 
-class LastfmError(RuntimeError):
-    """Last.fm cannot be asked; the message is one sentence with the reason and what to do."""
+class LastfmError(ValueError):
+    """Last.fm cannot be asked, or its answers not be used; the message is one sentence with what to do."""
 
 
 def collect(
@@ -64,12 +70,13 @@ def collect(
     Raises
     ------
     LastfmError
-        There is no key, Last.fm refuses it, or does not answer several times in a row. What was answered is kept.
+        There is no key, Last.fm refuses it, or does not answer several times in a row; another process collects into
+        `store`, or it cannot be written. What was answered is kept.
     """
     network = network or _network()
     network.disable_rate_limit()  # pylast's own lets every other call pass early
     pace = _Pace(CALL_INTERVAL_S)
-    with _open(store) as answers:
+    with _to_write(Path(store)) as answers:
         wanted = [
             row for row in tracks[["artist", "title", "album"]].itertuples(index=False) if row.artist and row.title
         ]
@@ -88,6 +95,11 @@ def coverage(tracks: pd.DataFrame, store: str | Path) -> pd.DataFrame:
     DataFrame (outcomes,)
         `tracks` and `share` for each of: track tagged, album tagged (the track is not), track found without tags,
         album found without tags (the track is unknown), nothing found, not asked yet, no artist or title.
+
+    Raises
+    ------
+    LastfmError
+        `store` is missing, no store of answers, or cannot be read.
     """
     names = (
         "track tagged",
@@ -98,7 +110,7 @@ def coverage(tracks: pd.DataFrame, store: str | Path) -> pd.DataFrame:
         "not asked yet",
         "no artist or title",
     )
-    with _open(store) as answers:
+    with _to_read(Path(store)) as answers:
         outcomes = pd.Series([_outcome(answers, row) for row in tracks.itertuples(index=False)], dtype="str")
     counts = outcomes.value_counts().reindex(names, fill_value=0)
     return pd.DataFrame({"tracks": counts, "share": counts / max(1, len(tracks))}).rename_axis("outcome")
@@ -112,15 +124,17 @@ def read_tags(tracks: pd.DataFrame, store: str | Path) -> pd.DataFrame:
     DataFrame (pairs,)
         `clip_id`, `tag` (lower case), `weight` (0 to 100, relative to the most frequent tag of the track or album)
         and `source` (track or album).
+
+    Raises
+    ------
+    LastfmError
+        See `coverage`.
     """
-    rows = []
-    with _open(store) as answers:
-        for clip_id, row in zip(tracks.index, tracks.itertuples(index=False), strict=True):
-            for kind, title in (("track", row.title), ("album", row.album)):
-                _, found = _answer(answers, kind, row.artist, title) or (False, {})
-                if found:
-                    rows += [(clip_id, tag, weight, kind) for tag, weight in found.items()]
-                    break
+    rows = [
+        (clip_id, tag, weight, kind)
+        for clip_id, kind, found in _tagged(tracks, Path(store))
+        for tag, weight in found.items()
+    ]
     return pd.DataFrame(rows, columns=["clip_id", "tag", "weight", "source"])
 
 
@@ -140,11 +154,26 @@ def labels(tracks: pd.DataFrame, store: str | Path, k: int = 50, min_weight: int
     -------
     DataFrame (tracks with an answer that has tags, tags) of bool
         Tags by frequency, most frequent first.
+
+    Raises
+    ------
+    LastfmError
+        See `coverage`; also where no track has a tag of that weight.
     """
-    pairs = read_tags(tracks, store)
-    table = pd.crosstab(pairs["clip_id"], pairs["tag"], values=pairs["weight"], aggfunc="max").fillna(-1) >= min_weight
-    table = table[list(vocabularies.most_frequent(table, k))]
-    return table.loc[:, table.any()].rename_axis(index="clip_id", columns=None)
+    # Millions of (track, tag) pairs with a million tags: only those that count are held, and no table of all of them.
+    carried: dict[str, set[str]] = {}
+    for clip_id, _, found in _tagged(tracks, Path(store)):
+        carried.setdefault(clip_id, set()).update(tag for tag, weight in found.items() if weight >= min_weight)
+    counts = Counter(tag for tags in carried.values() for tag in tags)
+    if not counts:
+        raise LastfmError(
+            f"{store} has no tag of weight {min_weight} or more for any of {len(tracks)} tracks; collect them with "
+            "`tagkit lastfm`, or use genres."
+        )
+    index = pd.Index(sorted(carried), name="clip_id", dtype="str")
+    chosen = pd.Index(sorted(counts, key=lambda tag: (-counts[tag], tag))[:k], dtype="str")
+    flags = [[tag in carried[clip_id] for tag in chosen] for clip_id in index]
+    return pd.DataFrame(flags, index=index, columns=chosen, dtype=bool)
 
 
 def _network() -> "pylast.LastFMNetwork":
@@ -159,18 +188,57 @@ def _network() -> "pylast.LastFMNetwork":
 
 
 @contextmanager
-def _open(store: str | Path) -> Iterator[sqlite3.Connection]:
-    path = Path(store)
+def _to_write(path: Path) -> Iterator[sqlite3.Connection]:
+    """The store, created if missing, for one process at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with closing(sqlite3.connect(path)) as answers:
+        lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
+        with lock, _named(path), closing(sqlite3.connect(path)) as answers:
             answers.execute(
                 "CREATE TABLE IF NOT EXISTS answers (kind TEXT, artist TEXT, title TEXT, found INTEGER, tags TEXT, "
                 "PRIMARY KEY (kind, artist, title))"
             )
             yield answers
+    except filelock.Timeout as error:
+        raise LastfmError(f"{path} is being collected into by another process; wait for it.") from error
+
+
+@contextmanager
+def _to_read(path: Path) -> Iterator[sqlite3.Connection]:
+    """The store, which has to be there; nothing can be written into it."""
+    if not path.is_file():
+        raise LastfmError(f"{path} is not a file; check its name, or collect it with `tagkit lastfm`.")
+    # rw and not ro: SQLite cannot read what a killed run left before it has undone the half-written answer.
+    with _named(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as answers:
+        answers.execute("PRAGMA query_only = ON")
+        yield answers
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of SQLite as one sentence with the store and what to do."""
+    try:
+        yield
     except sqlite3.DatabaseError as error:
-        raise LastfmError(f"{path} is no store of Last.fm answers ({error}); move it away to start anew.") from error
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without SQLite's further details
+        if code in _IN_USE:
+            hint = f"is in use by another process ({error}); wait for it and run the command again"
+        elif code in _NO_ACCESS:
+            hint = f"cannot be read or written ({error}); make room or check the permissions, and run the command again"
+        else:
+            hint = f"is no store of Last.fm answers ({error}); move it away to start anew"
+        raise LastfmError(f"{path} {hint}.") from error
+
+
+def _tagged(tracks: pd.DataFrame, path: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """Track id, source (track or album) and the tags' weights of each track that has tags."""
+    with _to_read(path) as answers:
+        for clip_id, row in zip(tracks.index, tracks.itertuples(index=False), strict=True):
+            for kind, title in (("track", row.title), ("album", row.album)):
+                _, found = _answer(answers, kind, row.artist, title) or (False, {})
+                if found:
+                    yield clip_id, kind, found
+                    break
 
 
 def _answer(answers: sqlite3.Connection, kind: str, artist: str, title: str) -> tuple[bool, dict[str, int]] | None:
