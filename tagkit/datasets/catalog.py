@@ -103,13 +103,20 @@ class Catalog:
             raise CatalogError(f"{self.name} has no vocabulary {name!r}; choose one of {', '.join(self.vocabularies)}.")
         return self.vocabularies[name]
 
+    def parts(self, split: str | None = None) -> pd.Series:
+        """The part of each clip in a split (default: `default_split`): train, valid, test or ""."""
+        name = split or self.default_split
+        if name not in self.splits.columns:
+            raise CatalogError(f"{self.name} has no split {name!r}; choose one of {', '.join(self.splits.columns)}.")
+        return self.splits[name]
+
     def ids(self, part: str, split: str | None = None) -> pd.Index:
         """The clip ids of one part ("train", "valid" or "test") of a split (default: `default_split`)."""
-        return self.clips.index[self._split(split) == part]
+        return self.clips.index[self.parts(split) == part]
 
     def split_sizes(self, split: str | None = None) -> dict[str, int]:
         """Number of clips in each part of a split."""
-        column = self._split(split)
+        column = self.parts(split)
         return {part: int((column == part).sum()) for part in SPLIT_PARTS}
 
     def label_matrix(self, vocabulary: str | None = None) -> np.ndarray:
@@ -123,9 +130,3 @@ class Catalog:
             digest.update(table.to_csv(lineterminator="\n").encode())
         digest.update(json.dumps({k: list(v) for k, v in self.vocabularies.items()}, sort_keys=True).encode())
         return digest.hexdigest()[:16]
-
-    def _split(self, split: str | None) -> pd.Series:
-        name = split or self.default_split
-        if name not in self.splits.columns:
-            raise CatalogError(f"{self.name} has no split {name!r}; choose one of {', '.join(self.splits.columns)}.")
-        return self.splits[name]

@@ -37,6 +37,7 @@ PART_SPELLINGS = {
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True, "no": False, "yes": True}
 FRACTIONS = (0.7, 0.1, 0.2)
 DRIVE = re.compile("[A-Za-z]:")  # of Windows
+SURROGATE = re.compile("[\ud800-\udfff]")  # stands for a byte of a file's name that is not UTF-8
 
 
 def read(root: str | Path, csv: str | Path | None = None, seed: int = 0) -> Catalog:
@@ -44,8 +45,9 @@ def read(root: str | Path, csv: str | Path | None = None, seed: int = 0) -> Cata
 
     With `csv`, a table with a header (comma, TAB, semicolon or pipe; UTF-8) says what is in the folder. It has a
     column of paths relative to `root` (named path, file, filename, ...) and tags: either one column for each tag with
-    0/1 (or true/false, yes/no), or one column `tags` that lists them, separated by ; or | or commas. Columns that may
-    stand beside them: clip_id (else the path is the id), artist, song, title, split (train, valid, test).
+    0/1 (or true/false, yes/no), or one column `tags` that lists them, separated by ; or | or commas: the first of
+    these that the column has anywhere, so that "drum, bass" is one tag beside "rock; pop". Columns that may stand
+    beside them: clip_id (else the path is the id), artist, song, title, split (train, valid, test).
 
     Without `csv`, the first folder below `root` is the tag of all the audio files below it; audio files in `root`
     itself have no tag. Files are taken by their suffix (`AUDIO_SUFFIXES`); hidden ones are passed over.
@@ -70,11 +72,12 @@ def read(root: str | Path, csv: str | Path | None = None, seed: int = 0) -> Cata
     ------
     CatalogError
         The folder or table is missing, damaged or ambiguous; has a duplicate id, a value that is no flag or part, a
-        path that leads out of `root`; or there are no tags at all.
+        path that leads out of `root`, a file's name that is not UTF-8; or there are no tags at all.
     """
     root = Path(root)
     if not root.is_dir():
         raise CatalogError(f"{root} is not a folder; give the folder that holds the audio.")
+    _check_names(root.resolve().parent, [root.resolve().name])
     clips, labels, given = _read_folders(root) if csv is None else _read_table(root, _find(root, Path(csv)))
     if labels.shape[1] == 0:
         raise CatalogError(f"{root}: no tags were found; give a table with tags, or put the files into a folder each.")
@@ -115,11 +118,22 @@ def _read_folders(root: Path) -> tuple[pd.DataFrame, pd.DataFrame, None]:
         ]
     if not paths:
         raise CatalogError(f"{root} holds no audio file; known suffixes are {', '.join(sorted(AUDIO_SUFFIXES))}.")
+    _check_names(root, paths)
     own = [PurePosixPath(path).parts[0] if "/" in path else "" for path in paths]
     tags = sorted(set(own) - {""})
     index = pd.Index(paths, name="clip_id", dtype="str")
     labels = pd.DataFrame(np.array([[tag == each for each in tags] for tag in own], bool), index=index, columns=tags)
     return _clips(index, paths, {}), labels, None
+
+
+def _check_names(folder: Path, paths: list[str]) -> None:
+    """Refuse names that no table and no record could hold."""
+    strange = [path for path in paths if SURROGATE.search(path)]
+    if strange:
+        raise CatalogError(
+            f"{os.fsencode(folder / strange[0])!r} is a name that is not UTF-8 text ({len(strange)} in all); rename "
+            "it, or move the file away."
+        )
 
 
 def _read_table(root: Path, path: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None]:
@@ -179,7 +193,7 @@ def _labels(
     path: Path, header: list[str], rows: list[tuple[int, list[str]]], columns: dict[str, int], ids: pd.Index
 ) -> pd.DataFrame:
     if "tags" in columns and not _is_flags([row[columns["tags"]] for _, row in rows]):
-        listed = [_listed(row[columns["tags"]]) for _, row in rows]
+        listed = _listed([row[columns["tags"]] for _, row in rows])
         tags = sorted({tag for each in listed for tag in each})
         flags = {tag: [tag in each for each in listed] for tag in tags}
         return pd.DataFrame(flags, index=ids, columns=tags, dtype=bool)
@@ -196,9 +210,10 @@ def _is_flags(values: list[str]) -> bool:
     return all(value.strip().lower() in FLAGS for value in values)
 
 
-def _listed(text: str) -> set[str]:
-    separator = next((each for each in (";", "|", ",") if each in text), ";")
-    return {tag.strip() for tag in text.split(separator)} - {""}
+def _listed(texts: list[str]) -> list[set[str]]:
+    """The tags that each row of a column lists; one separator for all of them."""
+    separator = next((each for each in (";", "|", ",") if any(each in text for text in texts)), ";")
+    return [{tag.strip() for tag in text.split(separator)} - {""} for text in texts]
 
 
 def _translate(

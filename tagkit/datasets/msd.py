@@ -3,8 +3,8 @@
 import io
 import pickle
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -65,14 +65,21 @@ def read(
     Raises
     ------
     CatalogError
-        A file is missing, is no such database or table, or knows none of the tags.
+        A file is missing, is no such database or table, or is damaged; the database lacks a tag of the vocabulary;
+        or, without `paths`, has a track id too short to have a place in the dataset's layout.
     """
     root = Path(root)
     found = None if paths is None else _read_paths(Path(paths), root)
-    with closing(_connect(Path(db), TABLES)) as base:
+    with _open(Path(db), TABLES) as base:
         tags = top_tags(base, vocabulary, min_val) if isinstance(vocabulary, int) else tuple(vocabulary)
         labels = _labels(Path(db), base, tags, min_val, None if found is None else list(found))
     if found is None:
+        short = next((tid for tid in labels.index if len(tid) < 5), None)
+        if short is not None:
+            raise CatalogError(
+                f"{db} has the track id {short!r}, too short for a place at A/B/C/TRABC....mp3; fetch it again, or "
+                "give a table of paths."
+            )
         found = {tid: f"{tid[2]}/{tid[3]}/{tid[4]}/{tid}.mp3" for tid in labels.index}
     index = labels.index
     clips = _clips(index, found, metadata)
@@ -175,7 +182,13 @@ def balanced_subset(labels: pd.DataFrame, n: int, seed: int = 0) -> tuple[pd.Ind
 
 
 def top_tags(base: sqlite3.Connection, k: int, min_val: int = 50) -> tuple[str, ...]:
-    """The `k` most frequent tags of an open lastfm_tags.db, most frequent first; ties by name."""
+    """The `k` most frequent tags of an open lastfm_tags.db, most frequent first; ties by name.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        The database is damaged; `read` says which.
+    """
     query = (
         "SELECT tags.tag FROM tid_tag JOIN tags ON tags.ROWID = tid_tag.tag WHERE tid_tag.val > ? "
         "GROUP BY tid_tag.tag ORDER BY COUNT(*) DESC, tags.tag LIMIT ?"
@@ -183,24 +196,21 @@ def top_tags(base: sqlite3.Connection, k: int, min_val: int = 50) -> tuple[str, 
     return tuple(tag for (tag,) in base.execute(query, (min_val, k)))
 
 
-def _connect(path: Path, tables: Mapping[str, Sequence[str]]) -> sqlite3.Connection:
-    """A database opened for reading, with these tables and columns."""
+@contextmanager
+def _open(path: Path, tables: Mapping[str, Sequence[str]]) -> Iterator[sqlite3.Connection]:
+    """A database with these tables and columns, for reading; damage that shows while it is read names it."""
     if not path.is_file():
         raise CatalogError(f"{path} is not a file; fetch it, or check its name.")
-    base = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        for table, columns in tables.items():
-            known = {row[1] for row in base.execute(f"PRAGMA table_info({table})")}
-            missing = set(columns) - known
-            if missing:
-                raise CatalogError(f"{path} has no {table}.{', '.join(sorted(missing))}; fetch it again.")
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
+            for table, columns in tables.items():
+                known = {row[1] for row in base.execute(f"PRAGMA table_info({table})")}
+                missing = set(columns) - known
+                if missing:
+                    raise CatalogError(f"{path} has no {table}.{', '.join(sorted(missing))}; fetch it again.")
+            yield base
     except sqlite3.DatabaseError as error:
-        base.close()
         raise CatalogError(f"{path} is no SQLite database or a damaged one ({error}); fetch it again.") from error
-    except CatalogError:
-        base.close()
-        raise
-    return base
 
 
 def _labels(
@@ -216,7 +226,7 @@ def _labels(
         marks = ",".join("?" * len(numbers))
         query = f"SELECT tid, tag FROM tid_tag WHERE val > ? AND tag IN ({marks})"
         pairs = np.array(base.execute(query, (min_val, *numbers.values())).fetchall(), dtype=np.int64).reshape(-1, 2)
-    except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         if isinstance(error, CatalogError):
             raise
         raise CatalogError(f"{path} is damaged ({error}); fetch it again.") from error
@@ -259,7 +269,7 @@ def _clips(index: pd.Index, paths: Mapping[str, str], metadata: str | Path | Non
 
 def _read_metadata(path: Path, index: pd.Index) -> pd.DataFrame:
     columns = ("track_id", "artist_name", "song_id", "title")
-    with closing(_connect(path, {"songs": columns})) as base:
+    with _open(path, {"songs": columns}) as base:
         rows = base.execute(f"SELECT {', '.join(columns)} FROM songs").fetchall()
     table = pd.DataFrame(rows, columns=["clip_id", "artist", "song", "title"], dtype="str").set_index("clip_id")
     return table[~table.index.duplicated()].reindex(index).fillna("")

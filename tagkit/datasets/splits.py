@@ -68,9 +68,14 @@ def grouped(
     Raises
     ------
     CatalogError
-        There are fewer than three groups.
+        There are fewer than three groups, or `groups` lacks a clip of `labels`.
     """
     own = pd.Series([f"\0{clip}" for clip in labels.index], index=labels.index)
+    known = groups.reindex(labels.index).notna()
+    if not known.all():
+        raise CatalogError(
+            f'clip {known.idxmin()} has no group ({(~known).sum()} in all); give every clip one, or "" for its own.'
+        )
     codes, names = pd.factorize(groups.reindex(labels.index).where(lambda group: group != "", own), sort=True)
     if len(names) < len(SPLIT_PARTS):
         raise CatalogError(f"{len(names)} groups cannot be split into train, valid and test; at least 3 are needed.")
@@ -162,8 +167,13 @@ def leakage(catalog: Catalog, split: str | None = None, by: str = "artist") -> p
     DataFrame (groups in more than one part,)
         Indexed by the group's name, with the number of its clips in `train`, `valid` and `test`; those with the most
         test clips first.
+
+    Raises
+    ------
+    CatalogError
+        The catalog has no such split.
     """
-    clips = pd.DataFrame({"group": catalog.clips[by], "part": catalog.splits[split or catalog.default_split]})
+    clips = pd.DataFrame({"group": catalog.clips[by], "part": catalog.parts(split)})
     clips = clips[(clips["group"] != "") & (clips["part"] != "")]
     table = pd.crosstab(clips["group"], clips["part"]).reindex(columns=SPLIT_PARTS, fill_value=0)
     table = table[(table > 0).sum(axis=1) > 1].rename_axis(index=by, columns=None)

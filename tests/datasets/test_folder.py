@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,8 @@ def write(path, text, encoding="utf-8", newline="\n"):
         "guitar;sad song;filename\nyes;no;a.wav\nFALSE;True;b/ü c.mp3\n",
         "path|guitar|sad song\na.wav|1.0|0.0\n\nb\\ü c.mp3|0|1\n",
         'mp3_path,tags\na.wav,guitar\n"b/ü c.mp3",sad song\n',
-        "audio,genre\na.wav, guitar ;\nb/ü c.mp3,sad song|\n",
+        "audio,genre\na.wav, guitar ;\nb/ü c.mp3,sad song;\n",
+        "audio,genre\na.wav, guitar |\nb/ü c.mp3,|sad song\n",
     ],
 )
 @pytest.mark.parametrize(("encoding", "newline"), [("utf-8", "\n"), ("utf-8-sig", "\r\n")])
@@ -32,6 +35,40 @@ def test_a_table_in_many_spellings(tmp_path, table, encoding, newline):
     assert catalog.label_matrix().tolist() == [[True, False], [False, True]]
     assert catalog["b/ü c.mp3"].tags == ("sad song",)
     assert catalog["b/ü c.mp3"].title == "ü c"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tags"),
+    [
+        ("rock; pop", '"drum, bass"', ("drum, bass", "pop", "rock")),
+        ('"drum, bass"', "rock | pop", ("drum, bass", "pop", "rock")),
+        ("AC|DC", "rock; pop", ("AC|DC", "pop", "rock")),
+        ('"drum, bass"', "rock", ("bass", "drum", "rock")),
+    ],
+)
+def test_a_column_of_tags_has_one_separator(tmp_path, first, second, tags):
+    write(tmp_path / "t.csv", f"path,tags\na.wav,{first}\nb.wav,{second}\n")
+    assert folder.read(tmp_path, "t.csv").tags() == tags
+
+
+@pytest.mark.parametrize("name", [b"rock/caf\xe9.wav", b"caf\xe9/a.wav"])
+def test_a_name_that_is_not_utf8_is_named(tmp_path, name):
+    for each in (b"rock/a.wav", b"rock/cover\xff.jpg", b"rock/.hidden\xff.wav", name):
+        write(tmp_path / os.fsdecode(each), "x")
+    with pytest.raises(
+        CatalogError, match=r"caf\\xe9.*' is a name that is not UTF-8 text \(1 in all\); rename it"
+    ) as caught:
+        folder.read(tmp_path)
+    assert str(caught.value).isascii()
+    (tmp_path / os.fsdecode(name)).unlink()
+    folder.read(tmp_path).fingerprint()
+
+
+def test_a_folder_whose_own_name_is_not_utf8_is_named(tmp_path):
+    root = tmp_path / os.fsdecode(b"m\xfcsic")
+    write(root / "rock" / "a.wav", "x")
+    with pytest.raises(CatalogError, match=r"m\\xfcsic' is a name that is not UTF-8 text"):
+        folder.read(root)
 
 
 def test_known_columns_are_no_tags_and_splits_are_taken(tmp_path):

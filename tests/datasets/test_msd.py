@@ -91,6 +91,36 @@ def test_broken_databases(db, tmp_path):
         msd.read(db, tmp_path, vocabulary=("rock",))
 
 
+def damage(path):
+    """Overwrite all but the first page, which holds the names of the tables."""
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"?" * (len(content) - 4096))
+
+
+def test_damage_that_shows_while_a_database_is_read_names_it(db, tmp_path):
+    about = tmp_path / "track_metadata.db"
+    with sqlite3.connect(about) as base:
+        base.execute("CREATE TABLE songs (track_id TEXT, title TEXT, song_id TEXT, artist_name TEXT)")
+    base.close()
+    damage(about)
+    with pytest.raises(CatalogError, match=r"track_metadata\.db is no SQLite database or a damaged one .*malformed"):
+        msd.read(db, tmp_path, vocabulary=("rock",), metadata=about)
+    damage(db)
+    for vocabulary in (2, ("rock",)):
+        with pytest.raises(CatalogError, match=r"lastfm_tags\.db is no SQLite database or a damaged one .*malformed"):
+            msd.read(db, tmp_path, vocabulary=vocabulary)
+
+
+def test_a_track_id_too_short_for_the_layout_is_named(db, tmp_path):
+    with sqlite3.connect(db) as base:
+        base.execute("UPDATE tids SET tid = 'TR12' WHERE ROWID = 1")
+    base.close()
+    with pytest.raises(CatalogError, match=r"lastfm_tags\.db has the track id 'TR12', too short .*table of paths"):
+        msd.read(db, tmp_path, vocabulary=("rock",))
+    (tmp_path / "p.csv").write_text("path,track_id\na.mp3,TR12\n")
+    assert msd.read(db, tmp_path, tmp_path / "p.csv", vocabulary=("rock",))["TR12"].tags == ("rock",)
+
+
 def test_published_splits_are_read(db, tmp_path, monkeypatch):
     choi, lee = tmp_path / "choi", tmp_path / "lee"
     choi.mkdir()

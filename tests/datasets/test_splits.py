@@ -55,6 +55,16 @@ def test_two_groups_cannot_make_three_parts():
         splits.grouped(labels, pd.Series(["x", "x", "y"]))
 
 
+@pytest.mark.parametrize("group", [np.nan, None])
+def test_a_clip_that_the_groups_lack_is_named(artists_and_labels, group):
+    artists, labels = artists_and_labels
+    with pytest.raises(CatalogError, match=r'clip 7 has no group \(2 in all\); give every clip one, or "" for its own'):
+        splits.grouped(labels, artists.drop(["7", "9"]), steps=10)
+    artists["5"] = group
+    with pytest.raises(CatalogError, match=r"clip 5 has no group \(1 in all\)"):
+        splits.grouped(labels, artists, steps=10)
+
+
 def test_shuffled_has_the_stated_sizes_and_seed():
     index = pd.Index([str(k) for k in range(1000)])
     split = splits.shuffled(index)
@@ -80,6 +90,12 @@ def test_leakage_counts_shared_artists_and_passes_over_unknown_ones():
         "test_clips": 4,
         "test_clips_affected": 2,
     }
+
+
+@pytest.mark.parametrize("report", [splits.leakage, splits.balance])
+def test_a_split_that_is_not_there_is_answered_with_those_that_are(report):
+    with pytest.raises(CatalogError, match="toy has no split 'typo'; choose one of standard"):
+        report(catalog(["a"] * 3, ["train", "valid", "test"]), split="typo")
 
 
 def test_balance_gives_shares_in_percentage_points():
