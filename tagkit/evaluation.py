@@ -95,7 +95,7 @@ def evaluate(
         No tag has enough positives.
     """
     records = run.open_records(records)
-    records.verify()
+    records.verify(progress)
     positions = part_positions(records, part, run.record["split"])
     model = run.model()
     scores = _scores(model, records, positions, f"evaluate {run.root.name}", progress)

@@ -4,9 +4,12 @@ All metrics take scores, never rounded predictions. PR-AUC is average precision 
 ``average_precision_score``); ROC-AUC counts ties as a half.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+BLOCK = 100  # resamples that are scored at a time: memory grows with their number times that of the clips
 
 
 def roc_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -24,11 +27,8 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None =
     ndarray (resamples,), or a scalar without `weights`
         NaN where a resample holds no positive or no negative clip.
     """
-    positive, negative = _weight_at_scores(labels, scores, weights)
-    below = np.cumsum(negative, axis=1) - negative
-    pairs = positive.sum(1) * negative.sum(1)
-    wins = (positive * (below + negative / 2)).sum(1)
-    return _ratio(wins, pairs, weights)
+    area = _roc_auc(*_weight_at_scores(labels, scores, weights))
+    return area[0] if weights is None else area
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -36,10 +36,8 @@ def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarra
 
     Parameters and result as for `roc_auc`; NaN only where there is no positive clip.
     """
-    positive, negative = (w[:, ::-1] for w in _weight_at_scores(labels, scores, weights))
-    hits, seen = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
-    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
-    return _ratio((precision * positive).sum(1), positive.sum(1), weights)
+    area = _average_precision(*_weight_at_scores(labels, scores, weights))
+    return area[0] if weights is None else area
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class TagScores:
         """The mean over tags in each resample, (resamples,), of the tags that it can score; NaN where it can none."""
         scores = getattr(self, f"{metric}_resamples")
         known = np.isfinite(scores)
-        return _ratio(np.where(known, scores, 0).sum(1), known.sum(1), scores)
+        return _ratio(np.where(known, scores, 0).sum(1), known.sum(1))
 
     def tag(self, metric: str, index: int) -> Interval:
         """One tag's score, "roc" or "pr", by its position."""
@@ -135,25 +133,49 @@ def score_tags(
     positives = labels.sum(0)
     kept = np.flatnonzero((positives >= max(min_positives, 1)) & (positives < len(labels)))
     if not len(kept):
-        raise ValueError(f"No tag has {min_positives} positive clips among these {len(labels)}; lower --min-positives.")
-    weights = cluster_weights(clusters, resamples, seed)
-    columns = [(labels[:, k], scores[:, k]) for k in kept]
-    return TagScores(
-        tags=tuple(tags[k] for k in kept),
-        positives=positives[kept],
-        roc=np.array([roc_auc(y, s) for y, s in columns]),
-        pr=np.array([average_precision(y, s) for y, s in columns]),
-        roc_resamples=np.stack([roc_auc(y, s, weights) for y, s in columns], axis=1),
-        pr_resamples=np.stack([average_precision(y, s, weights) for y, s in columns], axis=1),
-    )
+        if min_positives > 1:
+            raise ValueError(f"No tag has {min_positives} positive clips among these {len(labels)}; ask for fewer.")
+        raise ValueError(f"No tag tells these {len(labels)} clips apart; score more of them.")
+    labels, scores = labels[:, kept], scores[:, kept]
+    (roc,), (pr,) = _areas(labels, scores, None)
+    blocks = [_areas(labels, scores, weights) for weights in cluster_weights(clusters, resamples, seed)]
+    roc_resamples, pr_resamples = (np.concatenate(each) for each in zip(*blocks, strict=True))
+    return TagScores(tuple(tags[k] for k in kept), positives[kept], roc, pr, roc_resamples, pr_resamples)
 
 
-def cluster_weights(clusters: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """How often each clip occurs in each bootstrap resample of whole clusters, (resamples, clips)."""
+def cluster_weights(clusters: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each clip occurs in each bootstrap resample of whole clusters.
+
+    Yields
+    ------
+    ndarray (up to `BLOCK` resamples, clips)
+    """
     names, member = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
-    n = len(names)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    return counts[:, member].astype(np.float64)
+    n, rng = len(names), np.random.default_rng(seed)
+    for start in range(0, resamples, BLOCK):
+        counts = rng.multinomial(n, np.full(n, 1 / n), size=min(BLOCK, resamples - start))
+        yield counts[:, member].astype(np.float64)
+
+
+def _areas(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """ROC-AUC and average precision of every tag, each (resamples, tags)."""
+    at_scores = [_weight_at_scores(y, s, weights) for y, s in zip(labels.T, scores.T, strict=True)]
+    return tuple(np.stack([area(*w) for w in at_scores], axis=1) for area in (_roc_auc, _average_precision))
+
+
+def _roc_auc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """Of weights at ascending scores, both (resamples, scores): (resamples,)."""
+    below = np.cumsum(negative, axis=1) - negative
+    wins = (positive * (below + negative / 2)).sum(1)
+    return _ratio(wins, positive.sum(1) * negative.sum(1))
+
+
+def _average_precision(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """Of weights at ascending scores, both (resamples, scores): (resamples,)."""
+    positive, negative = positive[:, ::-1], negative[:, ::-1]
+    hits, seen = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
+    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+    return _ratio((precision * positive).sum(1), positive.sum(1))
 
 
 def _weight_at_scores(labels, scores, weights) -> tuple[np.ndarray, np.ndarray]:
@@ -165,9 +187,9 @@ def _weight_at_scores(labels, scores, weights) -> tuple[np.ndarray, np.ndarray]:
     return np.add.reduceat(w * y, first, axis=1), np.add.reduceat(w * (1 - y), first, axis=1)
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    result = np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
-    return result[0] if weights is None else result
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Their quotient; NaN where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
 
 
 def interval(value: float, resamples: np.ndarray, level: float = 0.95) -> Interval:

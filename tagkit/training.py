@@ -140,7 +140,6 @@ class Trainer:
         self.run = _reopen(out, record)
         if self.run and self.run.finished:
             return
-        records.verify()
         tf.config.experimental.enable_op_determinism()
         with devices.strategy.scope():
             self.model = plan.build(row, len(self.tags), config.seed, synchronized=devices.replicas > 1)
@@ -164,6 +163,7 @@ class Trainer:
     def fit(self, stop: threading.Event, progress: bool, after: Callable | None) -> None:
         """Advance to the last step; raises TrainingInterrupted once `stop` is set."""
         config = self.config
+        self.records.verify(progress)
         writer = self._event_writer()
         bar = tqdm(
             total=config.steps * config.batch_size,

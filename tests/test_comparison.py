@@ -58,7 +58,7 @@ def test_seeds_of_one_network_are_taken_together():
 
 def test_the_paired_difference_is_that_of_the_same_resampled_clips():
     weak, strong = comparison.group([result(skill=1.0), result("ds256ra", 2.0)])
-    weights = metrics.cluster_weights(CLUSTERS, 1000, 0)
+    weights = np.concatenate(list(metrics.cluster_weights(CLUSTERS, 1000, 0)))
     expected = []
     for k in range(200):
         clips = np.repeat(np.arange(CLIPS), weights[k].astype(int))

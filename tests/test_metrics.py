@@ -1,3 +1,4 @@
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_a_resample_without_positives_has_no_score(tied):
 
 
 def test_clusters_are_drawn_whole():
-    weights = metrics.cluster_weights(np.array(["a", "b", "a", "c"]), 50, seed=1)
+    (weights,) = metrics.cluster_weights(np.array(["a", "b", "a", "c"]), 50, seed=1)
     np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
     assert (weights[:, [0, 1, 3]].sum(1) == 3).all()
 
@@ -73,3 +74,15 @@ def test_the_interval_covers_the_truth_and_widens_with_clusters():
     alone = metrics.score_tags(labels[:, None], scores[:, None], ("t",), np.arange(150), resamples=400)
     assert np.ptp(clustered.roc_resamples) > 0
     assert alone.macro("roc").value == clustered.macro("roc").value
+
+
+def test_memory_does_not_grow_with_the_resamples():
+    rng = np.random.default_rng(0)
+    labels, scores, clusters = rng.random((20_000, 1)) < 0.1, rng.random((20_000, 1)), np.arange(20_000) // 4
+    peaks = []
+    for resamples in (100, 400):
+        tracemalloc.start()
+        metrics.score_tags(labels, scores, ("a",), clusters, resamples=resamples)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]

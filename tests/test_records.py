@@ -92,6 +92,13 @@ def test_a_flipped_bit_is_named(tone_catalog, tmp_path):
         records.verify()
 
 
+def test_what_was_verified_is_not_read_again(tone_catalog, tmp_path, monkeypatch):
+    records = prepare(tone_catalog, tmp_path, clips_per_shard=20, jobs=1, progress=False)
+    records.verify()
+    monkeypatch.setattr("tagkit.records._sha256", lambda path: pytest.fail(f"{path} was read"))
+    records.verify()
+
+
 def test_a_link_out_of_the_root_is_quarantined(tone_catalog, tmp_path):
     root = tmp_path / "root"
     for row in tone_catalog.clips["path"]:

@@ -5,6 +5,7 @@ import argparse
 from tagkit.remote import folder, local
 
 NEEDS_TENSORFLOW = True
+FEWEST_RESAMPLES = 100  # with fewer, a rare tag may be in none
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables and write the JSON file."""
+    if args.resamples < FEWEST_RESAMPLES:
+        raise ValueError(f"--resamples is {args.resamples}; an interval takes at least {FEWEST_RESAMPLES}.")
     from tagkit import evaluation
     from tagkit.records import Records
     from tagkit.runs import Run
