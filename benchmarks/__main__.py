@@ -37,11 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         setting = Setting(args.folder.resolve(), args.rounds, args.small)
         for name in args.topics or topics.TOPICS:
             print(f"\n{name}: {topics.title(name)}", flush=True)
+            load = report.load()
             result = topics.measure(name, setting)
             for reading in result.readings:
                 print(line(reading), flush=True)
             print("".join(f"  {note}\n" for note in result.notes), end="", flush=True)
-            report.write_record(records, name, topics.title(name), setting, result)
+            report.write_record(records, name, topics.title(name), setting, result, load)
             held &= all(reading.holds for reading in result.readings)
     print(f"\n{report.write(records, home)} is written.")
     return 0 if held else 1

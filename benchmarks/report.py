@@ -4,11 +4,13 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from benchmarks.data import CLIP_S, POOL
 from benchmarks.pairs import Reading, Result
 from benchmarks.setting import Setting
 from benchmarks.topics import TOPICS
@@ -16,6 +18,11 @@ from tagkit import files, plots
 
 LEAST, MOST = 0.1, 20.0  # ends of the drawing's axis, multiples of a bar
 PACKAGES = ("tensorflow", "keras", "torch", "numpy", "soundfile", "soxr", "librosa", "pydub")
+
+
+def load() -> float:
+    """Processes that wait or run, on average over the last minute; ask before a topic is measured: it is load too."""
+    return os.getloadavg()[0]
 
 
 def machine() -> dict[str, str]:
@@ -26,10 +33,14 @@ def machine() -> dict[str, str]:
     return {
         "processor": f"{cpu[0] if cpu else platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "memory": f"{memory[0]:.0f} GiB" if memory else "unknown",
-        "system": f"{platform.system()} {platform.release()}",
-        "load": f"{os.getloadavg()[0]:.1f} processes waiting or running when it began",
+        "system": _without_build(f"{platform.system()} {platform.release()}"),
         "python": platform.python_version(),
     } | {name: found[name] for name in PACKAGES if name in found}
+
+
+def _without_build(system: str) -> str:
+    """A system's name and the first two numbers of its version: the rest is its builder's affair."""
+    return re.sub(r"(\d+\.\d+)\S*$", r"\1", system)
 
 
 def _lines(path: str) -> list[str]:
@@ -45,8 +56,8 @@ def _commit() -> str:
         return "unknown"
 
 
-def write_record(folder: Path, name: str, title: str, setting: Setting, result: Result) -> Path:
-    """Keep what a topic found, as JSON."""
+def write_record(folder: Path, name: str, title: str, setting: Setting, result: Result, load: float) -> Path:
+    """Keep what a topic found, as JSON; `load` is that of the machine before it was measured."""
     record = {
         "topic": name,
         "title": title,
@@ -55,6 +66,7 @@ def write_record(folder: Path, name: str, title: str, setting: Setting, result: 
         "rounds": setting.rounds,
         "small": setting.small,
         "commit": _commit(),
+        "load": round(load, 1),
         "machine": machine(),
         "readings": [reading.to_dict() for reading in result.readings],
         "notes": result.notes,
@@ -67,10 +79,9 @@ def write_record(folder: Path, name: str, title: str, setting: Setting, result: 
 def write(records: Path, home: Path) -> Path:
     """Write docs/benchmarks.md and figures/benchmarks.png below `home` from all records that there are."""
     found = [files.read_json(records / f"{t}.json") for t in TOPICS if (records / f"{t}.json").is_file()]
-    (home / "figures").mkdir(parents=True, exist_ok=True)
     if any(reading["bar"] for record in found for reading in record["readings"]):
         figure = draw([r for record in found for r in map(Reading.from_dict, record["readings"])])
-        figure.savefig(home / "figures" / "benchmarks.png", dpi=110)
+        plots.save_figure(figure, home / "figures" / "benchmarks.png")
         plt.close(figure)
     page = home / "docs" / "benchmarks.md"
     with files.atomic(page) as temporary:
@@ -90,6 +101,11 @@ def markdown(records: list[dict]) -> str:
         "turns, with the smallest and the largest; where that range spans its bar, the verdict says little. A bar is",
         "what this project set itself to reach. `make bench ONLY=prepare` measures one topic.",
         "",
+        "The music is synthetic, chords in noise. Where a topic does not say otherwise, it has MagnaTagATune's format",
+        f"and layout: MP3 files of {CLIP_S} s, 16 kHz, one channel. A pool of {POOL} files is linked again and again,",
+        "under as many names as a topic needs clips, so it comes from the page cache: no figure holds the time that a",
+        "disk would take to read it.",
+        "",
         f"**{sum(r.holds for r in barred)} of {len(barred)} bars hold.**",
         "",
         "![Every figure with a bar above 0, in multiples of it](../figures/benchmarks.png)",
@@ -108,10 +124,18 @@ def _section(record: dict) -> list[str]:
     lines += ["", *(line for note in record["notes"] for line in (note, ""))]
     for name, text in record["profiles"].items():
         lines += [f"{name}:", "", "```", text, "```", ""]
-    where = ", ".join(f"{key} {text}" for key, text in record["machine"].items())
+    where = ", ".join(f"{key} {text}" for key, text in _where(record).items())
     small = ", small sizes" if record["small"] else ""
     facts = f"`{record['command']}`, {record['date']}, {record['rounds']} rounds{small}; commit {record['commit']}"
     return [*lines, f"<sub>{facts}; {where}.</sub>", ""]
+
+
+def _where(record: dict) -> dict[str, str]:
+    """The machine of a record, with its load; records without a load of their own took it when all was measured."""
+    found = record["machine"] | {"system": _without_build(record["machine"]["system"])}
+    if "load" in record:
+        return found | {"load": f"{record['load']:.1f} processes waiting or running when it began"}
+    return {key: text.replace("when it began", "when it ended") for key, text in found.items()}
 
 
 def value(reading: Reading) -> str:
@@ -133,25 +157,34 @@ def number(x: float) -> str:
 
 
 def multiple(x: float, reading: Reading) -> float:
-    """How many times a figure has reached its bar, within the ends of the drawing's axis."""
-    times = x / reading.bar if reading.at_least else reading.bar / max(x, 1e-9)
-    return min(max(times, LEAST), MOST)
+    """How many times a figure has reached its bar; infinite where it is 0 or less and at most the bar was allowed."""
+    if reading.at_least:
+        return x / reading.bar
+    return reading.bar / x if x > 0 else float("inf")
 
 
 def draw(readings: list[Reading]) -> plt.Figure:
-    """Every figure with a bar above 0, in multiples of it: what lies right of the line holds; the axis has ends."""
+    """Every figure with a bar above 0, in multiples of it: what lies right of the line holds.
+
+    The axis has ends, and what lies beyond one is an arrow there. A figure of 0 or less is no multiple: it says so.
+    """
     shown = [r for r in readings if r.bar]
     plots.use_style()
     figure, ax = plt.subplots(figsize=(9, 1 + 0.32 * len(shown)), layout="constrained")
     for y, reading in enumerate(reversed(shown)):
-        times = [multiple(v, reading) for v in reading.values]
+        times = [min(max(multiple(v, reading), LEAST), MOST) for v in reading.values]
         middle = multiple(reading.median, reading)
         colour = "tab:blue" if reading.holds else "tab:red"
         ax.plot([min(times), max(times)], [y, y], color=colour, alpha=0.4, linewidth=6, solid_capstyle="butt")
-        ax.plot(middle, y, "o", color=colour)
+        marker = ">" if middle > MOST else "<" if middle < LEAST else "o"
+        ax.plot(min(max(middle, LEAST), MOST), y, marker, color=colour)
+        if reading.median <= 0:
+            words = f"{number(reading.median)} {reading.unit}"
+            ax.annotate(words, (MOST, y), (8, 0), textcoords="offset points", va="center", fontsize=9)
     ax.axvline(1, color="black", linewidth=1)
     ax.set(xscale="log", xlim=(LEAST / 1.2, MOST * 1.2), xlabel="multiples of the bar (median and range)")
-    ax.set_xticks([0.1, 0.2, 0.5, 1, 2, 5, 10, 20], ["⅒", "⅕", "½", "1", "2", "5", "10", "20"])
+    ticks = {0.1: "⅒ or\nless", 0.2: "⅕", 0.5: "½", 1: "1", 2: "2", 5: "5", 10: "10", 20: "20 or\nmore"}
+    ax.set_xticks(list(ticks), list(ticks.values()))
     ax.minorticks_off()
     ax.set_yticks(range(len(shown)), [f"{r.name}, {bar(r)} {r.unit}".rstrip() for r in reversed(shown)])
     return figure

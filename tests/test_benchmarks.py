@@ -84,7 +84,7 @@ def test_the_page_follows_from_the_records_alone(tmp_path):
     readings = [Reading("good", (2.0, 3.0, 2.5), bar=2), Reading("poor", (7.0, 8.0, 9.0), "%", 3, False)]
     result = Result([*readings, Reading("told", (1234.5,), "clips/s")], ["A note."], {"Profile": "99 ms Conv"})
     records = tmp_path / "docs" / "benchmarks"
-    report.write_record(records, "prepare", "Preparing: clips.", Setting(tmp_path), result)
+    report.write_record(records, "prepare", "Preparing: clips.", Setting(tmp_path), result, load=1.25)
     page = report.write(records, tmp_path)
     text = page.read_text()
     for expected in (
@@ -97,12 +97,57 @@ def test_the_page_follows_from_the_records_alone(tmp_path):
         "99 ms Conv",
         "`make bench ONLY=prepare`",
         "python 3.",
+        "load 1.2 processes waiting or running when it began",
+        "The music is synthetic",
+        "A pool of 24 files is linked",
     ):
         assert expected in text
     assert (tmp_path / "figures" / "benchmarks.png").stat().st_size > 5_000
     page.unlink()
     assert main(["--report", "--small", "--folder", str(tmp_path)]) == 0
     assert page.read_text() == text
+
+
+def test_an_older_record_is_read_and_says_that_its_load_was_taken_at_the_end(tmp_path):
+    path = report.write_record(tmp_path, "step", "Step.", Setting(tmp_path), Result(), load=3.0)
+    record = json.loads(path.read_text())
+    assert "load" not in record["machine"]
+    del record["load"]
+    record["machine"] |= {"system": "Linux 6.18.44-fc-v669", "load": "1.2 processes waiting or running when it began"}
+    text = report.markdown([record])
+    assert "system Linux 6.18, " in text
+    assert "load 1.2 processes waiting or running when it ended" in text and "when it began" not in text
+
+
+def test_load_is_taken_before_the_topic_is_measured(tmp_path, monkeypatch):
+    loads = [0.5]
+    monkeypatch.setattr(report, "load", lambda: loads[-1])
+    monkeypatch.setattr(topics, "measure", lambda *_: loads.append(9.0) or Result([Reading("a figure", (1.0,))]))
+    assert main(["step", "--small", "--folder", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "docs" / "benchmarks" / "step.json").read_text())["load"] == 0.5
+
+
+def test_what_lies_beyond_the_ends_of_the_drawing_is_an_arrow_and_what_is_no_multiple_says_so():
+    readings = [
+        Reading("fast", (500.0,), bar=2),
+        Reading("poor", (0.01,), bar=2),
+        Reading("shrunk", (-3.0, -1.0, 4.0), "%", 10, False),
+        Reading("fair", (4.0,), bar=2),
+        Reading("none", (0.0,), bar=0, at_least=False),
+    ]
+    (ax,) = report.draw(readings).axes
+    assert [tick.get_text() for tick in ax.get_yticklabels()][::-1] == [
+        "fast, at least 2 times",
+        "poor, at least 2 times",
+        "shrunk, at most 10 %",
+        "fair, at least 2 times",
+    ]
+    medians = [line for line in ax.lines if line.get_marker() in ("o", "<", ">")][::-1]
+    assert [line.get_marker() for line in medians] == [">", "<", ">", "o"]
+    assert [line.get_xdata()[0] for line in medians] == [report.MOST, report.LEAST, report.MOST, 2]
+    assert [text.get_text() for text in ax.texts] == ["-1 %"]
+    ends = [ax.get_xticklabels()[k].get_text() for k in (0, -1)]
+    assert ends == ["⅒ or\nless", "20 or\nmore"]
 
 
 def test_clips_are_linked_from_a_small_pool(tmp_path):

@@ -11,7 +11,7 @@ from tagkit.plots.grids import channel_grid, grid
 from tagkit.plots.likeness import by_stage, similarity, tag_channels
 from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
-from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, use_style
+from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, save_figure, use_style
 from tagkit.plots.taggram import reliability, taggram
 from tagkit.plots.tags import tag_balance, tag_cooccurrence
 
@@ -32,6 +32,7 @@ __all__ = [
     "per_tag_scores",
     "reliability",
     "save",
+    "save_figure",
     "score_against_cost",
     "score_comparison",
     "score_ranking",

@@ -1,19 +1,23 @@
 """The one place for colours, fonts and line widths."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from tagkit import paths
+from tagkit import files, paths
 
 # Okabe and Ito (2008), told apart with every kind of colour blindness; the first is the listening page's accent.
 COLOURS = ("#0f6e74", "#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#000000")
 QUIET = "#8a8f98"
 SEQUENTIAL = "mako_r"
 DIVERGING = "vlag"
+MARKERS = ("o", "s", "^", "D")
 
 
 def use_style() -> None:
@@ -48,6 +52,11 @@ def axes_or_new(ax: Axes | None, width: float = 8.0, height: float = 3.0) -> Axe
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
+def looks() -> Iterator[tuple[str, str]]:
+    """Colour and marker for one network after the other: after eight colours they come again with another marker."""
+    return ((colour, marker) for marker, colour in itertools.cycle(itertools.product(MARKERS, COLOURS)))
+
+
 def frequency_axis(axis, fmin_hz: float, fmax_hz: float) -> None:
     """Make an axis logarithmic in Hz with ticks at 1, 2 and 5 of each decade, written as people say them."""
     ticks = [step * 10**power for power in range(0, 5) for step in (1, 2, 5)]
@@ -66,7 +75,12 @@ def frequency_axis(axis, fmin_hz: float, fmax_hz: float) -> None:
 
 def save(axes: Axes | np.ndarray, name: str) -> Path:
     """Save the figure of some Axes as NAME.png among the project's figures (`paths.figures_dir`); its path."""
-    path = paths.figures_dir() / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.ravel(axes)[0].figure.savefig(path, dpi=110)
+    return save_figure(np.ravel(axes)[0].figure, paths.figures_dir() / f"{name}.png")
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
+    """Save a figure as `path`, in the format of its suffix; the path. An interruption leaves no half picture there."""
+    path = Path(path)
+    with files.atomic(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
     return path

@@ -131,7 +131,5 @@ def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Axes
 
 
 def save(fig: Figure, path: Path) -> Path:
-    """Save a figure; its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(path, dpi=120)
-    return path
+    """Save a figure as finely as reports have them; its path."""
+    return plots.save_figure(fig, path, dpi=120)
