@@ -1,5 +1,6 @@
 """Pictures: the artists are looked at, never the pixels."""
 
+import itertools
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.transforms import Bbox
 
 from tagkit import plots
 
@@ -86,6 +88,16 @@ def test_filter_curves_peak_at_the_centre_at_zero_db():
     assert ax.get_xscale() == "log"
 
 
+def test_several_filter_curves_stand_one_above_the_other():
+    ax = plots.filter_spectra(FREQUENCIES, gaussian_bank(np.array([200.0, 900.0, 4000.0])), [2, 0, 1])
+    curves = [line.get_ydata() for line in ax.lines]
+    assert [FREQUENCIES[np.argmax(curve)] for curve in curves] == pytest.approx([4000, 200, 900], rel=0.04)
+    assert all(below.max() < above.min() for below, above in itertools.pairwise(curves))
+    assert all(np.ptp(curve) == pytest.approx(30) for curve in curves)
+    lanes = {tick.get_text(): y for tick, y in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
+    assert [min(lanes, key=lambda c: abs(lanes[c] - np.mean([y.min(), y.max()]))) for y in curves] == ["2", "0", "1"]
+
+
 def test_more_curves_than_colours_are_refused():
     bank = gaussian_bank(np.geomspace(50, 5000, 20))
     assert len(plots.filter_spectra(FREQUENCIES, bank).lines) == 8
@@ -110,6 +122,25 @@ def test_centre_frequencies_stand_beside_mel_erb_and_the_untrained_network():
     np.testing.assert_allclose(mel, librosa.mel_frequencies(len(mel), fmin=50, fmax=8000, htk=True))
     assert (erb[1:-1] < mel[1:-1]).all()
     assert lines["untrained (2)"].get_color() == plots.style.QUIET
+    assert lines["untrained (2)"].get_zorder() < lines["dm16 (2)"].get_zorder()
+
+
+def test_what_answers_most_to_the_lowest_tone_is_within_the_axes_and_said_to():
+    ax = plots.centre_frequencies({"dm16": np.array([30.0, 31.5, 900.0])}, fmin_hz=30, fmax_hz=7800)
+    assert ax.get_ylim()[0] < 30 and ax.get_ylim()[1] > 7800
+    (words,) = ax.texts
+    assert words.get_text() == "answer most to the lowest tone"
+    assert words.xy == (pytest.approx(0.5), 30), "beside the second of three"
+    assert not plots.centre_frequencies({"dm16": np.array([200.0, 900.0])}).texts
+
+
+def test_twelve_networks_are_told_apart_by_colour_and_mark():
+    centres = {f"net {k}": np.array([200.0, 900.0]) for k in range(12)}
+    best = {f"net {k}": {"guitar": 0.9} for k in range(12)}
+    stages = {f"net {k}": [(1, 0.5, 2)] for k in range(12)}
+    for ax in (plots.centre_frequencies(centres), plots.tag_channels(best), plots.by_stage(["conv1"], stages)):
+        lines = [line for line in ax.lines if line.get_marker() in plots.style.MARKERS]
+        assert len({(line.get_color(), line.get_marker()) for line in lines}) == 12
 
 
 def test_training_curves_mark_the_best_step():
@@ -187,6 +218,56 @@ def test_cost_is_logarithmic_and_every_network_is_named():
     assert {text.get_text(): text.xy for text in ax.texts} == {"dm16": (36.0, 0.9), "logmel": (12.0, 0.95)}
 
 
+def boxes_of(ax):
+    """Extents in pixels of the names and of the dots."""
+    ax.figure.canvas.draw()
+    names = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    dots = [line for line in ax.lines if line.get_marker() == "o" and len(line.get_xdata())]
+    points = np.concatenate([ax.transData.transform(line.get_xydata()) for line in dots])
+    half = 3 * ax.figure.dpi / 72
+    return names, [Bbox([point - half, point + half]) for point in points]
+
+
+def test_names_cover_neither_dots_nor_each_other_nor_leave_the_axes():
+    rng = np.random.default_rng(0)
+    costs, values = 10 ** rng.normal(1.5, 0.4, 40), rng.normal(0.9, 0.02, 40)
+    kinds = rng.choice(["raw", "mel"], 40)
+    networks = [f"network_{k}" for k in range(40)]
+    networks[np.argmin(values)] = "dm16"
+    ax = plots.score_against_cost(networks, values, costs, kinds=kinds)
+    names, dots = boxes_of(ax)
+    legend = ax.get_legend().get_window_extent()
+    assert len(names) > 20
+    for name, box in names.items():
+        assert not any(box.overlaps(dot) for dot in dots), name
+        assert not any(box.overlaps(other) for own, other in names.items() if own != name), name
+        assert not box.overlaps(legend), name
+        assert ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1, name
+    unbeaten = [
+        networks[i] for i in range(40) if not ((costs <= costs[i]) & (values > values[i]) & (kinds == kinds[i])).any()
+    ]
+    assert {"dm16", *unbeaten} <= set(names)
+
+
+def test_a_name_far_from_its_dot_has_a_line_that_leads_there():
+    crowd = [0.5, *np.linspace(0.9, 0.93, 11)]
+    ax = plots.score_against_cost([f"net_{k}" for k in range(12)], crowd, np.full(12, 30.0), kinds=["raw"] * 12)
+    names, _ = boxes_of(ax)
+    lines = [line for line in ax.lines if line.get_marker() == "None"]
+    dots = {text.get_text(): ax.transData.transform(text.xy) for text in ax.texts}
+    nearest = {name: np.clip(dots[name], box.min, box.max) for name, box in names.items()}
+    far = [name for name in names if np.hypot(*(nearest[name] - dots[name])) > 8 * ax.figure.dpi / 72]
+    assert 2 <= len(far) == len(lines) < len(names)
+    for name, line in zip(far, lines, strict=True):
+        np.testing.assert_allclose(ax.transData.transform(line.get_xydata()), [dots[name], nearest[name]], atol=4)
+
+
+def test_more_kinds_than_colours_are_refused():
+    kinds = [f"kind {k}" for k in range(7)]
+    with pytest.raises(ValueError, match="9 kinds"):
+        plots.score_against_cost(kinds, np.ones(7), np.ones(7), kinds=kinds)
+
+
 def test_the_architecture_shows_each_stage_longer_and_narrower_as_it_should():
     stages = [("conv1", 2427, 64), ("conv2", 606, 64), ("conv3", 151, 128)]
     ax = plots.architecture(stages, samples=38832, outputs=50)
@@ -233,3 +314,28 @@ def test_reliability_shows_the_bins_that_hold_something():
     np.testing.assert_allclose(ax.collections[0].get_offsets()[[0, 2]], [[0.1, 0.2], [0.9, 0.7]])
     assert [t.get_text() for t in ax.texts] == ["50", "3"]
     assert labelled(ax)
+
+
+def test_reliability_has_wilsons_intervals_and_numbers_on_the_side_away_from_the_diagonal():
+    ax = plots.reliability(np.array([0.1, 0.5, 0.9]), np.array([0.2, 0.3, 1.0]), np.array([50, 10, 3]))
+    low, high = np.array([segment[:, 1] for segment in ax.collections[1].get_segments()]).T
+    np.testing.assert_allclose(low, [0.1124, 0.1078, 0.4385], atol=1e-4)
+    np.testing.assert_allclose(high, [0.3304, 0.6032, 1.0], atol=1e-4)
+    assert [text.get_ha() for text in ax.texts] == ["right", "left", "right"]
+    assert [np.sign(text.get_position()[0]) for text in ax.texts] == [-1, 1, -1]
+
+
+def test_a_picture_that_fails_leaves_the_one_before_in_place(tmp_path, monkeypatch):
+    figure, path = plots.waveform(tone(440), SR).figure, tmp_path / "new" / "a.png"
+    assert plots.save_figure(figure, path) == path
+    before = path.read_bytes()
+    assert before.startswith(b"\x89PNG")
+
+    def interrupted(temporary, **_):
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figure, "savefig", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plots.save_figure(figure, path)
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]

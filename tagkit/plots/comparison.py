@@ -7,6 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from tagkit.plots.labels import Label, place
 from tagkit.plots.style import COLOURS, SEQUENTIAL, axes_or_new
 
 
@@ -93,6 +94,7 @@ def score_against_cost(
     costs: np.ndarray,
     *,
     kinds: Sequence[str],
+    always: Sequence[str] = ("dm16",),
     metric: str = "macro ROC-AUC",
     cost: str = "MMAC for a second of sound",
     title: str = "What a score costs",
@@ -100,7 +102,8 @@ def score_against_cost(
 ) -> Axes:
     """Draw networks as points: what they compute (logarithmic) against how well they score.
 
-    Where points crowd, the best of them are named.
+    As many are named as there is room for, the best first. Named before them is what nothing of its kind beats at its
+    cost or below.
 
     Parameters
     ----------
@@ -108,6 +111,8 @@ def score_against_cost(
     values, costs : arrays (networks,)
     kinds : sequence of str (networks,)
         What the colours mean.
+    always : sequence of str
+        Networks that are named whatever they score, if they are there.
     metric, cost, title : str
     ax : Axes, optional
     """
@@ -118,28 +123,32 @@ def score_against_cost(
         chosen = [i for i, k in enumerate(kinds) if k == kind]
         ax.plot(costs[chosen], values[chosen], "o", color=colour, label=kind)
     ax.set_xscale("log")
+    ax.margins(0.07)
     ax.legend(loc="lower left")
     ax.set(title=title, xlabel=cost, ylabel=metric)
     ax.grid()
-    order = np.argsort(-values)
-    _annotate(ax, [(names[i], costs[i], values[i], colours[kinds[i]]) for i in order])
+    needed = _frontier(values, costs, kinds) | {i for i, name in enumerate(names) if name in always}
+    order = sorted(range(len(names)), key=lambda i: (i not in needed, -values[i]))
+    place(ax, [Label(names[i], costs[i], values[i], colours[kinds[i]], i in needed) for i in order])
     return ax
 
 
-def _annotate(ax: Axes, labels: Sequence[tuple[str, float, float, str]]) -> None:
-    """Write names beside their points, the first ones first; one that would cover an earlier one is left out."""
-    ax.figure.draw_without_rendering()  # places the axes, so that texts have extents
-    taken: list = []
-    for name, x, y, colour in labels:
-        text = ax.annotate(name, (x, y), (5, 3), textcoords="offset points", fontsize=8, color=colour)
-        box = text.get_window_extent()
-        if any(box.overlaps(other) for other in taken):
-            text.remove()
-        else:
-            taken.append(box)
+def _frontier(values: np.ndarray, costs: np.ndarray, kinds: Sequence[str]) -> set[int]:
+    """Which networks nothing of their kind beats at their cost or below."""
+    best: dict[str, float] = {}
+    found = set()
+    for i in np.lexsort((-values, costs)):
+        if values[i] > best.get(kinds[i], -np.inf):
+            best[kinds[i]] = values[i]
+            found.add(int(i))
+    return found
 
 
 def _colours(kinds: Sequence[str]) -> dict[str, str]:
     """A colour for each kind; the waveform's and the spectrogram's are the same in all pictures."""
-    order = ["raw", "mel", *kinds]
-    return {k: c for k, c in zip(dict.fromkeys(order), COLOURS, strict=False) if k in kinds}
+    order = dict.fromkeys(["raw", "mel", *kinds])
+    if len(order) > len(COLOURS):
+        raise ValueError(
+            f"{len(order)} kinds cannot be told apart by colour; draw up to {len(COLOURS)} in one picture."
+        )
+    return {k: c for k, c in zip(order, COLOURS, strict=False) if k in kinds}

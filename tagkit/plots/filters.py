@@ -7,9 +7,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, frequency_axis
+from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, frequency_axis, looks
 
 FLOOR_DB = -40.0
+LANE_DB = 30.0  # what a curve has where several stand one above the other
+LOWEST = 1.15  # times the lowest tone: a low-pass filter's largest answer is to that, or by a hair to one of the next
 
 
 def filter_spectra(
@@ -22,6 +24,8 @@ def filter_spectra(
 ) -> Axes:
     """Draw the response curves of a few channels, each in dB below its own peak.
 
+    Several stand one above the other, the first at the bottom, each between its peak and 30 dB below it.
+
     Parameters
     ----------
     frequencies_hz : array (tones,)
@@ -32,7 +36,6 @@ def filter_spectra(
     title : str
     ax : Axes, optional
     """
-    ax = axes_or_new(ax, height=3.5)
     if channels is None:
         by_peak = np.argsort(np.argmax(responses, axis=0), kind="stable")
         channels = by_peak[np.unique(np.linspace(0, len(by_peak) - 1, 8).round().astype(int))]
@@ -40,12 +43,42 @@ def filter_spectra(
         raise ValueError(
             f"{len(channels)} curves cannot be told apart; choose up to {len(COLOURS)}, or use filter_bank."
         )
-    for channel, colour in zip(channels, COLOURS, strict=False):
-        ax.plot(frequencies_hz, _decibels(responses[:, channel]), color=colour, label=str(channel), linewidth=1.8)
+    ax = axes_or_new(ax, height=3.5 if len(channels) < 2 else 1.2 + 0.55 * len(channels))
+    curves = {int(channel): _decibels(responses[:, channel]) for channel in channels}
     frequency_axis(ax.xaxis, frequencies_hz[0], frequencies_hz[-1])
+    if len(curves) > 1:
+        _lanes(ax, frequencies_hz, curves)
+        ax.set(title=title, ylabel="channel")
+        return ax
+    for channel, curve in curves.items():
+        ax.plot(frequencies_hz, curve, color=COLOURS[0], label=str(channel), linewidth=1.8)
     ax.set(title=title, ylabel="response (dB below the peak)", ylim=(FLOOR_DB, 2))
     ax.legend(title="channel", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
+
+
+def _lanes(ax: Axes, frequencies_hz: np.ndarray, curves: Mapping[int, np.ndarray]) -> None:
+    """Curves by channel, one above the other; the topmost says what its height means."""
+    peaks = (LANE_DB + 6) * np.arange(len(curves))
+    for peak, curve, colour in zip(peaks, curves.values(), COLOURS, strict=False):
+        y = peak + np.maximum(curve, -LANE_DB)
+        ax.plot(frequencies_hz, y, color=colour, linewidth=1.6)
+        ax.fill_between(frequencies_hz, peak - LANE_DB, y, color=colour, alpha=0.15, linewidth=0)
+    ax.hlines([*peaks, *(peaks - LANE_DB)], *frequencies_hz[[0, -1]], color=QUIET, linewidth=0.5, alpha=0.5, zorder=1)
+    for y, words in ((peaks[-1], "its peak"), (peaks[-1] - LANE_DB, f"{LANE_DB:.0f} dB below")):
+        ax.annotate(
+            words,
+            (1, y),
+            (4, 0),
+            ("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=QUIET,
+        )
+    ax.set_yticks(peaks - LANE_DB / 2, [str(channel) for channel in curves])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(-LANE_DB - 3, peaks[-1] + 4)
 
 
 def filter_bank(
@@ -96,9 +129,11 @@ def centre_frequencies(
     centre_hz : dict of str -> array (channels,)
         Centre frequencies in Hz by label; NaN is left out. Channels may differ in number: the axis is their share.
     untrained : str, optional
-        The label that is the untrained network's, drawn in grey: only what differs from it was learned.
+        The label that is the untrained network's, drawn in grey below the others: only what differs from it was
+        learned.
     fmin_hz, fmax_hz : float
-        Range of the axis and of both scales.
+        Range of both scales, and the lowest and highest tone that could be answered to. What answers most to the
+        lowest, and may be a low-pass filter, is said to.
     title : str
     ax : Axes, optional
 
@@ -113,13 +148,27 @@ def centre_frequencies(
         ("ERB scale", ":", lambda f: np.log10(1 + 0.00437 * f), lambda e: (10**e - 1) / 0.00437),
     ):
         ax.plot(share, back(to(fmin_hz) + share * (to(fmax_hz) - to(fmin_hz))), style, color=QUIET, label=name)
-    colours = iter(COLOURS)
+    styles = looks()
+    at_lowest = []
     for label, centres in centre_hz.items():
         found = np.sort(np.asarray(centres)[np.isfinite(centres)])
         place = (np.arange(len(found)) + 0.5) / max(len(found), 1)
-        colour = QUIET if label == untrained else next(colours)
-        ax.plot(place, found, "o", markersize=4, color=colour, label=f"{label} ({len(found)})", alpha=0.9)
-    frequency_axis(ax.yaxis, fmin_hz, fmax_hz)
+        colour, marker = (QUIET, "o") if label == untrained else next(styles)
+        ax.plot(
+            place,
+            found,
+            marker,
+            markersize=4,
+            color=colour,
+            label=f"{label} ({len(found)})",
+            alpha=0.9,
+            zorder=1.8 if label == untrained else 2,
+        )
+        at_lowest += list(place[found < LOWEST * fmin_hz])
+    if at_lowest:
+        words = "answer most to the lowest tone"
+        ax.annotate(words, (max(at_lowest), fmin_hz), (8, 0), textcoords="offset points", va="center", fontsize=9)
+    frequency_axis(ax.yaxis, fmin_hz / 1.2, fmax_hz * 1.1)
     ax.set(title=title, xlabel="share of channels", ylabel="centre frequency (Hz)", xlim=(-0.02, 1.02))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
@@ -130,6 +179,13 @@ ESTIMATORS = {
     "H1": "H1\n(best linear filters)",
     "ratio": "ratio\n(spectra divided: no filter)",
     "tone probe": "tone probe\n(from the waveform)",
+}
+# What a panel's frequencies are those of: the ratio ends at the Nyquist frequency of the stage's own map.
+HERTZ = {
+    "weights": "Hz in the maps below",
+    "H1": "Hz in the maps below",
+    "ratio": "Hz in the stage's own maps",
+    "tone probe": "Hz of the sound",
 }
 
 
@@ -157,7 +213,7 @@ def construction(
     array (stages, estimators) of Axes
     """
     figure, axes = plt.subplots(
-        len(stages), len(ESTIMATORS), figsize=(12.5, 1.2 + 1.4 * len(stages)), squeeze=False, layout="constrained"
+        len(stages), len(ESTIMATORS), figsize=(12.5, 1.2 + 1.55 * len(stages)), squeeze=False, layout="constrained"
     )
     explained = "dark: the channel's peak; light: as far below it as the corner says"
     figure.suptitle(f"{title} ({explained})", x=0.01, ha="left", fontsize=12, fontweight="bold")
@@ -165,12 +221,12 @@ def construction(
         row[0].set_ylabel(f"{stage}\n{len(orders[stage])} channels", fontsize=10)
         for ax, name in zip(row, ESTIMATORS, strict=True):
             _panel(ax, panels[name], orders[stage], log=name == "tone probe")
+            if not isinstance(panels[name], str):
+                ax.set_xlabel(HERTZ[name], fontsize=8, labelpad=1)
             if words := (notes or {}).get(stage, {}).get(name):
                 _corner(ax, words, 0.98, 0.92, "right", "top")
     for ax, heading in zip(axes[0], ESTIMATORS.values(), strict=True):
         ax.set_title(heading, fontsize=10, fontweight="bold", loc="left")
-    for ax, name in zip(axes[-1], ESTIMATORS, strict=True):
-        ax.set_xlabel("Hz of the sound" if name == "tone probe" else "Hz in the maps below", fontsize=9)
     return axes
 
 
@@ -198,7 +254,6 @@ def _panel(ax: Axes, found: tuple[np.ndarray, np.ndarray] | str, order: np.ndarr
     if log:
         frequency_axis(ax.xaxis, frequencies[0], frequencies[-1])
         ax.set_xticks([50, 200, 1000, 5000], ["50", "200", "1k", "5k"])
-        ax.set_xlabel("")
     ax.tick_params(labelsize=8)
 
 

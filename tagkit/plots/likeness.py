@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new
+from tagkit.plots.style import QUIET, SEQUENTIAL, axes_or_new, looks
 
 
 def similarity(
@@ -49,7 +49,7 @@ def similarity(
 
 def by_stage(
     stages: Sequence[str],
-    networks: Mapping[str, Sequence[tuple[float, float, float]]],
+    networks: Mapping[str, Mapping[str, tuple[float, float, float]] | Sequence[tuple[float, float, float]]],
     *,
     untrained: str | None = None,
     ylabel: str = "",
@@ -58,30 +58,67 @@ def by_stage(
 ) -> Axes:
     """Draw one number for every stage of some networks, with its interval.
 
+    What cannot be negative is drawn from 0. A single network has no legend.
+
     Parameters
     ----------
     stages : sequence of str
-        In order; a network with fewer stages ends earlier.
-    networks : dict of str -> sequence of (value, low, high)
-        By label, one triple a stage.
+        Names on the axis, in order.
+    networks : dict of str -> dict of str -> (value, low, high)
+        By label and stage, each network's stages in order. A stage that is not among `stages` follows the one before
+        it, and its name stands beside its point. Bare triples, without names, are those of the first of `stages`.
     untrained : str, optional
-        The network that is drawn in grey.
+        The network that is drawn in grey, below the others.
     ylabel, title : str
     ax : Axes, optional
+
+    Raises
+    ------
+    ValueError
+        There are more bare triples than stages.
     """
     ax = axes_or_new(ax, height=3.4)
-    colours = iter(COLOURS)
-    for i, (label, triples) in enumerate(networks.items()):
+    styles = looks()
+    lowest = []
+    for i, (label, found) in enumerate(networks.items()):
+        if len(found) > len(stages) and not isinstance(found, Mapping):
+            raise ValueError(f"{label}: {len(found)} values, stages named: {len(stages)}; give its values by stage.")
+        names = list(found if isinstance(found, Mapping) else stages[: len(found)])
+        triples = found.values() if isinstance(found, Mapping) else found
         value, low, high = np.array([tuple(triple) for triple in triples]).T
-        x = np.arange(len(value)) + 0.08 * (i - (len(networks) - 1) / 2)
-        colour = QUIET if label == untrained else next(colours)
+        x = _places(names, list(stages)) + min(0.08, 0.7 / len(networks)) * (i - (len(networks) - 1) / 2)
+        colour, marker = (QUIET, "o") if label == untrained else next(styles)
         ax.errorbar(
-            x, value, [value - low, high - value], fmt="o-", color=colour, label=label, capsize=2, linewidth=1.2
+            x,
+            value,
+            [value - low, high - value],
+            fmt=f"{marker}-",
+            color=colour,
+            label=label,
+            capsize=2,
+            linewidth=1.2,
+            zorder=1.8 if label == untrained else 2,
         )
+        lowest.append(np.min(low[np.isfinite(low)], initial=0))
+        for name, *point in zip(names, x, value, strict=True):
+            if name not in stages:
+                ax.annotate(name, point, (7, 0), textcoords="offset points", va="center", fontsize=9, color=colour)
     ax.set_xticks(range(len(stages)), stages)
     ax.set(title=title, xlabel="stage", ylabel=ylabel)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if min(lowest) >= 0:
+        ax.set_ylim(bottom=0)
+    if len(networks) > 1:
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
+
+
+def _places(names: Sequence[str], stages: Sequence[str]) -> np.ndarray:
+    """Where a network's stages stand among `stages`: unknown ones between neighbours, or a step beyond the end."""
+    known = {i: stages.index(name) for i, name in enumerate(names) if name in stages} or {0: 0}
+    own = np.arange(len(names))
+    first, last = min(known), max(known)
+    places = np.interp(own, list(known), list(known.values()))
+    return places + np.minimum(own - first, 0) + np.maximum(own - last, 0)
 
 
 def tag_channels(
@@ -98,17 +135,25 @@ def tag_channels(
     best : dict of str -> dict of str -> float
         By network and tag.
     untrained : str, optional
-        The network that is drawn in grey.
+        The network that is drawn in grey, below the others.
     title : str
     ax : Axes, optional
     """
     first = next(iter(best.values()))
     tags = sorted(first, key=lambda tag: np.nan_to_num(first[tag]))
     ax = axes_or_new(ax, width=7.0, height=0.9 + 0.27 * len(tags))
-    colours = iter(COLOURS)
+    styles = looks()
     for network, aucs in best.items():
-        colour = QUIET if network == untrained else next(colours)
-        ax.plot([aucs.get(tag, np.nan) for tag in tags], range(len(tags)), "o", color=colour, label=network, alpha=0.9)
+        colour, marker = (QUIET, "o") if network == untrained else next(styles)
+        ax.plot(
+            [aucs.get(tag, np.nan) for tag in tags],
+            range(len(tags)),
+            marker,
+            color=colour,
+            label=network,
+            alpha=0.9,
+            zorder=1.8 if network == untrained else 2,
+        )
     ax.axvline(0.8, color=QUIET, linewidth=0.8, linestyle=":")
     ax.set_yticks(range(len(tags)), tags)
     ax.set(title=title, xlabel="ROC-AUC of one channel on held-out clips", ylabel="tag", xlim=(0.48, 1.02))

@@ -63,22 +63,39 @@ def reliability(
 ) -> Axes:
     """Draw the share of right tags against their score, one dot for each bin, larger where more were scored so.
 
+    Bars are 95 % intervals of the share (Wilson, 1927), as if pairs of the same clip knew nothing of each other.
+
     Parameters
     ----------
     mean_score, share : arrays (bins,)
         NaN where a bin is empty.
     pairs : array of int (bins,)
-        Pairs of clip and tag in each bin, written beside its dot.
+        Pairs of clip and tag in each bin, written beside its dot, on the side away from the diagonal.
     title : str
     ax : Axes, optional
     """
-    ax = axes_or_new(ax, width=4.6, height=4.2)
+    ax = axes_or_new(ax, width=5.2, height=4.6)
     ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", label="as often right as it says")
     area = 20 + 180 * np.sqrt(pairs / max(np.max(pairs), 1))
     ax.scatter(mean_score, share, s=area, color=COLOURS[0], zorder=3)
-    for x, y, n in zip(mean_score, share, pairs, strict=True):
+    there = np.asarray(pairs) > 0
+    x, low, high = (np.asarray(each)[there] for each in (mean_score, *_wilson(share, pairs)))
+    ax.vlines(x, low, high, color=COLOURS[0], linewidth=1, alpha=0.6, label="95 % interval")
+    for x, y, n, size in zip(mean_score, share, pairs, area, strict=True):
         if n:
-            ax.annotate(f"{n:,}", (x, y), (9, -11), textcoords="offset points", fontsize=8, color=QUIET)
+            away = (np.sqrt(size) / 2 + 3) * (-1 if y > x else 1)
+            side = "right" if y > x else "left"
+            ax.annotate(
+                f"{n:,}", (x, y), (away, 0), textcoords="offset points", ha=side, va="center", fontsize=8, color=QUIET
+            )
     ax.set(title=title, xlabel="score", ylabel="share that is right", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     ax.legend(loc="upper left")
     return ax
+
+
+def _wilson(share: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of binomial shares of n, 95 % unless z says otherwise; it never leaves [0, 1]."""
+    share, n = np.asarray(share, float), np.maximum(n, 1)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return middle - half, middle + half
