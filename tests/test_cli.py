@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from tagkit import audio, cli
 from tagkit.cli import download
-from tagkit.datasets import magnatagatune
+from tagkit.datasets import folder, magnatagatune
 from tagkit.datasets.download import DATASETS
 from tagkit.inputs import part_positions
 from tagkit.prediction import predict
@@ -226,3 +226,16 @@ def test_a_download_that_fails_is_one_sentence(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.startswith("tagkit download: nowhere/lastfm_tags.db cannot be fetched") and "Traceback" not in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_your_own_folder_is_split_by_the_seed_that_is_given(tmp_path, capsys):
+    y = 0.1 * np.sin(np.arange(8_000))
+    for k in range(12):
+        audio.save(tmp_path / "music" / ("low" if k % 2 else "high") / f"{k}.flac", y, 8_000)
+    prepare = ["prepare", "folder", "--root", str(tmp_path / "music"), "--jobs", "1", "--seed", "3"]
+    assert cli.main([*prepare, "--out", str(tmp_path / "records")]) == 0
+    splits = Records.open(tmp_path / "records").catalog.splits
+    assert splits["random"].to_dict() == folder.read(tmp_path / "music", seed=3).splits["random"].to_dict()
+    assert splits["random"].to_dict() != folder.read(tmp_path / "music").splits["random"].to_dict()
+    assert cli.main([*prepare[:-1], "4", "--out", str(tmp_path / "records")]) == 1
+    assert "Traceback" not in capsys.readouterr().err

@@ -54,6 +54,7 @@ def describe(records: "Records") -> str:
 
 def _magnatagatune_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--merge-synonyms", action="store_true", help="one tag for each group of synonyms")
+    _seed_option(parser, "predecessor and artist")
 
 
 def _fma_options(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +67,16 @@ def _msd_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", type=local, required=True, metavar="FILE", help="lastfm_tags.db")
     parser.add_argument("--paths", type=local, metavar="FILE", help="table of track_id and path of your audio")
     parser.add_argument("--split", type=local, metavar="PATH", help="a published split: a folder or a table")
+    parser.add_argument("--metadata", type=local, metavar="FILE", help="track_metadata.db: artists, titles and songs")
 
 
 def _folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=local, metavar="FILE", help="table of paths and tags")
+    _seed_option(parser, "artist and random")
+
+
+def _seed_option(parser: argparse.ArgumentParser, splits: str) -> None:
+    parser.add_argument("--seed", type=int, default=0, help=f"of the splits {splits} (default: 0)")
 
 
 def _read_demo(args: argparse.Namespace) -> "Catalog":
@@ -81,7 +88,7 @@ def _read_demo(args: argparse.Namespace) -> "Catalog":
 def _read_magnatagatune(args: argparse.Namespace) -> "Catalog":
     from tagkit.datasets import magnatagatune
 
-    return magnatagatune.read(args.root, merge_synonyms=args.merge_synonyms)
+    return magnatagatune.read(args.root, args.merge_synonyms, args.seed)
 
 
 def _read_fma(args: argparse.Namespace) -> "Catalog":
@@ -97,13 +104,13 @@ def _read_msd(args: argparse.Namespace) -> "Catalog":
     from tagkit.datasets import msd
 
     splits = {args.split.stem: msd.read_split(args.split)} if args.split else None
-    return msd.read(args.db, args.root, args.paths, splits)
+    return msd.read(args.db, args.root, args.paths, splits, metadata=args.metadata)
 
 
 def _read_folder(args: argparse.Namespace) -> "Catalog":
     from tagkit.datasets import folder
 
-    return folder.read(args.root, args.csv)
+    return folder.read(args.root, args.csv, args.seed)
 
 
 _OPTIONS = {

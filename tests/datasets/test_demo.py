@@ -16,7 +16,8 @@ import soundfile
 from tagkit import files
 from tagkit.datasets import demo
 from tagkit.datasets.catalog import CatalogError
-from tagkit.datasets.demo import build
+from tagkit.datasets.demo import build, synthesis
+from tagkit.datasets.demo.arrange import Arrangement
 
 N_CLIPS = 6  # among them a test and a valid clip
 
@@ -86,6 +87,23 @@ def test_clips_are_neither_clipped_nor_silent_and_as_loud_as_tagged(rendered):
         rms_db = 10 * np.log10(np.mean(y**2))
         assert ("loud" in clip.tags) == (rms_db >= demo.LOUD_DB)
         assert ("quiet" in clip.tags) == (rms_db <= demo.QUIET_DB)
+
+
+def test_a_clip_that_its_peaks_keep_from_being_loud_is_refused():
+    notes = np.array([[0, 0.0, 0.5, 69, 120]])  # one short note in 29 s of silence
+    soft, loud = (Arrangement(notes, {0: 0}, {0: 100}, level_db) for level_db in (-26.0, -17.0))
+    y = synthesis.play(soft) / 32768
+    crest_db = 20 * np.log10(np.abs(y).max() / np.sqrt(np.mean(y**2)))
+    assert crest_db > -demo.LOUD_DB
+    with pytest.raises(CatalogError, match=r"of -17\.00 dB RMS reaches -2\d\.\d\d dB without clipping.*another seed"):
+        synthesis.play(loud)
+
+
+def test_paths_of_clips_are_absolute(rendered, monkeypatch):
+    monkeypatch.chdir(rendered.parent)
+    catalog = demo.read(rendered.name)
+    assert catalog.root == rendered and catalog.clip(0).path.is_absolute()
+    assert catalog.fingerprint() == demo.read(rendered).fingerprint()
 
 
 def test_catalog(rendered, pool):

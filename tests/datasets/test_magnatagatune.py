@@ -3,7 +3,8 @@ import csv
 import numpy as np
 import pytest
 
-from tagkit import tags
+from tagkit import cli, tags
+from tagkit.cli import prepare
 from tagkit.datasets import magnatagatune, splits
 from tagkit.datasets.catalog import CatalogError
 from tagkit.datasets.layout import CLIP_INFO_COLUMNS
@@ -39,6 +40,18 @@ def test_folders_decide_the_standard_splits(tmp_path):
     assert catalog.tags("all") == tuple(TAGS)
     assert catalog["3"].path == tmp_path / "mp3/3/x-3-0-29.mp3"
     assert len(catalog) == 17, "the zero-byte file stays a row: preparing quarantines it with a reason"
+
+
+def test_the_command_takes_the_seed_of_the_splits(tmp_path):
+    paths = [f"{k % 12:x}/x-{k}-0-29.mp3" for k in range(60)]
+    arguments = ["prepare", "magnatagatune", "--root", str(write_dataset(tmp_path, paths)), "--out", "nowhere"]
+    found = []
+    for chosen in ([], ["--seed", "3"]):
+        args = cli._parser().parse_args([*arguments, *chosen])
+        found.append(prepare._READERS[args.dataset](args).splits)
+    assert found[0].equals(magnatagatune.read(tmp_path).splits)
+    assert found[1].equals(magnatagatune.read(tmp_path, seed=3).splits)
+    assert not found[0]["predecessor"].equals(found[1]["predecessor"])
 
 
 def test_clean_and_lee_leave_out_what_they_say(tmp_path):

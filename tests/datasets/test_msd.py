@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tagkit import cli
+from tagkit.cli import prepare
 from tagkit.datasets import msd
 from tagkit.datasets.catalog import CatalogError
 
@@ -89,6 +91,25 @@ def test_broken_databases(db, tmp_path):
     base.close()
     with pytest.raises(CatalogError, match="has tags of tracks that it does not hold"):
         msd.read(db, tmp_path, vocabulary=("rock",))
+
+
+def test_the_command_takes_artists_from_the_metadata(tmp_path):
+    with sqlite3.connect(tmp_path / "tags.db") as base:
+        for table in ("tids (tid TEXT)", "tags (tag TEXT)", "tid_tag (tid INT, tag INT, val FLOAT)"):
+            base.execute(f"CREATE TABLE {table}")
+        base.execute("INSERT INTO tids VALUES (?)", TIDS[:1])
+        base.executemany("INSERT INTO tags VALUES (?)", [(tag,) for tag in msd.CHOI_TOP50])
+        base.execute("INSERT INTO tid_tag VALUES (1, 1, 100)")
+    base.close()
+    with sqlite3.connect(tmp_path / "about.db") as base:
+        base.execute("CREATE TABLE songs (track_id TEXT, title TEXT, song_id TEXT, artist_name TEXT)")
+        base.execute("INSERT INTO songs VALUES (?, 'Song', 'SO1', 'Ann')", TIDS[:1])
+    base.close()
+    files = ["--db", str(tmp_path / "tags.db"), "--metadata", str(tmp_path / "about.db")]
+    arguments = ["prepare", "msd", "--root", str(tmp_path), "--out", str(tmp_path / "out"), *files]
+    args = cli._parser().parse_args(arguments)
+    catalog = prepare._READERS[args.dataset](args)
+    assert (catalog.cluster_by, catalog[TIDS[0]].artist) == ("artist", "Ann")
 
 
 def damage(path):

@@ -156,9 +156,13 @@ class Arrangement:
             true.add("solo")
         true |= {"fast"} if self.onset_rate >= FAST_RATE else set()
         true |= {"slow"} if self.onset_rate <= SLOW_RATE else set()
-        true |= {"loud"} if self.level_db >= LOUD_DB else set()
-        true |= {"quiet"} if self.level_db <= QUIET_DB else set()
+        true |= loudness(self.level_db)
         return tuple(tag for tag in TAGS if tag in true)
+
+
+def loudness(level_db: float) -> set[str]:
+    """The tags, "loud" or "quiet", that are true at this RMS in dB relative to full scale."""
+    return ({"loud"} if level_db >= LOUD_DB else set()) | ({"quiet"} if level_db <= QUIET_DB else set())
 
 
 def arrange(plan: Plan, score: Score) -> Arrangement:

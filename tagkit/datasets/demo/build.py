@@ -100,7 +100,8 @@ def render(
     ------
     CatalogError
         `root` holds something else (another seed, say), another process renders there, a worker process was
-        killed, or the packages of the extra `demo` are missing.
+        killed, a clip's peaks keep it from being as loud as its tags say, or the packages of the extra `demo` are
+        missing.
     """
     root = Path(root)
     if n_clips < 1:
@@ -157,7 +158,7 @@ def read(root: str | Path) -> Catalog:
         raise CatalogError(f"{path} has the part {unknown[0]!r}; parts are {', '.join(SPLIT_PARTS)}.")
     return Catalog(
         name="demo",
-        root=root,
+        root=root.absolute(),
         clips=clips.assign(song=table["piece"]),
         labels=labels,
         splits=pd.DataFrame({"piece": table["part"]}),

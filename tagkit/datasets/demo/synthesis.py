@@ -13,7 +13,7 @@ import soxr
 
 from tagkit import extras
 from tagkit.datasets.catalog import CatalogError
-from tagkit.datasets.demo.arrange import Arrangement, midi
+from tagkit.datasets.demo.arrange import Arrangement, loudness, midi
 
 SR = 16_000
 SAMPLES = 465_984
@@ -44,11 +44,23 @@ def play(arrangement: Arrangement) -> np.ndarray:
     """Waveform (465984,) of int16 at 16 kHz, at the RMS that the arrangement states.
 
     Where a peak would reach full scale, the whole clip is made softer; nothing is clipped.
+
+    Raises
+    ------
+    CatalogError
+        The clip was made so much softer that its tags, "loud" say, are no longer true of it.
     """
     y = synthesize(midi(arrangement))[:SAMPLES]
     y = np.pad(y, (0, SAMPLES - len(y)))
     gain = 10 ** (arrangement.level_db / 20) / np.sqrt(np.mean(y**2))
-    return np.round(y * min(gain, PEAK / np.abs(y).max()) * 32768).astype(np.int16)
+    played = np.round(y * min(gain, PEAK / np.abs(y).max()) * 32768).astype(np.int16)
+    reached_db = 10 * np.log10(np.mean((played / 32768) ** 2))
+    if loudness(reached_db) != loudness(arrangement.level_db):
+        raise CatalogError(
+            f"a clip of {arrangement.level_db:.2f} dB RMS reaches {reached_db:.2f} dB without clipping, so its "
+            "loudness tags would be untrue; render with another seed."
+        )
+    return played
 
 
 def synthesize(midi_bytes: bytes) -> np.ndarray:
