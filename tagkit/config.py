@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
+WINDOWINGS = ("split", "none", *(f"superpool_{method}" for method in (*"abcdef", "mean", "max", "attention")))
 LOSSES = ("sigmoid_cross_entropy", "predecessor_weighted", "weighted_cross_entropy", "focal")
 
 
@@ -47,9 +48,8 @@ class TrainingConfig:
     model : str
         A row of `tagkit.graph.zoo.ROWS`.
     windowing : str or None
-        What an example is: "split" a window with its clip's tags, "none" the whole clip, and "superpool_a" to
-        "superpool_f", "superpool_mean", "superpool_max" and "superpool_attention" all windows of a clip, merged (see
-        `tagkit.graph.windowing`). None takes the first that the row is for.
+        What an example is, one of `WINDOWINGS`: "split" a window with its clip's tags, "none" the whole clip, the rest
+        all windows of a clip, merged (see `tagkit.graph.windowing`). None takes the first that the row is for.
     loss : str
         One of `LOSSES`, in `tagkit.losses`.
     positive_factor, tag_balance : float

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tagkit import comparison, files
-from tagkit.config import TrainingConfig
+from tagkit.config import WINDOWINGS, TrainingConfig
 from tagkit.graph import windowing, zoo
 from tagkit.study import plan, runner, writeup
 from tagkit.study.plan import PLANS, Entry, Plan
@@ -46,7 +46,7 @@ def test_every_row_of_the_predecessor_and_every_family_is_studied():
     assert {"samplecnn", "samplecnn_se", "samplecnn_res", "samplecnn_rese", "crnn", "crnn_mel", "musicnn"} <= studied
     for model in ("dm16", "ds256ra"):
         merged = {e.settings["windowing"] for e in plan.windowings(model)}
-        assert merged == set(windowing.NAMES) - {"split"}
+        assert merged == set(WINDOWINGS) - {"split"}
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -142,6 +142,20 @@ def test_results_of_another_budget_are_not_taken_for_done(home, tone_records):
         runner.run(replace(one, budget_s=5), tone_records, jobs=0, progress=False)
 
 
+def test_results_of_other_settings_are_not_taken_for_done(home, tone_records):
+    one = replace(SMALL, entries=SMALL.entries[:1], seeds=1)
+    runner.run(one, tone_records, jobs=0, progress=False)
+    runner.run(one, tone_records, jobs=0, progress=False)
+    softer = replace(one, base=replace(one.base, attenuation_db=3.0))
+    with pytest.raises(runner.StudyError, match=r"has attenuation_db 0, this study 3.0; remove it"):
+        runner.run(softer, tone_records, jobs=0, progress=False)
+
+
+def test_who_asks_for_one_entry_hears_why_it_has_one_seed(home, tone_records, capsys):
+    runner.run(SMALL, tone_records, jobs=0, only=["mkc_r"], progress=False)
+    assert "One seed was trained of mkc_r: more are for the 1 best of all entries" in capsys.readouterr().err
+
+
 def test_pretraining_is_done_once_for_each_seed_and_adopted(home, tone_records, monkeypatch):
     monkeypatch.setattr(runner, "rendered", lambda clips: tone_records)
     before = plan.Pretraining(20, budget_s=0.2)
@@ -167,6 +181,7 @@ def test_names_of_losses_and_plans_agree():
     from tagkit.cli import study
 
     assert tuple(losses.LOSSES) == config.LOSSES
+    assert ("split", "none", *(windowing.PREFIX + name for name in windowing.METHODS)) == WINDOWINGS
     assert tuple(PLANS) == study.PLANS
 
 

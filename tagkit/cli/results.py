@@ -2,7 +2,7 @@
 
 import argparse
 
-NEEDS_TENSORFLOW = True
+NEEDS_TENSORFLOW = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

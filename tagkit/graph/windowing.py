@@ -9,6 +9,7 @@ import dataclasses
 import keras
 from keras import layers, ops
 
+from tagkit.config import WINDOWINGS
 from tagkit.graph import build, zoo
 from tagkit.graph.blocks import Blocks
 from tagkit.graph.tables import Conv, Dense
@@ -23,7 +24,7 @@ class Windowing:
     Attributes
     ----------
     name : str
-        One of `NAMES`.
+        One of `tagkit.config.WINDOWINGS`.
     samples : int
         Length of a window, or of the whole clip.
     windows : int or None
@@ -57,7 +58,7 @@ def settle(row, name, clip_samples):
     ----------
     row : str or tables.Row
     name : str or None
-        One of `NAMES`; None takes the first that the row is for.
+        One of `tagkit.config.WINDOWINGS`; None takes the first that the row is for.
     clip_samples : int
         Length of a usual clip.
 
@@ -73,8 +74,8 @@ def settle(row, name, clip_samples):
     """
     row = zoo.find(row)
     name = name or row.windowing[0]
-    if name not in NAMES:
-        raise ValueError(f"No windowing is called {name!r}: take one of {', '.join(NAMES)}.")
+    if name not in WINDOWINGS:
+        raise ValueError(f"No windowing is called {name!r}: take one of {', '.join(WINDOWINGS)}.")
     if ("none" if name == "none" else "split") not in row.windowing:
         raise ValueError(f"{row.name} is not for windowing {name!r}: it takes {' or '.join(row.windowing)}.")
     if name == "none":
@@ -199,7 +200,6 @@ HEADS = {
 _AGGREGATES = ("mean", "max", "attention")
 METHODS = (*HEADS, *_AGGREGATES)
 PREFIX = "superpool_"
-NAMES = ("split", "none", *(PREFIX + method for method in METHODS))
 
 
 def _merge_outputs(features, clips, method, n_tags, blocks):

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from tagkit.config import TrainingConfig
-from tagkit.graph.windowing import METHODS, PREFIX
+from tagkit.config import WINDOWINGS, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,8 @@ def rows(family: str, names: tuple[str, ...]) -> tuple[Entry, ...]:
 
 def windowings(model: str) -> tuple[Entry, ...]:
     """A row on whole clips and with every way of super-pooling; `split` is the row itself."""
-    names = ("none", *(PREFIX + method for method in METHODS))
-    return tuple(Entry(model, "windowing", {"windowing": name} | WHOLE_CLIPS) for name in names)
+    others = (name for name in WINDOWINGS if name != "split")
+    return tuple(Entry(model, "windowing", {"windowing": name} | WHOLE_CLIPS) for name in others)
 
 
 LOSS_ENTRIES = (

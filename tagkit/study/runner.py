@@ -6,6 +6,7 @@ interrupted goes on with the same call, and a training that fails stops no other
 
 import os
 import pickle
+import signal
 import sys
 import tempfile
 import time
@@ -89,6 +90,13 @@ def run(
     if plan.seeds > 1:
         chosen = finalists(plan)
         further = [e for e in entries if e in chosen]
+        if only and len(further) < len(entries):
+            left = ", ".join(e.label for e in entries if e not in further)
+            print(
+                f"One seed was trained of {left}: more are for the {plan.finalists} best of all entries by validation "
+                "score, once each has its first.",
+                file=sys.stderr,
+            )
         _train_all(plan, [(e, seed) for seed in range(1, plan.seeds) for e in further], records, jobs, progress)
 
 
@@ -141,15 +149,23 @@ def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records,
 
 
 def _is_done(plan: Plan, entry: Entry, seed: int, records: Records) -> bool:
-    """Whether a training has its result; StudyError if that is of other data or another budget."""
+    """Whether a training has its result; StudyError if that is of other data, or was trained otherwise."""
     path = result_path(plan, entry, seed)
     if not path.is_file():
         return False
     result = files.read_json(path)
-    for key, ours in (("data", records.fingerprint), ("budget_s", plan.budget(entry))):
-        if result[key] != ours:
-            raise StudyError(f"{path} has {key} {result[key]}, this study {ours}; remove that folder, or keep to it.")
+    there = {key: result[key] for key in ("data", "budget_s")}
+    there |= TrainingConfig.from_dict(result["training"]["config"]).to_dict()
+    here = {"data": records.fingerprint, "budget_s": plan.budget(entry)} | _config(plan, entry, seed).to_dict()
+    for key in here.keys() - {"init", "steps", "eval_every"}:  # which follow from the pre-training and the budget
+        if here[key] != there[key]:
+            raise StudyError(f"{path} has {key} {there[key]}, this study {here[key]}; remove it, or keep to it.")
     return True
+
+
+def _config(plan: Plan, entry: Entry, seed: int) -> TrainingConfig:
+    """Settings of a training but for its steps, which the budget pays for."""
+    return replace(plan.base, model=entry.model, seed=seed, **entry.settings)
 
 
 class _Pool:
@@ -168,6 +184,9 @@ class _Pool:
         self.running.discard(process)
         if process.exitcode == INTERRUPTED:
             raise KeyboardInterrupt
+        if process.exitcode < 0:
+            killer = signal.Signals(-process.exitcode).name
+            print(f"\n{entry.label} seed {seed}: killed by {killer}, perhaps for want of memory.", file=sys.stderr)
         return FAILED if process.exitcode else 0
 
     def stop(self) -> None:
@@ -197,7 +216,7 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(out.with_name(f"{out.name}.lock"), blocking=False):
-            config = replace(plan.base, model=entry.model, seed=seed, **entry.settings)
+            config = _config(plan, entry, seed)
             if entry.pretraining:
                 config = replace(config, init=str(pretrain(plan, entry, seed)))
             steps = _steps_there(plan, entry) or settle_steps(plan, plan.budget(entry), config, records)
