@@ -81,9 +81,10 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
     ----------
     tuning : Tuning
     keep_flagged : bool
-        Keep multi-peaked and alias-dominated channels, whose centre frequency does not describe them.
+        Keep multi-peaked and alias-dominated channels, whose centre frequency does not describe them. Low-pass channels
+        are left out in any case: they have none, and at the lowest tone they would stretch every scale down to it.
     """
-    usable = np.isfinite(tuning.centre_hz)
+    usable = np.isfinite(tuning.centre_hz) & ~tuning.low_pass
     if not keep_flagged:
         usable &= ~tuning.multi_peaked & ~tuning.alias_dominated
     kept = np.flatnonzero(usable)

@@ -37,10 +37,17 @@ class Tuning:
     multi_peaked: np.ndarray
     alias_dominated: np.ndarray
 
+    @property
+    def low_pass(self) -> np.ndarray:
+        """Channels that answer as well to the lowest tone as to any, (channels,) of bool: they have no centre."""
+        return np.isfinite(self.centre_hz) & (self.low_hz == 0)
+
     def caution(self, channel: int) -> str:
         """Why centre and band say little of a channel, as a sentence for a listener; "" where they do."""
         if self.alias_dominated[channel]:
             return "Most of its answer is aliasing: tones too fast for this stage, which reappear in it as slower ones."
+        if self.low_pass[channel]:
+            return "It answers to the lowest tones as well: it has no lower edge, so its centre says little."
         if self.multi_peaked[channel]:
             return "A second peak is almost as strong, so one frequency does not describe this channel."
         return ""

@@ -43,6 +43,17 @@ def test_flagged_channels_are_left_out_and_too_few_are_refused():
         scales.compare_bank(probe.tuning("conv1"))
 
 
+def test_low_pass_channels_have_no_place_on_a_scale():
+    centres = scales.spaced("mel", 16, 200, 5000)
+    low_pass = np.repeat(np.arange(1024)[:, None] < 64, 4, axis=1) / 64
+    bank = np.concatenate([gabor_bank(centres, 1024, q=8), low_pass], axis=1)
+    tuning = spectra.tone_probe(filterbank(bank, 2048), levels_dbfs=[-20]).tuning("conv1")
+    assert tuning.low_pass.tolist() == [False] * 16 + [True] * 4 and "no lower edge" in tuning.caution(16)
+    for keep in (False, True):
+        found = scales.compare_bank(tuning, keep_flagged=keep)
+        assert found.kept.tolist() == list(range(16)) and found.distance["mel"] < 0.01
+
+
 def test_distance_from_the_untrained_bank():
     rng = np.random.default_rng(0)
     start = 10 ** (rng.normal(size=(64, 40)) / 4)
