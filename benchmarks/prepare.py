@@ -1,4 +1,4 @@
-"""Preparing: MagnaTagATune's MP3 files to records, against what people do instead; and 44.1 kHz stereo."""
+"""Preparing: MP3 files in MagnaTagATune's format to records, against what people do instead; and 44.1 kHz stereo."""
 
 import hashlib
 import tempfile

@@ -23,10 +23,10 @@ from tagkit.listen.parts import PageClip, PageModel, PageStage, PageTooLargeErro
 
 __all__ = ["Measured", "PageClip", "PageModel", "PageStage", "PageTooLargeError", "excerpt", "pack", "view", "write"]
 
-TITLE = "Hear what the network hears"
+TITLE = "Listen inside a network"
 LEAD = (
     "A neural network learned to tag music from the bare waveform. Step inside: choose a piece, walk through the "
-    "stages, and listen to what each channel has learned to notice."
+    "stages, and listen to what each channel responds to."
 )
 
 

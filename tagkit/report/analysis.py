@@ -18,7 +18,7 @@ from tagkit.analysis.selectivity import Selectivity
 from tagkit.analysis.spectra import ToneProbe
 from tagkit.inputs import part_positions
 from tagkit.records import Records
-from tagkit.report.figures import LEVEL_DBFS, MOST_CLIPS, listen_through, save, selective
+from tagkit.report.figures import LEVEL_DBFS, MOST_CLIPS, listen_through, selective
 from tagkit.runs import Run
 
 CONSTRUCTED_FROM = 75  # clips: what H1 of the first stages needs; the deep ones are refused with any number
@@ -221,7 +221,7 @@ def write(analyses: Sequence[Analysis], folder: Path) -> tuple[list[Path], list[
 
 def _keep(ax: Axes, path: Path) -> Path:
     plt.close(ax.figure)  # pyplot would keep it open
-    return save(ax.figure, path)
+    return plots.save_figure(ax.figure, path)
 
 
 def write_numbers(analyses: Sequence[Analysis], path: Path) -> Path:

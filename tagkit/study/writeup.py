@@ -15,11 +15,20 @@ Written by `tagkit results` from the records in `docs/results/`, one small JSON 
 nothing else.
 
 Every score is a mean over seeds (*over seeds*: the lowest and the highest). Its interval draws whole pieces, or
-artists, of the test part again and again, for these trained networks. *Difference* is that of macro ROC-AUC to the
-table's reference, paired over the same resamples, and *p* its two-sided value, adjusted for the number of networks by
-Holm's method. *valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts windows in
+artists, of the test part again and again, for these trained networks; it is made of percentiles, so for average
+precision, which repeated clips raise, it leans upwards. *Difference* is that of macro ROC-AUC to the table's reference,
+paired over the same resamples, and *p* its two-sided value, adjusted for the number of networks by Holm's method; it
+takes the difference as normally distributed, and the interval, which is not adjusted, does not: near 0 they may
+disagree. *valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts windows in
 training, or whole clips where the windowing makes an example of a clip.
 """
+
+RECORDED = (
+    "487 clips of 243 recordings of the Emotify collection (Magnatune's music), in MagnaTagATune's layout, with the tags "
+    "that MagnaTagATune's clips of the same recordings carry. Artists were dealt to the folders, so the folder split "
+    "`pons` shares none between its parts, but for one test clip. It is not MagnaTagATune's own test part and compares "
+    "with no score on it."
+)
 
 # What networks are given, as evaluation records it.
 KINDS = {
@@ -96,7 +105,7 @@ def _recordings(groups: Sequence[Group]) -> str:
     scores = f"macro ROC-AUC {chosen.score('roc_auc')}, PR-AUC {chosen.score('pr_auc')}"
     return "\n".join(
         [
-            f"## Real recordings\n\n{_terms(groups)}",
+            f"## Real recordings\n\n{RECORDED}\n\n{_terms(groups)}",
             f"Training clips: {sizes['train']}; tags with at least {least} positive test clips.\n",
             f"The best raw network by validation score is **{chosen.name}**: {scores} ({_seeds(most)}).\n",
             _picture("Scores on real recordings", "results_recordings"),
@@ -127,7 +136,6 @@ def _pretraining(groups: Sequence[Group]) -> str:
 
 def _beside() -> str:
     """Published scores, each with its split."""
-    scores = (*published.SCORES, *published.PREDECESSOR)
     rows = {
         s.model: {
             "input": s.input,
@@ -136,14 +144,17 @@ def _beside() -> str:
             "PR-AUC": "-" if s.pr_auc is None else f"{s.pr_auc:.4f}",
             "note": s.note,
         }
-        for s in scores
+        for s in published.SCORES
     }
+    before = {s.model: {"input": s.input, "ROC-AUC": f"{s.roc_auc:.4f}"} for s in published.PREDECESSOR}
     return "\n".join(
         [
             "## Beside the literature\n",
             "None of the scores above compares with these, which are of other data. Among themselves they compare only",
-            "within a split, and the predecessor's with nothing. How to rerun them: [reproduce.md](reproduce.md).\n",
+            "within a split. How to rerun them: [reproduce.md](reproduce.md).\n",
             comparison.markdown(pd.DataFrame.from_dict(rows, orient="index"), "model") + "\n",
+            f"The predecessor's scores compare with nothing else: {published.PREDECESSOR_NOTE}.\n",
+            comparison.markdown(pd.DataFrame.from_dict(before, orient="index"), "model") + "\n",
         ]
     )
 
@@ -161,6 +172,8 @@ def _terms(groups: Sequence[Group]) -> str:
         "Learning rate and schedule are the same for all and were tuned for none; a batch is 16 windows, or 4 clips.",
         comparison.conditions(groups),
     ]
+    if lacking := groups[0].first["incomplete_resamples"]:
+        sentences.append(f"In {lacking:.0%} of the resamples some tag has no clip; they average over the others.")
     return " ".join(sentences)
 
 
@@ -220,23 +233,25 @@ def _picture(title: str, name: str) -> str:
 def _draw(name: str, groups: Sequence[Group], folder: Path) -> list[Path]:
     """The ranking of a study; of the zoo also cost and tags."""
     part = f"{groups[0].first['part']} part"
-    drawn = {f"results_{name}": plots.score_ranking(**comparison.ranking(groups), title=f"Study {name!r}, {part}")}
+    title = f"{_TITLES[name]}: {part} of split {groups[0].first['split']!r}"
+    drawn = {f"results_{name}": plots.score_ranking(**comparison.ranking(groups), title=title)}
     if name == "zoo":
         plain = _plain(groups)
         drawn["results_zoo_cost"] = plots.score_against_cost(**comparison.costs(plain))
         by_valid = sorted(plain, key=lambda g: -g.training("best_valid_roc_auc"))
         title = f"ROC-AUC of each tag, {part}; networks by validation score"
         drawn["results_zoo_tags"] = plots.tag_heat_map(comparison.tag_table(by_valid[:16]), title=title)
-    return [_save(ax, folder / f"{picture}.png") for picture, ax in drawn.items()]
+    paths = [plots.save_figure(ax.figure, folder / f"{picture}.png") for picture, ax in drawn.items()]
+    for ax in drawn.values():
+        plt.close(ax.figure)
+    return paths
 
 
-def _save(ax: plt.Axes, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ax.figure.savefig(path, dpi=110)
-    plt.close(ax.figure)
-    return path
-
-
+_TITLES = {
+    "zoo": "Rendered music, pieces that no network has heard",
+    "recordings": "Real recordings",
+    "pretraining": "Real recordings, with and without pre-training",
+}
 _SECTIONS: dict[str, Callable[[Sequence[Group]], str]] = {
     "zoo": _zoo,
     "recordings": _recordings,

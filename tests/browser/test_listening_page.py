@@ -62,7 +62,7 @@ def stored_maps(header, blob, clip, network, number=0):
 
 
 def test_opens_without_network_and_without_a_word_in_the_console(opened, listening_page):
-    assert opened.title == "Hear what the network hears"
+    assert opened.title == "Listen inside a network"
     assert opened.get_log("browser") == []
     loaded = opened.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [name for name in loaded if not name.startswith(("blob:", "data:"))] == []
