@@ -17,7 +17,6 @@ from tagkit import files, metrics
 from tagkit.metrics import Interval
 
 CONDITIONS = ("dataset", "data", "split", "part", "clips", "min_positives", "interval")
-METRICS = ("roc_auc", "pr_auc")
 
 
 class ComparisonError(ValueError):

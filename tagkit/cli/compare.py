@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
     parser.add_argument("--part", choices=["test", "valid", "train"], default="test", help="default: test")
     parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
+    parser.add_argument("--cluster-by", choices=["song", "artist"], help="default: as the records say")
     parser.add_argument("--reference", metavar="NAME", help="the network that the others are compared with")
     parser.add_argument("--json", type=local, metavar="FILE", help="write all scores there")
     parser.add_argument("--figures", type=local, metavar="DIR", help="draw the ranking and the tags there")
@@ -29,7 +30,9 @@ def run(args: argparse.Namespace) -> int:
 
     records = Records.open(args.records) if args.records else None
     runs = [Run.open(folder) for folder in args.run_folders]
-    results = [evaluation.evaluate(run, records, args.part, args.min_positives).to_dict() for run in runs]
+    results = [
+        evaluation.evaluate(run, records, args.part, args.min_positives, args.cluster_by).to_dict() for run in runs
+    ]
     results = comparison.told_apart(results, [str(folder) for folder in args.run_folders])
     groups = comparison.group(results)
     frame = comparison.table(groups, args.reference)

@@ -3,6 +3,8 @@
 import argparse
 import json
 
+from tagkit.cli.batch import positive
+
 NEEDS_TENSORFLOW = True
 
 
@@ -10,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit models`."""
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument(
-        "--tags", type=int, default=50, metavar="N", help="outputs to count parameters for (default: 50)"
+        "--tags", type=positive, default=50, metavar="N", help="outputs to count parameters for (default: 50)"
     )
 
 

@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from tagkit.cli.batch import positive
 from tagkit.remote import folder, local
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--root", type=folder, required=True, metavar="DIR", help="where the dataset lies")
         command.add_argument("--out", type=folder, required=True, metavar="DIR", help="the records folder to write")
         command.add_argument("--sr", type=int, default=16_000, help="sampling rate in Hz (default: 16000)")
-        command.add_argument("--jobs", type=int, default=-1, help="processes (default: one for each core)")
+        command.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one for each core)")
         command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work instead")
         _OPTIONS.get(name, lambda parser: None)(command)
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     catalog = _READERS[args.dataset](args)
     with processes.on_cluster(args.scheduler):
-        print(describe(records.prepare(catalog, args.out, args.sr, jobs=args.jobs)))
+        print(describe(records.prepare(catalog, args.out, args.sr, jobs=args.jobs or -1)))
     return 0
 
 

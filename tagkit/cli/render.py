@@ -2,6 +2,7 @@
 
 import argparse
 
+from tagkit.cli.batch import positive
 from tagkit.remote import local
 
 NEEDS_TENSORFLOW = False
@@ -10,9 +11,9 @@ NEEDS_TENSORFLOW = False
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit render`."""
     parser.add_argument("--root", type=local, required=True, metavar="DIR", help="where the clips go")
-    parser.add_argument("--clips", type=int, default=300, metavar="N", help="how many (default: 300)")
+    parser.add_argument("--clips", type=positive, default=300, metavar="N", help="how many (default: 300)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed renders the same clips (default: 0)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one for each core)")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one for each core)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ Results are small JSON files in docs/results/; `tagkit results` writes them up.
 
 import argparse
 
+from tagkit.cli.batch import positive
 from tagkit.remote import folder
 
 NEEDS_TENSORFLOW = True
@@ -15,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit study`."""
     parser.add_argument("plan", choices=PLANS)
     parser.add_argument("--records", type=folder, metavar="DIR", help="default: those of the plan's dataset")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="trainings at a time, one core each")
-    parser.add_argument("--seeds", type=int, metavar="N", help="default: as the plan says")
+    parser.add_argument("--jobs", type=positive, default=2, metavar="N", help="trainings at a time, one core each")
+    parser.add_argument("--seeds", type=positive, metavar="N", help="default: as the plan says")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these entries alone")
 
 

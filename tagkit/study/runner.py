@@ -233,7 +233,8 @@ def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
     from tagkit.training import train
 
     before, records = entry.pretraining, rendered(entry.pretraining.clips)
-    folders = [paths.runs_dir() / "study" / plan.name / f"{before.slug}-{k}" for k in range(plan.seeds)]
+    folder = paths.runs_dir() / "study" / plan.name
+    folders = [folder / f"{entry.model}-{before.slug}-{k}" for k in range(plan.seeds)]
     config = replace(PLAIN, model=entry.model, seed=seed, **before.settings)
     there = next((steps for steps in map(_steps_of, folders) if steps), None)
     steps = there or settle_steps(plan, before.budget_s if plan.budget_s else 0, config, records)

@@ -25,7 +25,7 @@ training, or whole clips where the windowing makes an example of a clip.
 
 RECORDED = (
     "487 clips of 243 recordings of the Emotify collection (Magnatune's music), in MagnaTagATune's layout, with the "
-    "tags that MagnaTagATune's clips of the same recordings carry. Artists were dealt to the folders, so the folder split "
+    "tags that MagnaTagATune's clips of the same recordings carry. Artists were dealt to the folders, so the split "
     "`pons` shares none between its parts, but for one test clip. It is not MagnaTagATune's own test part and compares "
     "with no score on it."
 )
