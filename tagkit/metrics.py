@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Weights that are scored at a time, resamples times clips: their two megabytes stay in a core's cache, however many clips
-# there are.
+# Weights that are scored at a time, resamples times clips: two megabytes, which stay in a core's cache whatever the number
+# of clips.
 BLOCK_VALUES = 1 << 18
 
 
