@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Weights that are scored at a time, resamples times clips: two megabytes, which stay in a core's cache whatever the number
-# of clips.
+# Weights scored at a time, resamples times clips: two megabytes, which a core's cache holds however many clips there are.
 BLOCK_VALUES = 1 << 18
 
 
