@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Weights scored at a time, resamples times clips: two megabytes, which a core's cache holds however many clips there are.
+# Weights scored at a time, resamples times clips: two megabytes, which stay in the cache however many clips there are.
 BLOCK_VALUES = 1 << 18
 
 

@@ -18,11 +18,11 @@ import json
 import os
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import filelock
@@ -36,6 +36,7 @@ from tagkit.datasets.catalog import Catalog
 
 FORMAT = 1
 FLUSHED_CLIPS = 8
+OPEN_SHARDS = 64
 _METADATA = ("path", "artist", "song", "title")
 _PLACE = ("shard", "offset", "samples")
 
@@ -106,7 +107,7 @@ class Records:
         return self._places[:, 2]
 
     def read(self, position: int, start: int = 0, length: int | None = None) -> np.ndarray:
-        """Samples of the clip at `position` of the catalog, from `start`, as int16 (length,).
+        """Samples of the clip at `position` of the catalog, from `start`, as int16 (length,), read-only.
 
         Samples past the clip's end are zeros. Without `length`, the clip to its end.
         """
@@ -114,14 +115,20 @@ class Records:
         start = min(start, samples)
         length = samples - start if length is None else length
         there = min(length, samples - start)
-        y = np.empty(there, "<i2")
-        # Not a memory map of each shard: each keeps a file open, and large datasets have more than a system allows.
-        # Not np.fromfile: it takes twice as long for a window.
-        with io.FileIO(self._shards[shard]) as file:
-            file.seek(offset + 2 * start)
-            if file.readinto(y) < y.nbytes:
-                raise RecordsError(f"{file.name} is cut short; remove it and prepare again.")
+        file = self._open_shard(shard)
+        data = os.pread(file.descriptor, 2 * there, offset + 2 * start)
+        if len(data) < 2 * there:
+            raise RecordsError(f"{file.path} is cut short; remove it and prepare again.")
+        y = np.frombuffer(data, "<i2")
         return y if there == length else np.pad(y, (0, length - there))
+
+    @cached_property
+    def _open_shard(self) -> Callable[[int], "_OpenShard"]:
+        """Shards that were read last stay open: to open one takes as long as to read a window.
+
+        Not all of them, and no memory maps: each is an open file, and large datasets have more than a system allows.
+        """
+        return lru_cache(OPEN_SHARDS)(lambda shard: _OpenShard(self._shards[shard]))
 
     def waveform(self, clip_id: str) -> np.ndarray:
         """The whole clip as float32 in [-1, 1), (samples,)."""
@@ -152,6 +159,17 @@ class Records:
             if _sha256(path) != entry["sha256"]:
                 raise RecordsError(f"{path} does not match its sha256: damaged; remove it and prepare again.")
             _found_right.add(seen)
+
+
+class _OpenShard:
+    """A shard open for reading; it closes once nobody holds it: a thread may still read what another one displaced."""
+
+    def __init__(self, path: str):
+        self.path, self.descriptor = path, os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self):
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
 
 
 _found_right: set[tuple] = set()

@@ -1,6 +1,8 @@
+import gc
 import hashlib
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +99,24 @@ def test_what_was_verified_is_not_read_again(tone_catalog, tmp_path, monkeypatch
     records.verify()
     monkeypatch.setattr("tagkit.records._sha256", lambda path: pytest.fail(f"{path} was read"))
     records.verify()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
+def test_few_shards_stay_open_and_none_without_its_records(tone_records, tmp_path, monkeypatch):
+    root = shutil.copytree(tone_records.root, tmp_path / "records")
+
+    def open_shards() -> int:
+        links = (link.resolve() for link in Path("/proc/self/fd").iterdir())
+        return sum(link.parent == root.resolve() for link in links)
+
+    monkeypatch.setattr("tagkit.records.OPEN_SHARDS", 2)
+    records = Records.open(root)
+    for position in np.random.default_rng(0).integers(0, len(records.lengths), 60).tolist():
+        assert records.read(position, 100, 50).tolist() == tone_records.read(position)[100:150].tolist()
+    assert open_shards() == 2
+    del records
+    gc.collect()
+    assert open_shards() == 0
 
 
 def test_a_link_out_of_the_root_is_quarantined(tone_catalog, tmp_path):
