@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices",
         default="all",
-        help="all (every GPU, else the CPU; the default), cpu, gpu, or gpu:2 for two of them",
+        help="all (every GPU, else the CPU; the default), cpu, gpu, gpu:2 for two of them, or cpu:2 to rehearse",
     )
     parser.add_argument(
         "--scale",
