@@ -163,7 +163,14 @@ def _check_same(one: dict, other: dict) -> None:
 
 
 def difference(group: Group, reference: Group, metric: str = "roc_auc") -> Difference:
-    """How far `group` is ahead of `reference`: paired over the bootstrap resamples of the clips."""
+    """How far `group` is ahead of `reference`: paired over the bootstrap resamples of the clips.
+
+    Parameters
+    ----------
+    group, reference : Group
+        Of the same comparison: resample k of both is of the same clips.
+    metric : {"roc_auc", "pr_auc"}
+    """
     gain = group.resamples(metric) - reference.resamples(metric)
     value = group.values(metric).mean() - reference.values(metric).mean()
     spread = np.nanstd(gain, ddof=1)
@@ -200,7 +207,13 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
     DataFrame (networks,)
         Indexed by name. `roc_auc`, `pr_auc` (Interval), `lowest`, `highest` (ROC-AUC over seeds), `difference`
         (Interval, of ROC-AUC, to the reference) and `p` (adjusted by `holm`), `valid_roc_auc`, `input`, `windowing`,
-        `parameters`, `macs_per_second`, `examples_per_cpu_second`, `cpu_seconds`, `seeds`.
+        `parameters`, `macs_per_second`, `examples_per_cpu_second`, `cpu_seconds`, `seeds`. The reference has no
+        difference (None) and no p (NaN).
+
+    Raises
+    ------
+    ComparisonError
+        No group has the name `reference`.
     """
     if reference is None:
         reference = best(groups).name
@@ -244,7 +257,15 @@ def conditions(groups: Sequence[Group]) -> str:
 
 
 def load(folder: str | Path) -> list[dict]:
-    """Read every result (``*.json``) in a folder, in the order of their names."""
+    """Read every result (``*.json``) in a folder, in the order of their names; hidden files are passed over.
+
+    Raises
+    ------
+    ComparisonError
+        There are none.
+    ValueError
+        One is not JSON.
+    """
     paths = sorted(p for p in Path(folder).glob("*.json") if not p.name.startswith("."))
     if not paths:
         raise ComparisonError(f"{folder} holds no results (*.json).")

@@ -174,6 +174,11 @@ class Embeddings:
         -------
         DataFrame
             path and similarity (cosine, -1 to 1), the most similar first.
+
+        Raises
+        ------
+        EmbeddingError
+            The vector has another number of units.
         """
         if np.shape(vector) != self.vectors.shape[1:]:
             raise EmbeddingError(

@@ -155,7 +155,15 @@ def describe_training(run: Run) -> dict:
 
 
 def cluster_names(records: Records, positions: np.ndarray, by: str) -> np.ndarray:
-    """The artist or song of each clip, (clips,); a clip without one is a cluster of its own."""
+    """The artist or song of each clip, (clips,); a clip without one is a cluster of its own.
+
+    Parameters
+    ----------
+    records : Records
+    positions : ndarray of int (clips,)
+        The clips, as positions in `records`.
+    by : {"artist", "song"}
+    """
     clips = records.catalog.clips.iloc[positions]
     return np.where(clips[by] == "", "clip " + clips.index.astype(str), clips[by])
 

@@ -34,6 +34,11 @@ def window_starts(n_samples: int, window: int, count: int | None = None) -> np.n
     Returns
     -------
     ndarray of int (windows,)
+
+    Raises
+    ------
+    ValueError
+        If a length is below 1.
     """
     if n_samples < 1 or window < 1:
         raise ValueError(f"A clip of {n_samples} samples cannot be cut into windows of {window}.")
@@ -112,7 +117,22 @@ class TrainingWindows:
         config: TrainingConfig,
         windows: int | None = None,
     ) -> "TrainingWindows":
-        """The training part of the config's split, labelled with `tags` in this order."""
+        """The training part of the config's split, labelled with `tags` in this order.
+
+        Parameters
+        ----------
+        records : Records
+        tags : sequence of str
+        window, windows
+            As the attributes.
+        config : TrainingConfig
+            Says split, batch size, seed, speed and attenuation.
+
+        Raises
+        ------
+        RecordsError
+            The split has no training clips.
+        """
         positions = part_positions(records, "train", config.split)
         labels = records.catalog.labels[list(tags)].to_numpy(bool)[positions]
         return cls(

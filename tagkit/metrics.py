@@ -147,6 +147,13 @@ def score_tags(
 def cluster_weights(clusters: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each clip occurs in each bootstrap resample of whole clusters.
 
+    Parameters
+    ----------
+    clusters : ndarray (clips,)
+        Name of the cluster of each clip.
+    resamples : int
+    seed : int
+
     Yields
     ------
     ndarray (some resamples, clips)
@@ -195,7 +202,16 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def interval(value: float, resamples: np.ndarray, level: float = 0.95) -> Interval:
-    """The percentile interval of a score from its bootstrap resamples; those that are NaN are left out."""
+    """The percentile interval of a score from its bootstrap resamples; those that are NaN are left out.
+
+    Parameters
+    ----------
+    value : float
+        The score of all clips.
+    resamples : ndarray (resamples,)
+    level : float
+        Share of the resamples that lie inside.
+    """
     tail = (1 - level) / 2
     low, high = np.nanquantile(resamples, [tail, 1 - tail])
     return Interval(float(value), float(low), float(high))

@@ -109,7 +109,8 @@ class Records:
     def read(self, position: int, start: int = 0, length: int | None = None) -> np.ndarray:
         """Samples of the clip at `position` of the catalog, from `start`, as int16 (length,), read-only.
 
-        Samples past the clip's end are zeros. Without `length`, the clip to its end.
+        Samples past the clip's end are zeros. Without `length`, the clip to its end. RecordsError where its shard is
+        cut short.
         """
         shard, offset, samples = self._places[position].tolist()
         start = min(start, samples)

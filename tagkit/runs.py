@@ -96,6 +96,11 @@ class Run:
         """The network with its best weights, or as its seed initialises it (the untrained twin).
 
         It is rebuilt from the architecture in run.json and plain weights: no code is loaded from the folder.
+
+        Raises
+        ------
+        TrainingError
+            There are no weights yet, or they are not this network's.
         """
         row = tables.Row.from_dict(self.record["row"])
         model = self.windowing.build(row, len(self.tags), self.config.seed)

@@ -166,6 +166,11 @@ def decode(path: str | Path, sr: int, most_samples: int = MOST_SAMPLES) -> np.nd
     """All samples of a file as int16, (samples,): what `audio.load_int16` gives, but in bounded memory.
 
     Beyond `most_samples` they lie in a temporary file without a name (below TMPDIR), and are mapped into memory.
+
+    Raises
+    ------
+    AudioError
+        As for `audio.load_int16`.
     """
     pieces, held = [], 0
     with tempfile.TemporaryFile() as spool:

@@ -107,6 +107,8 @@ class Tagger:
         ------
         AudioError
             The file cannot be read.
+        TaggingError
+            The scores are not finite.
         """
         return self._tagged(self.sweep.one(source, hop_s))
 

@@ -31,6 +31,11 @@ def catalog(dataset: str = "demo") -> Catalog:
     ----------
     dataset : {"demo", "magnatagatune"}
         Of the demo, 300 clips (40 in a smoke run).
+
+    Raises
+    ------
+    CatalogError
+        There is no such dataset, or its files are missing or damaged.
     """
     if dataset == "demo":
         root = paths.data_dir() / "demo"

@@ -80,6 +80,13 @@ class Channel:
         Length of the waveform.
     swap : callable, optional
         As in `feature_maps.trunk`.
+
+    Raises
+    ------
+    ValueError
+        There is no such stage, or the waveform is too short for it.
+    IndexError
+        The stage has no such channel.
     """
 
     def __init__(self, model: keras.Model, stage: str, channel: int, samples: int, swap=lambda layer: None):
@@ -126,6 +133,11 @@ def relevance(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> Re
     -------
     Relevance
 
+    Raises
+    ------
+    ValueError, IndexError
+        As for `Channel`.
+
     Notes
     -----
     The gradient says which change of the waveform would change the channel's energy most. It may sound like something
@@ -167,6 +179,18 @@ def deconvnet(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> np
 
     The positive part of the map flows back through transposed convolutions, the switches of the poolings, and
     rectified activations (Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", 2014).
+
+    Parameters
+    ----------
+    model : keras.Model
+    y : ndarray (samples,)
+    stage : str
+    channel : int
+
+    Raises
+    ------
+    ValueError, IndexError
+        As for `Channel`.
     """
     unit = Channel(model, stage, channel, len(y), _deconv)
     return _flow_back(unit, unit.network, np.asarray(y, np.float32)[None, :, None])[0, :, 0]
@@ -217,6 +241,11 @@ def masked(model: keras.Model, y: np.ndarray, stage: str, channel: int, sr: int 
         With the re-encoding error, which belongs beside the player. The mask is 0 everywhere where the channel's
         map never rises above 0 in the clip: nothing flows back then.
 
+    Raises
+    ------
+    ValueError, IndexError
+        As for `Channel`.
+
     Notes
     -----
     For a waveform network the mask comes from the STFT of the deconvnet's waveform; behind a spectrogram, from the
@@ -263,6 +292,24 @@ def ascend(unit: Channel, x: np.ndarray, score, steps: int, rms: float, jitter: 
 
     Every step shifts the waveforms by up to `jitter` samples, so that the answer hangs on no position of a frame, and
     tapers the gradient, which smooths its spectrum and keeps the edges out of the game.
+
+    Parameters
+    ----------
+    unit : Channel
+    x : ndarray (batch, samples, 1)
+    score : callable
+        From the channel's maps (batch, frames) to one number each (batch,), in TensorFlow; for example `energy`.
+    steps : int
+    rms : float
+        Of each waveform, after every step.
+    jitter : int
+        Samples.
+    seed : int
+        Of the shifts.
+
+    Returns
+    -------
+    ndarray (batch, samples, 1)
     """
     rng = np.random.default_rng(seed)
     taper = signal.windows.tukey(x.shape[1], 0.5)[None, :, None]
@@ -311,6 +358,13 @@ def preferred(
     Returns
     -------
     Preferred
+
+    Raises
+    ------
+    ValueError
+        `seeds` is below 4, or `Channel` refuses the stage.
+    IndexError
+        The stage has no such channel.
     """
     if seeds < 4:
         raise ValueError(

@@ -63,7 +63,27 @@ class Summaries:
 def summarise(
     model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None, sr: int = 16000
 ) -> Summaries:
-    """Listen through many clips (samples,), one in memory at a time, and keep the summaries of every stage."""
+    """Listen through many clips, one in memory at a time, and keep the summaries of every stage.
+
+    Parameters
+    ----------
+    model : keras.Model
+    clips : iterable of ndarray (samples,)
+        Float in [-1, 1); lengths may differ.
+    stages : sequence of str, optional
+        Default: all that have a time axis.
+    sr : int
+
+    Returns
+    -------
+    Summaries
+        Clips in the order in which they came.
+
+    Raises
+    ------
+    ValueError
+        There are no clips, or one cannot be computed (see `feature_maps.compute`).
+    """
     kept: dict[str, list] = {}
     for maps in feature_maps.stream(model, clips, stages, sr):
         for stage, a in maps.maps.items():
@@ -154,6 +174,11 @@ def cka_interval(
         Refused with fewer.
     seed : int
         Of the dealing.
+
+    Raises
+    ------
+    ValueError
+        `x` and `y` have different numbers of clips, or fewer than `fewest_clips`.
     """
     if len(x) != len(y):
         raise ValueError(f"{len(x)} and {len(y)} clips: CKA compares two representations of the same clips.")
@@ -228,6 +253,11 @@ def cka_matrix(
         Per-clip summaries of the same clips in the same order.
     **settings
         Of `cka_interval`.
+
+    Raises
+    ------
+    ValueError
+        As for `cka_interval`.
     """
     table = np.array(
         [
@@ -264,6 +294,11 @@ def aligned(one: FeatureMaps, stage: str, other: FeatureMaps, other_stage: str) 
     """Two stages of one clip on the frames of the slower one, each (frames, channels).
 
     The faster map is averaged over one frame of the slower one before it is read at that frame's time.
+
+    Raises
+    ------
+    KeyError
+        `one` or `other` lacks its stage.
     """
     slow_first = one.stage(stage).stride >= other.stage(other_stage).stride
     slow, slow_stage, fast, fast_stage = (
@@ -306,6 +341,13 @@ def match_channels(
         The null: the other network's clips in another order, matched afresh, since matching alone makes any two
         networks look alike.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        `one` and `other` have different numbers of clips, or fewer than two.
+    KeyError
+        The maps of a clip lack the stage.
     """
     if len(one) != len(other) or len(one) < 2:
         raise ValueError(f"{len(one)} and {len(other)} clips: matching needs the same clips, two at least.")

@@ -47,7 +47,7 @@ class FeatureMaps:
         return self.geometry[name]
 
     def channel(self, stage: str, channel: int) -> np.ndarray:
-        """One channel's map (frames,)."""
+        """One channel's map (frames,); KeyError or IndexError says which stages or channels there are."""
         channels = self.stage(stage).channels
         if not 0 <= channel < channels:
             raise IndexError(f"{stage} has channels 0 to {channels - 1}, not {channel}")
@@ -269,6 +269,12 @@ def compute(model: keras.Model, y: np.ndarray, stages: Sequence[str] | None = No
     -------
     FeatureMaps
 
+    Raises
+    ------
+    ValueError
+        There is no such stage, `y` is no float array (samples,), or it is too short for a stage; GeometryError, which
+        is one, where the network's timing cannot be known.
+
     See Also
     --------
     stream : for many clips.
@@ -279,7 +285,23 @@ def compute(model: keras.Model, y: np.ndarray, stages: Sequence[str] | None = No
 def stream(
     model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None, sr: int = 16000
 ) -> Iterator[FeatureMaps]:
-    """The FeatureMaps of one clip after the other; only one clip is in memory at a time."""
+    """The FeatureMaps of one clip after the other; only one clip is in memory at a time.
+
+    Parameters
+    ----------
+    model, stages, sr
+        As for `compute`.
+    clips : iterable of ndarray (samples,)
+
+    Yields
+    ------
+    FeatureMaps
+
+    Raises
+    ------
+    ValueError
+        As for `compute`, when the clip's turn comes.
+    """
     tap = Tap(model, stages, sr)
     for y in clips:
         yield tap(y)

@@ -66,6 +66,11 @@ def tensors(model: keras.Model) -> dict[str, keras.KerasTensor]:
     ----------
     model : keras.Model
         Functional; its layers are named ``{stage}_{operation}``.
+
+    Raises
+    ------
+    GeometryError
+        The input is not one waveform (batch, samples, 1), or a layer is a network.
     """
     shape = model.inputs[0].shape
     if len(shape) != 3 or shape[-1] != 1:

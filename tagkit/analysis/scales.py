@@ -56,7 +56,8 @@ class BankComparison:
     Attributes
     ----------
     centres_hz : ndarray (channels,)
-        Sorted; channels that are dead, multi-peaked or alias-dominated are left out.
+        Sorted, without channels that are dead or low-pass and, unless flagged ones are kept, without multi-peaked and
+        alias-dominated ones.
     kept : ndarray (channels,)
         Which channels they are, in that order.
     scales : dict of str -> ndarray (channels,)
@@ -83,6 +84,11 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
     keep_flagged : bool
         Keep multi-peaked and alias-dominated channels, whose centre frequency does not describe them. Low-pass channels
         are left out in any case: they have none, and at the lowest tone they would stretch every scale down to it.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two channels are left.
     """
     usable = np.isfinite(tuning.centre_hz) & ~tuning.low_pass
     if not keep_flagged:
@@ -100,7 +106,15 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
 
 
 def spacing(bank: BankComparison, scale: str, *, resamples: int = 2000, seed: int = 0) -> Interval:
-    """`BankComparison.distance` from a scale, octaves, with an interval from a bootstrap over channels."""
+    """`BankComparison.distance` from a scale, octaves, with an interval from a bootstrap over channels.
+
+    Parameters
+    ----------
+    bank : BankComparison
+    scale : {"mel", "erb", "linear", "log"}
+    resamples : int
+    seed : int
+    """
     each = np.square(np.log2(bank.centres_hz / bank.scales[scale]))
     draws = np.random.default_rng(seed).integers(0, len(each), (resamples, len(each)))
     low, high = np.percentile(np.sqrt(each[draws].mean(axis=1)), [2.5, 97.5])

@@ -136,7 +136,15 @@ def of_stages(
 
 
 def table(found: Mapping[str, Selectivity], least_auc: float = LEAST_AUC, alpha: float = ALPHA) -> pd.DataFrame:
-    """The tables of all stages in one, best first, with the stage in the first column."""
+    """The tables of all stages in one, best first, with the stage in the first column.
+
+    Parameters
+    ----------
+    found : dict of str -> Selectivity
+        By stage, as from `of_stages`.
+    least_auc, alpha : float
+        As for `Selectivity.table`.
+    """
     tables = [one.table(least_auc, alpha).assign(stage=stage) for stage, one in found.items()]
     joined = pd.concat(tables).sort_values("auc", ascending=False, ignore_index=True)
     return joined[["stage", *joined.columns.drop("stage")]]

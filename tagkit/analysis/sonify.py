@@ -68,6 +68,13 @@ def envelope(a: np.ndarray, stage: Stage, samples: int) -> np.ndarray:
     """How active a channel is over time: the map above its 5th percentile, upsampled (samples,), never negative.
 
     Its 99th percentile is 1, so that one outlier does not silence the rest.
+
+    Parameters
+    ----------
+    a : ndarray (frames,)
+    stage : Stage
+    samples : int
+        Length of the clip.
     """
     above = np.maximum(upsample(a - np.percentile(a, 5), stage, samples, edges="edge"), 0)
     return above / _reference(above)
@@ -116,6 +123,11 @@ def carrier(a: np.ndarray, stage: Stage, samples: int, centre_hz: float, sr: int
     Returns
     -------
     ndarray (samples,)
+
+    Raises
+    ------
+    CannotPlay
+        If `centre_hz` is below 20 Hz or not below ``sr / 2``.
     """
     if not 20 <= centre_hz < sr / 2:
         raise CannotPlay(
@@ -203,7 +215,25 @@ class Tuned:
 def render(
     maps: FeatureMaps, stage: str, channel: int, mode: str = "carrier", probe: ToneProbe | Tuned | None = None
 ) -> np.ndarray:
-    """As `sonify`, not levelled: what `shared_gain` compares."""
+    """As `sonify`, not levelled: what `shared_gain` compares.
+
+    Parameters
+    ----------
+    maps, stage, channel, mode, probe
+        As for `sonify`.
+
+    Returns
+    -------
+    ndarray (samples,)
+
+    Raises
+    ------
+    CannotPlay
+        There is no such mode here, the channel is constant over the clip or not finite, `probe` does not say what the
+        mode needs, or `raw` or `carrier` refuses.
+    KeyError, IndexError
+        `maps` or the probe lacks the stage, or the stage the channel.
+    """
     if mode not in MODES:
         more = " (or play, for those that go through the network)" if mode in NETWORK_MODES else ""
         raise CannotPlay(f"there is no mode {mode!r} for feature maps; use one of {', '.join(MODES)}{more}.")
@@ -263,6 +293,8 @@ def sonify(
     ------
     CannotPlay
         Where the sound would mean nothing; the message says why and which mode to use.
+    KeyError, IndexError
+        `maps` or the probe lacks the stage, or the stage the channel.
     """
     return level(render(maps, stage, channel, mode, probe), gain)
 
@@ -288,6 +320,11 @@ def side_by_side(
     Returns
     -------
     list of ndarray (samples,), float32
+
+    Raises
+    ------
+    CannotPlay, KeyError, IndexError
+        As for `sonify`, of the first network that cannot be played.
     """
     names = [stage] * len(maps) if isinstance(stage, str) else stage
     channels = [channel] * len(maps) if isinstance(channel, int) else channel
@@ -337,6 +374,10 @@ def play(
     ------
     CannotPlay
         Where the sound would mean nothing; the message says why and which mode to use.
+    ValueError, IndexError
+        There is no such stage, the clip is too short for it, or it has no such channel.
+    AudioError
+        The file cannot be read.
     """
     y = clip if isinstance(clip, np.ndarray) else audio.load(getattr(clip, "path", clip), sr)
     if mode in NETWORK_MODES:

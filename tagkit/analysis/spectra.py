@@ -20,6 +20,9 @@ SAMPLES_AT_ONCE = 2**19
 class ToneProbe:
     """Responses of a network's stages to pure tones.
 
+    Its methods take a stage and one of `levels_dbfs` (default: the middle one), and raise KeyError for what was not
+    probed.
+
     Attributes
     ----------
     frequencies : ndarray (tones,)
@@ -132,6 +135,12 @@ def tone_probe(
     Returns
     -------
     ToneProbe
+
+    Raises
+    ------
+    ValueError
+        `phases` is below 3, there is no such stage, or the network cannot be rebuilt for the length of the tones (see
+        `feature_maps.trunk`).
 
     Notes
     -----

@@ -77,7 +77,13 @@ def _reshaped_axis(axis: int, before: tuple, after: tuple) -> int | None:
 
 
 def join(op, spans: list[Span]) -> Span:
-    """The span behind an operation with several inputs: the union of what its branches see."""
+    """The span behind an operation with several inputs: the union of what its branches see.
+
+    Raises
+    ------
+    GeometryError
+        The branches have different strides or time axes.
+    """
     alive = [span for span in spans if span.axis is not None]
     if not alive:
         return replace(spans[0], exact=False)

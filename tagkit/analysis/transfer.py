@@ -65,6 +65,11 @@ def weights(model: keras.Model, stage: str, sr: int = 16000) -> list[ConvFilter]
     -------
     list of ConvFilter
         One for each convolution: several in a stage with branches or a residual path.
+
+    Raises
+    ------
+    ValueError
+        The stage has no convolution over time, or there is no such stage.
     """
     span_of = geometry.walk(model)
     found = []
@@ -146,7 +151,18 @@ class PowerSpectra:
         self._segments += len(parts[1])
 
     def ratio(self, rate_hz: float) -> Ratio:
-        """Output over folded input; `rate_hz` is the input's."""
+        """Output over folded input.
+
+        Parameters
+        ----------
+        rate_hz : float
+            Frames per second of the input.
+
+        Raises
+        ------
+        TooFewSegments
+            No clip that was added is as long as one segment.
+        """
         if not self._segments:
             raise TooFewSegments(f"no clip gives one segment of {self.length} output frames; take longer clips.")
         # What the stride folds: bins of the input, of both signs, that fall on one bin of the output.
@@ -341,7 +357,26 @@ def _unfold(h: np.ndarray, stride: int, channels: int, length: int) -> np.ndarra
 
 
 def between(maps: Sequence[FeatureMaps], below: str | None, stage: str, *, length: int = 64) -> Transfer:
-    """`h1` from one stage to the next over several clips; `below` None is the waveform."""
+    """`h1` from one stage to the next over several clips.
+
+    Parameters
+    ----------
+    maps : sequence of FeatureMaps
+        Of one network, clip by clip.
+    below : str or None
+        The stage whose maps are the inputs; None: the waveform.
+    stage : str
+        The stage whose maps are the outputs.
+    length : int
+        Frames of `stage` in one segment.
+
+    Raises
+    ------
+    TooFewSegments
+        As for `h1`.
+    KeyError
+        The maps lack a stage.
+    """
     rate = maps[0].sr if below is None else maps[0].stage(below).frame_rate(maps[0].sr)
     stride = maps[0].stage(stage).stride // (1 if below is None else maps[0].stage(below).stride)
     inputs = [m.y[:, None] if below is None else m.maps[below] for m in maps]

@@ -97,14 +97,26 @@ class Catalog:
         return self[self.clips.index[position]]
 
     def tags(self, vocabulary: str | None = None) -> tuple[str, ...]:
-        """The tags of a vocabulary in pinned order (default: `default_vocabulary`)."""
+        """The tags of a vocabulary in pinned order (default: `default_vocabulary`).
+
+        Raises
+        ------
+        CatalogError
+            There is no such vocabulary.
+        """
         name = vocabulary or self.default_vocabulary
         if name not in self.vocabularies:
             raise CatalogError(f"{self.name} has no vocabulary {name!r}; choose one of {', '.join(self.vocabularies)}.")
         return self.vocabularies[name]
 
     def parts(self, split: str | None = None) -> pd.Series:
-        """The part of each clip in a split (default: `default_split`): train, valid, test or ""."""
+        """The part of each clip in a split (default: `default_split`): train, valid, test or "".
+
+        Raises
+        ------
+        CatalogError
+            There is no such split.
+        """
         name = split or self.default_split
         if name not in self.splits.columns:
             raise CatalogError(f"{self.name} has no split {name!r}; choose one of {', '.join(self.splits.columns)}.")

@@ -203,10 +203,21 @@ def fetch_file(
     checksum is wrong is fetched once more from the start. A file that is there stays until then: it is replaced where
     its checksum is wrong, and kept where there is none to tell, which is said on stderr.
 
+    Parameters
+    ----------
+    session : requests.Session
+    url : str
+    path : Path
+        Its folder is created if missing.
+    checksum : str
+        ``{kind}:{hex digits}``, as "sha256:..."; "" where none is published: then nothing is checked.
+    progress, sleep
+        As for `fetch`.
+
     Raises
     ------
     DownloadError
-        See `fetch`.
+        The server refuses, the connection breaks for good, the disk is too full, or the checksum is wrong twice.
     """
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -151,7 +151,13 @@ def read_genres(root: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame (genres,)
-        Indexed by genre id (int), sorted, with `title` (str) and `parent` (int; 0 for a top-level genre).
+        Indexed by genre id (int), sorted, with `title` (str) and `parent` (int; 0 for a top-level genre). A title that
+        several genres have is followed by the id, except a top-level genre's.
+
+    Raises
+    ------
+    CatalogError
+        genres.csv is missing or damaged, or a column of it, a genre is there twice, or one lacks its parent.
     """
     path = _metadata(Path(root), "genres.csv")
     lines = read_rows(path, ",")

@@ -131,12 +131,23 @@ def _imbalance(held: np.ndarray, fractions: np.ndarray) -> float:
 def balance(catalog: Catalog, split: str | None = None, vocabulary: str | None = None) -> pd.DataFrame:
     """How evenly a split spreads the tags.
 
+    Parameters
+    ----------
+    catalog : Catalog
+    split, vocabulary : str, optional
+        Default: the catalog's.
+
     Returns
     -------
     DataFrame (tags,)
         `whole`: share of all the split's clips that carry the tag. For each part (train, valid, test): `{part}`, the
         share of its clips that carry the tag; `{part}_positives`, how many do; `{part}_of_tag`, its share of the
         tag's clips. `deviation`: the largest distance of a part's share from the whole, in percentage points.
+
+    Raises
+    ------
+    CatalogError
+        The catalog has no such split or vocabulary.
     """
     tags = list(catalog.tags(vocabulary))
     members = {part: catalog.labels.loc[catalog.ids(part, split), tags] for part in SPLIT_PARTS}

@@ -17,7 +17,10 @@ NORM_MOMENTUM = 0.9
 
 
 class Blocks:
-    """The layers of one row. Each method takes maps and a name and returns maps.
+    """The layers of one row. Most methods take maps and a name and return maps.
+
+    Maps `x` are (batch, frames, channels) or, behind a spectrogram as an image, (batch, frames, bands, channels);
+    `name` is what the names of the layers begin with.
 
     Parameters
     ----------
@@ -31,7 +34,20 @@ class Blocks:
         self.row, self.seed, self.synchronized = row, seed, synchronized
 
     def __call__(self, table, x, name):
-        """Apply one table of a row to `x`, (batch, frames[, bands], channels)."""
+        """Apply one table of a row to `x`, (batch, frames[, bands], channels).
+
+        Parameters
+        ----------
+        table : Conv, Residual, Pool, Gru, Parallel or Chain
+            Of `tagkit.graph.tables`.
+        x : tensor
+        name : str
+
+        Raises
+        ------
+        ValueError
+            It is no such table, or has a kind of pooling that does not exist.
+        """
         if isinstance(table, tables.Conv):
             return self.conv_block(table, x, name)
         if isinstance(table, tables.Residual):
@@ -48,13 +64,27 @@ class Blocks:
         raise ValueError(f"{name} of {self.row.name} is no stage: {table!r}")
 
     def chain(self, chain, x, name):
-        """Apply several tables in a row; they are numbered if there is more than one."""
+        """Apply several tables in a row; they are numbered if there is more than one.
+
+        Parameters
+        ----------
+        chain : sequence of tables
+        x : tensor
+        name : str
+        """
         for i, table in enumerate(chain, start=1):
             x = self(table, x, name if len(chain) == 1 else f"{name}_{i}")
         return x
 
     def conv_block(self, table, x, name):
-        """Convolution, norm, activation, pooling and what else `table` asks for."""
+        """Convolution, norm, activation, pooling and what else `table` asks for.
+
+        Parameters
+        ----------
+        table : tables.Conv
+        x : tensor
+        name : str
+        """
         y = self.conv(x, table, name)
         for step in (self.activate, self.norm) if self.row.norm_last else (self.norm, self.activate):
             y = step(y, name)
@@ -66,7 +96,14 @@ class Blocks:
         return self.dropout(y, table.dropout, name)
 
     def residual(self, table, x, name):
-        """Two convolutions with a shortcut, in Kim 2018's order; see `tables.Residual`."""
+        """Two convolutions with a shortcut, in Kim 2018's order; see `tables.Residual`.
+
+        Parameters
+        ----------
+        table : tables.Residual
+        x : tensor
+        name : str
+        """
         first = tables.Conv(table.width, table.kernel, stride=table.stride, dilation=table.dilation)
         second = tables.Conv(table.width, table.kernel, dilation=table.dilation)
         y = self.activate(self.norm(self.conv(x, first, f"{name}_1"), f"{name}_1"), f"{name}_1")
@@ -81,7 +118,15 @@ class Blocks:
         return self.pool(y, table.pool, table.pooling, name)
 
     def conv(self, x, table, name):
-        """Convolution alone, one- or two-dimensional as `x` is."""
+        """Convolution alone, one- or two-dimensional as `x` is.
+
+        Parameters
+        ----------
+        x : tensor
+        table : tables.Conv
+            Its width, kernel, stride, dilation and padding; the row says the rest.
+        name : str
+        """
         padding = table.padding or self.row.padding
         kernel = table.kernel
         if padding == "time":
@@ -101,7 +146,7 @@ class Blocks:
         )(x)
 
     def norm(self, x, name, **options):
-        """Batch norm over the last axis."""
+        """Batch norm over the last axis; `options` are `scale` (default: the row's `gamma`) and `center` (True)."""
         return BatchNormalization(
             scale=options.get("scale", self.row.gamma),
             center=options.get("center", True),
@@ -119,7 +164,21 @@ class Blocks:
         return layers.Activation(activation, name=f"{name}_{activation}")(x)
 
     def pool(self, x, size, kind, name):
-        """Pooling without overlap, 'valid'; size 1 adds no layer."""
+        """Pooling without overlap, 'valid'; size 1 adds no layer.
+
+        Parameters
+        ----------
+        x : tensor
+        size : int or (int, int) or "bands"
+            Frames, or (frames, bands). "bands" pools over all bands and drops their axis.
+        kind : {"max", "mean", "stochastic"}
+        name : str
+
+        Raises
+        ------
+        ValueError
+            There is no such kind.
+        """
         if size == "bands":
             x = self.pool(x, (1, x.shape[2]), kind, name)
             return layers.Reshape((-1, x.shape[3]), name=f"{name}_frames")(x)
@@ -136,7 +195,15 @@ class Blocks:
         raise ValueError(f"{name} of {self.row.name}: no pooling is called {kind!r}; take max, mean or stochastic.")
 
     def squeeze(self, x, ratio, name):
-        """Squeeze-and-excitation: a gate per channel from the maps' means, hidden layer of `ratio` x channels."""
+        """Squeeze-and-excitation: a gate per channel from the maps' means.
+
+        Parameters
+        ----------
+        x : tensor (batch, frames, channels)
+        ratio : int
+            The hidden layer has `ratio` x channels units.
+        name : str
+        """
         width = x.shape[-1]
         gate = layers.GlobalAveragePooling1D(keepdims=True, name=f"{name}_squeeze_mean")(x)
         for step, units, activation in (("1", ratio * width, "relu"), ("2", width, "sigmoid")):
@@ -145,7 +212,19 @@ class Blocks:
         return layers.Multiply(name=f"{name}_scale")([x, gate])
 
     def gru(self, table, x, name):
-        """Recurrence over time; behind a spectrogram, each frame's bands and channels become one vector."""
+        """Recurrence over time; behind a spectrogram, each frame's bands and channels become one vector.
+
+        Parameters
+        ----------
+        table : tables.Gru
+        x : tensor
+        name : str
+
+        Returns
+        -------
+        tensor (batch, frames, units), or (batch, units) of the last state
+            Twice the units where the table is bidirectional.
+        """
         if len(x.shape) == 4:
             x = layers.Reshape((-1, x.shape[2] * x.shape[3]), name=f"{name}_frames")(x)
         name_of_cell = f"{name}_gru"
@@ -170,12 +249,32 @@ class Blocks:
         return layers.Bidirectional(layer, backward_layer=layers.GRU(**config), name=name)
 
     def dense(self, x, units, name, init=None, dtype=None, seeded_as=None):
-        """Fully connected layer alone; `seeded_as` gives it the initial weights of another name."""
+        """Fully connected layer alone, over the last axis.
+
+        Parameters
+        ----------
+        x : tensor
+        units : int
+        name : str
+        init : str, optional
+            Initialiser by its Keras name; the row's unless given.
+        dtype : str, optional
+            Keras' default unless given.
+        seeded_as : str, optional
+            Gives it the initial weights of another name.
+        """
         kernel = self.initializer(f"{seeded_as or name}_dense", init)
         return layers.Dense(units, kernel_initializer=kernel, dtype=dtype, name=f"{name}_dense")(x)
 
     def dense_block(self, table, x, name):
-        """Dense layer with activation, and norm and dropout as `table` asks for."""
+        """Dense layer with activation, and norm and dropout as `table` asks for.
+
+        Parameters
+        ----------
+        table : tables.Dense
+        x : tensor (batch, units)
+        name : str
+        """
         y = self.dense(x, table.width, name)
         if table.norm and not self.row.norm_last:
             y = self.norm(y, name, scale=True)

@@ -54,7 +54,24 @@ def build_row(row, n_tags=50, samples=None, seed=0, synchronized=False):
 
 
 def trunk(blocks, waveform):
-    """Apply frontend and stages; return the maps after each stage."""
+    """Apply frontend and stages; return the maps after each stage.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Of the row.
+    waveform : tensor (batch, samples, 1)
+
+    Returns
+    -------
+    list of tensor (batch, frames[, bands], channels)
+        One for each stage; (batch, units) behind a last state of `tables.Gru`.
+
+    Raises
+    ------
+    ValueError
+        No frame is left after a stage.
+    """
     x = blocks.frontend(waveform)
     levels, counts = [], {}
     for table in blocks.row.stages:
@@ -71,6 +88,15 @@ def embed(blocks, levels, last="logits"):
     """Pool the maps and apply the dense layers of the row's head: (batch, units), the input of the final layer.
 
     Pooling belongs to the stage that follows it: dense1 where there is one, else `last`.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Of the row.
+    levels : list of tensor
+        The maps after each stage, as from `trunk`.
+    last : str
+        Name of the final layer's stage.
     """
     head = blocks.row.head
     names = [f"dense{i}" for i in range(1, len(head.dense) + 1)]

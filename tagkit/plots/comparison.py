@@ -36,6 +36,11 @@ def score_ranking(
         The score of each seed, drawn as small ticks.
     metric, title : str
     ax : Axes, optional
+
+    Raises
+    ------
+    ValueError
+        There are more than six kinds beside "raw" and "mel".
     """
     ax = axes_or_new(ax, height=1.1 + 0.26 * len(names))
     order = np.argsort(values)
@@ -115,6 +120,11 @@ def score_against_cost(
         Networks that are named whatever they score, if they are there.
     metric, cost, title : str
     ax : Axes, optional
+
+    Raises
+    ------
+    ValueError
+        There are more than six kinds beside "raw" and "mel".
     """
     ax = axes_or_new(ax, width=9.0, height=6.0)
     values, costs = np.asarray(values, float), np.asarray(costs, float)

@@ -35,6 +35,11 @@ def filter_spectra(
         Which to draw, up to eight; by default eight, spread over the peak frequencies.
     title : str
     ax : Axes, optional
+
+    Raises
+    ------
+    ValueError
+        More than eight channels are named.
     """
     if channels is None:
         by_peak = np.argsort(np.argmax(responses, axis=0), kind="stable")

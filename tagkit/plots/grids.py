@@ -45,6 +45,11 @@ def channel_grid(
     Returns
     -------
     array (3, 3) of Axes
+
+    Raises
+    ------
+    ValueError
+        More than nine channels are named.
     """
     if len(channels) > 9:
         raise ValueError(f"A 3 x 3 grid holds 9 channels, not {len(channels)}; leave some out.")

@@ -152,7 +152,16 @@ def analyse(
 def draw_construction(
     levels: Sequence[LevelComparison], probe: ToneProbe, title: str = "How each stage builds its filters"
 ) -> np.ndarray:
-    """Draw every stage's filters by every estimator that is valid there; the Axes (stages, estimators)."""
+    """Draw every stage's filters by every estimator that is valid there; the Axes (stages, estimators).
+
+    Parameters
+    ----------
+    levels : sequence of LevelComparison
+        As from `construction.construct`.
+    probe : ToneProbe
+        Of the same network; it also sorts the channels, by centre frequency.
+    title : str
+    """
     gains = {level.stage: level.gains(probe) for level in levels}
     orders = {stage: np.argsort(probe.tuning(stage).centre_hz, kind="stable") for stage in gains}
     notes: dict[str, dict[str, str]] = {stage: {} for stage in gains}
@@ -179,7 +188,21 @@ def similarity(
     """CKA of every stage of one network with every stage of another: value, low, high, each (stages, other_stages).
 
     Of the clips' profiles (`Summaries.profiles`): which channels are active, whatever the level of the clip. The
-    intervals leave out whole pieces. `settings` are those of `compare.cka_interval`.
+    intervals leave out whole pieces.
+
+    Parameters
+    ----------
+    one, other : Summaries
+        Of the same clips in the same order.
+    pieces : ndarray (clips,)
+        The piece (or artist) of each clip.
+    **settings
+        Of `compare.cka_interval`, all but `groups`.
+
+    Raises
+    ------
+    ValueError
+        The two have different numbers of clips, or fewer than `fewest_clips` (256).
     """
     return compare.cka_matrix(one.profiles(), other.profiles(), groups=pieces, **settings)
 
@@ -187,7 +210,23 @@ def similarity(
 def draw_similarity(
     one: Summaries, other: Summaries, pieces: np.ndarray, names: tuple[str, str] = ("", ""), *, ax=None, **settings
 ) -> Axes:
-    """Draw `similarity` with its intervals; the Axes."""
+    """Draw `similarity` with its intervals; the Axes.
+
+    Parameters
+    ----------
+    one, other, pieces
+        As for `similarity`.
+    names : tuple of str
+        What the rows (stages of `one`) and the columns (stages of `other`) are called.
+    ax : Axes, optional
+    **settings
+        As for `similarity`.
+
+    Raises
+    ------
+    ValueError
+        As for `similarity`.
+    """
     value, low, high = similarity(one, other, pieces, **settings)
     rows, columns = list(one.means), list(other.means)
     return plots.similarity(value, rows, columns, low=low, high=high, ylabel=names[0], xlabel=names[1], ax=ax)

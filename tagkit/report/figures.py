@@ -90,7 +90,17 @@ def draw_filters(runs: Mapping[str, Run], folder: Path) -> list[Path]:
 
 
 def listen_through(model: keras.Model, records: Records, positions: np.ndarray, progress: bool = True) -> Summaries:
-    """Means and maxima of every channel for some clips of the records (at most 300 of them), with a progress bar."""
+    """Summaries of every channel for some clips of the records, the first 300 of them at most.
+
+    Parameters
+    ----------
+    model : keras.Model
+    records : Records
+    positions : ndarray of int (clips,)
+        The clips, as positions in `records`.
+    progress : bool
+        Show a progress bar.
+    """
     some = positions[:MOST_CLIPS]
     waveforms = (records.waveform(records.catalog.clips.index[p]) for p in some)
     bar = tqdm(waveforms, f"listen through {model.name}", len(some), unit="clip", disable=not progress)

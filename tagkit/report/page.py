@@ -46,6 +46,17 @@ def write_page(
     twin : bool
         Measure the untrained networks, too, where there is no analysis.
     progress : bool
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        None of the runs takes a raw waveform.
+    RecordsError, TrainingError, PageTooLargeError
+        The split has no test clips, a run has no weights yet, or the page would take 2 MB or more.
     """
     models = {name: model for name, run in runs.items() if is_raw(model := run.model())}
     if not models:

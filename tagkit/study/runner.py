@@ -42,7 +42,7 @@ def results_folder(plan: Plan) -> Path:
 
 
 def result_path(plan: Plan, entry: Entry, seed: int) -> Path:
-    """The result of one training."""
+    """Where the result of one training lies."""
     return results_folder(plan) / f"{entry.slug}-{seed}.json"
 
 
@@ -66,7 +66,8 @@ def run(
     plan : Plan
     records : Records
     jobs : int
-        Trainings at a time, each in a process of its own on one core; 0: in this process.
+        Trainings at a time, each in a process of its own on one core; 0: in this process, where the first that fails
+        ends the study with its own error.
     only : iterable of str
         Labels of entries; none: all.
     seeds : int, optional
@@ -76,7 +77,10 @@ def run(
     Raises
     ------
     StudyError
-        Some trainings failed; the others were done. Or there are results of other data or of another budget.
+        Some trainings failed; the others were done. Or there are results of other data, another budget or other
+        settings.
+    ValueError
+        The plan has no entry that `only` names.
     KeyboardInterrupt
         On Ctrl-C; trainings under way have been saved.
     """
@@ -208,7 +212,25 @@ def _train_and_follow(plan: Plan, entry: Entry, seed: int, records_root: Path, p
 
 
 def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
-    """Train and score one entry with one seed, and write its result."""
+    """Train and score one entry with one seed, and write its result.
+
+    Parameters
+    ----------
+    plan : Plan
+    entry : Entry
+    seed : int
+    records_root : Path
+        The records folder.
+
+    Raises
+    ------
+    StudyError
+        Another process trains it.
+    ValueError
+        It cannot be trained or scored; see `tagkit.training.train` and `tagkit.evaluation.evaluate`.
+    KeyboardInterrupt
+        On Ctrl-C or SIGTERM, once the training is saved.
+    """
     from tagkit import evaluation
     from tagkit.training import train
 
@@ -229,7 +251,16 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
 
 
 def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
-    """Train an entry's network on rendered music, if that is not done yet; the run folder."""
+    """Train an entry's network on rendered music, if that is not done yet; the run folder.
+
+    Parameters
+    ----------
+    plan : Plan
+    entry : Entry
+        One with a pre-training.
+    seed : int
+        Below `plan.seeds`; all seeds train for equally many steps.
+    """
     from tagkit.training import train
 
     before, records = entry.pretraining, rendered(entry.pretraining.clips)
@@ -242,7 +273,18 @@ def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
 
 
 def settle_steps(plan: Plan, budget_s: float, config: TrainingConfig, records: Records) -> int:
-    """Steps that a budget pays for: as many before each validation, at least one; without a budget, one."""
+    """Steps that a budget pays for: as many before each validation, at least one; without a budget, one.
+
+    Parameters
+    ----------
+    plan : Plan
+        Says how many validations there are.
+    budget_s : float
+        CPU seconds; 0 for none.
+    config : TrainingConfig
+    records : Records
+        A few steps on them are timed (`step_seconds`).
+    """
     each = round(budget_s / step_seconds(config, records) / plan.validations) if budget_s else 1
     return plan.validations * max(each, 1)
 

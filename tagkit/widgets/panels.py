@@ -65,7 +65,17 @@ def ab(networks: Sequence[Network]) -> ipywidgets.Widget:
 def nine_players(
     seen: Network, clip: str, stage: str, mode: str = "carrier", *, by: str = "energy", max_s: float = 4.0
 ) -> ipywidgets.Widget:
-    """A 3 x 3 grid of players, one for each of `nine` channels; a channel that cannot be played says why."""
+    """A 3 x 3 grid of players, one for each of `nine` channels; a channel that cannot be played says why.
+
+    Parameters
+    ----------
+    seen, clip, stage, mode
+        As for `hear`.
+    by : {"energy", "centre frequency", "tag"}
+        As for `nine`.
+    max_s : float
+        Seconds after which each sound is cut.
+    """
     cells = []
     for channel in nine(seen, clip, stage, by):
         try:

@@ -82,7 +82,13 @@ def network(
     probe : ToneProbe, optional
         Default: measured now, at -20 dBFS.
     channel_tags : dict of str -> sequence of ChannelTag, optional
+        By stage, as from `selectivity.own_tags`.
     sr : int
+
+    Raises
+    ------
+    ValueError
+        There are no clips, or one cannot be computed (see `feature_maps.compute`).
     """
     if not clips:
         raise ValueError(f"There is nothing to hear {model.name} with; pass at least one clip.")
@@ -130,6 +136,13 @@ def player(y: np.ndarray, sr: int = 16000, *, max_s: float = 10.0) -> Audio:
 def channel_order(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[int]:
     """Channels of a stage, sorted by "centre frequency" (rising), "energy" or "tag" (falling).
 
+    Parameters
+    ----------
+    seen : Network
+    stage : str
+    by : {"centre frequency", "energy", "tag"}
+        Energy is that of the changes over all clips; "tag" sorts by the ROC-AUC of each channel's own tag.
+
     Raises
     ------
     ValueError
@@ -149,7 +162,10 @@ def channel_order(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[int]
 
 
 def channel_choices(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[tuple[str, int]]:
-    """Label and number of each channel of a stage, sorted, for a dropdown."""
+    """Label and number of each channel of a stage, sorted, for a dropdown.
+
+    Parameters and errors as for `channel_order`.
+    """
     return [(channel_label(seen, stage, channel), channel) for channel in channel_order(seen, stage, by)]
 
 
@@ -166,6 +182,16 @@ def channel_label(seen: Network, stage: str, channel: int) -> str:
 def hear(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> np.ndarray:
     """The sound (samples,) of one channel in any of `MODES`; "original" is the clip itself, at the same level.
 
+    Parameters
+    ----------
+    seen : Network
+    clip : str
+        Title of one of its clips.
+    stage : str
+    channel : int
+    mode : {"original", "raw", "carrier", "gated", "relevance", "mask", "preferred"}
+        As for `sonify.play`; the last three need `seen.model`.
+
     Raises
     ------
     CannotPlay
@@ -177,7 +203,8 @@ def hear(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
 def fidelity(seen: Network, clip: str, stage: str, channel: int, mode: str) -> str:
     """How far the sound is the channel's, where that can be measured, in words; else "".
 
-    For "mask" it is the re-encoding error: 0 where the masked clip excites the channel as the clip did.
+    For "mask" it is the re-encoding error: 0 where the masked clip excites the channel as the clip did. Parameters and
+    errors as for `hear`.
     """
     error = _heard(seen, clip, stage, channel, mode)[1]
     return "" if error is None else f"re-encoding error {error:.2f} (0: the channel takes the sound for the clip)"
@@ -204,7 +231,10 @@ def _make(seen: Network, maps: FeatureMaps, stage: str, channel: int, mode: str)
 
 
 def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> Figure:
-    """The clip, the channel over time, what is heard (where it may be heard), and the channel's filter curve."""
+    """The clip, the channel over time, what is heard (where it may be heard), and the channel's filter curve.
+
+    Parameters as for `hear`; where that refuses, the reason stands in place of the sound.
+    """
     maps = seen.maps[clip]
     figure, axes = plt.subplot_mosaic(
         [["clip", "curve"], ["channel", "curve"], ["sound", "text"]],
@@ -236,7 +266,16 @@ def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
 
 
 def describe(seen: Network, stage: str, channel: int, sr: int = 16000) -> str:
-    """Geometry and tuning of a channel in words, and how far to believe them."""
+    """Geometry and tuning of a channel in words, and how far to believe them.
+
+    Parameters
+    ----------
+    seen : Network
+    stage : str
+    channel : int
+    sr : int
+        Of the clips.
+    """
     place, tuning = seen.probe.geometry[stage], seen.probe.tuning(stage)
     return "\n".join(
         [
@@ -253,7 +292,21 @@ def describe(seen: Network, stage: str, channel: int, sr: int = 16000) -> str:
 def compare(
     a: tuple[Network, str, int], b: tuple[Network, str, int], clip: str, mode: str = "carrier"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sounds (samples,) of two channels (network, stage, channel) for one clip, with one gain for both."""
+    """The sounds (samples,) of two channels for one clip, with one gain for both.
+
+    Parameters
+    ----------
+    a, b : tuple of (Network, str, int)
+        Network, stage and channel.
+    clip : str
+        Title of a clip that both have heard.
+    mode : {"raw", "carrier", "gated"}
+
+    Raises
+    ------
+    CannotPlay
+        As for `sonify.sonify`.
+    """
     (seen_a, stage_a, channel_a), (seen_b, stage_b, channel_b) = a, b
     first, second = sonify.side_by_side(
         [seen_a.maps[clip], seen_b.maps[clip]],
@@ -266,7 +319,22 @@ def compare(
 
 
 def nine(seen: Network, clip: str, stage: str, by: str = "energy") -> list[int]:
-    """Nine channels of a stage that move in this clip: the first ones of a sorting, or spread over frequency."""
+    """Nine channels of a stage that move in this clip (or as many as do).
+
+    Parameters
+    ----------
+    seen : Network
+    clip : str
+        Title of one of its clips.
+    stage : str
+    by : {"energy", "centre frequency", "tag"}
+        The first nine of this sorting; of centre frequencies, nine that are spread over all of them.
+
+    Raises
+    ------
+    ValueError
+        As for `channel_order`.
+    """
     a = seen.maps[clip].maps[stage]
     order = [channel for channel in channel_order(seen, stage, by) if np.ptp(a[:, channel]) > 0]
     if by == "centre frequency" and len(order) > 9:
@@ -275,7 +343,21 @@ def nine(seen: Network, clip: str, stage: str, by: str = "energy") -> list[int]:
 
 
 def example(catalog: Catalog, tag: str, number: int) -> tuple[Clip, np.ndarray]:
-    """Clip number `number` (from 0; past the last one it starts again) of those with a tag, and its samples."""
+    """One of the clips with a tag, and its samples (samples,) at 16 kHz.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    tag : str
+        One that some clip has.
+    number : int
+        Which of them, from 0; past the last one it starts again.
+
+    Raises
+    ------
+    AudioError
+        Its file cannot be read.
+    """
     ids = catalog.labels.index[catalog.labels[tag]]
     clip = catalog[ids[number % len(ids)]]
     return clip, audio.load(clip.path)

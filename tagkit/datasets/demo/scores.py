@@ -85,7 +85,13 @@ class Score:
 
 
 def corpus_folder() -> Path:
-    """The folder of music21's corpus, found without importing music21 (which takes seconds)."""
+    """The folder of music21's corpus, found without importing music21 (which takes seconds).
+
+    Raises
+    ------
+    CatalogError
+        It is not installed.
+    """
     spec = importlib.util.find_spec("music21")
     folder = Path(spec.origin).parent / "corpus" if spec else None
     if folder is None or not (folder / "bach").is_dir():

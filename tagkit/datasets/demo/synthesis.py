@@ -22,7 +22,13 @@ PEAK = 0.99
 
 @functools.cache
 def soundfont() -> bytes:
-    """The soundfont of pretty_midi (TimGM6mb, 6 MB), found without importing pretty_midi."""
+    """The soundfont of pretty_midi (TimGM6mb, 6 MB), found without importing pretty_midi.
+
+    Raises
+    ------
+    CatalogError
+        It is not installed, or midirenderer is not.
+    """
     spec = importlib.util.find_spec("pretty_midi")
     path = Path(spec.origin).with_name("TimGM6mb.sf2") if spec else None
     if path is None or not path.is_file() or importlib.util.find_spec("midirenderer") is None:
