@@ -11,172 +11,21 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from scipy import signal
 
 from tagkit import audio
 from tagkit.analysis import attribution
 from tagkit.analysis.feature_maps import FeatureMaps, compute
-from tagkit.analysis.geometry import Stage
+from tagkit.analysis.signals import CannotPlay, carrier, gated, raw, reference
 from tagkit.analysis.spectra import ToneProbe, tone_probe
 
 MODES = ("raw", "carrier", "gated")
 NETWORK_MODES = ("relevance", "mask", "preferred")
-LARGEST_RAW_STRIDE = 81  # above it the whole map lies below 99 Hz at 16 kHz: a rumble at best
-TAPS_EACH_SIDE = 32  # frames that the interpolation filter reaches to either side
 HEADROOM = 0.5  # where the 99th percentile of |y| is put, unless a peak would then be clipped
-BROADBAND_OCTAVES = 2.5
-
-
-class CannotPlay(ValueError):  # noqa: N818 - it reads as the sentence that it is
-    """This channel, stage or mode has no meaningful sound; the message says why and what to use instead."""
-
-
-def upsample(a: np.ndarray, stage: Stage, samples: int, edges: str = "constant") -> np.ndarray:
-    """A map at the waveform's rate, every frame at its own time.
-
-    Parameters
-    ----------
-    a : ndarray (frames,)
-    stage : Stage
-        Stride and offset of the frames.
-    samples : int
-        Length of the clip.
-    edges : {"constant", "edge"}
-        What is assumed before the first and after the last frame: zeros, or the frame itself.
-
-    Returns
-    -------
-    ndarray (samples,)
-
-    Notes
-    -----
-    Polyphase interpolation with a Kaiser filter of 64 stride + 1 taps and 80 dB: images stay below -80 dB up to .45
-    of the frame rate, whereas repeating every sample leaves them at 20 log10(u / (1 - u)) dB.
-    """
-    stride, start = stage.stride, round(stage.offset)
-    before = max(-(-start // stride), 0) + TAPS_EACH_SIDE
-    after = max(-(-(samples - start) // stride) - len(a), 0) + TAPS_EACH_SIDE
-    padded = np.pad(np.asarray(a, np.float64), (before, after), mode=edges)
-    if stride > 1:
-        taps = signal.firwin(2 * TAPS_EACH_SIDE * stride + 1, 1 / stride, window=("kaiser", signal.kaiser_beta(80)))
-        padded = signal.resample_poly(padded, stride, 1, window=taps)
-    first = before * stride - start
-    return padded[first : first + samples]
-
-
-def envelope(a: np.ndarray, stage: Stage, samples: int) -> np.ndarray:
-    """How active a channel is over time: the map above its 5th percentile, upsampled (samples,), never negative.
-
-    Its 99th percentile is 1, so that one outlier does not silence the rest.
-
-    Parameters
-    ----------
-    a : ndarray (frames,)
-    stage : Stage
-    samples : int
-        Length of the clip.
-    """
-    above = np.maximum(upsample(a - np.percentile(a, 5), stage, samples, edges="edge"), 0)
-    return above / _reference(above)
-
-
-def raw(a: np.ndarray, stage: Stage, samples: int, sr: int = 16000) -> np.ndarray:
-    """The map itself, its mean subtracted, upsampled to `sr`; not levelled.
-
-    Parameters
-    ----------
-    a : ndarray (frames,)
-    stage : Stage
-    samples : int
-        Length of the clip.
-    sr : int
-
-    Returns
-    -------
-    ndarray (samples,)
-
-    Raises
-    ------
-    CannotPlay
-        If the stage's stride is over 81 samples.
-    """
-    if stage.stride > LARGEST_RAW_STRIDE:
-        raise CannotPlay(
-            f"{stage.name} has one frame every {stage.stride} samples, so its map holds nothing above "
-            f"{stage.nyquist_hz(sr):.0f} Hz and would be inaudible as it is; use mode='carrier' or mode='gated'."
-        )
-    return upsample(a - np.mean(a), stage, samples)
-
-
-def carrier(a: np.ndarray, stage: Stage, samples: int, centre_hz: float, sr: int = 16000) -> np.ndarray:
-    """A tone at the channel's own frequency, as loud as the channel is active: ``e sin(2 pi f_c t)``; not levelled.
-
-    Parameters
-    ----------
-    a : ndarray (frames,)
-    stage : Stage
-    samples : int
-    centre_hz : float
-        The channel's centre frequency, from a tone probe.
-    sr : int
-
-    Returns
-    -------
-    ndarray (samples,)
-
-    Raises
-    ------
-    CannotPlay
-        If `centre_hz` is below 20 Hz or not below ``sr / 2``.
-    """
-    if not 20 <= centre_hz < sr / 2:
-        raise CannotPlay(
-            f"a carrier of {centre_hz:.3g} Hz cannot be heard at {sr} Hz; pass centre_hz between 20 and {sr / 2:.0f}, "
-            "or use mode='gated'."
-        )
-    return envelope(a, stage, samples) * np.sin(2 * np.pi * centre_hz * np.arange(samples) / sr)
-
-
-def gated(a: np.ndarray, stage: Stage, y: np.ndarray, band_hz: tuple[float, float], sr: int = 16000) -> np.ndarray:
-    """The clip in the channel's own band, opened and shut by the channel; not levelled.
-
-    Parameters
-    ----------
-    a : ndarray (frames,)
-    stage : Stage
-    y : ndarray (samples,)
-        The clip.
-    band_hz : tuple of float
-        The channel's -3 dB band. One of more than 2.5 octaves is no band: the clip itself is gated.
-    sr : int
-
-    Returns
-    -------
-    ndarray (samples,)
-    """
-    sections = band_sections(*band_hz, sr)
-    inside = y if sections is None else signal.sosfiltfilt(sections, y)
-    return envelope(a, stage, len(y)) * inside
-
-
-def band_sections(low_hz: float, high_hz: float, sr: int) -> np.ndarray | None:
-    """The band-pass of `gated` as second-order sections (2, 6); None for a broad channel: it gates the clip itself."""
-    low, high = max(low_hz, 20.0), min(high_hz, 0.98 * sr / 2)
-    if not (low < high and np.log2(high / low) <= BROADBAND_OCTAVES):
-        return None
-    return signal.butter(2, (low, high), "bandpass", fs=sr, output="sos")
-
-
-def _reference(y: np.ndarray) -> float:
-    """The 99th percentile of |y|, or the peak where a channel is active for less than one sample in a hundred."""
-    magnitude = np.abs(y)
-    percentile, peak = np.percentile(magnitude, 99), magnitude.max()
-    return float(percentile if percentile > 0.01 * peak else peak) or 1.0
 
 
 def _gain(y: np.ndarray) -> float:
     """What brings the 99th percentile of |y| to -6 dBFS, or the peak to full scale where it would go beyond."""
-    return min(HEADROOM / _reference(y), 1 / (float(np.abs(y).max()) or 1.0))
+    return min(HEADROOM / reference(y), 1 / (float(np.abs(y).max()) or 1.0))
 
 
 def level(y: np.ndarray, gain: float | None = None) -> np.ndarray:
@@ -422,8 +271,10 @@ def through_network(
     if mode == "mask":
         masked = attribution.masked(model, y, stage, channel, sr)
         sound, error = masked.y, masked.error
-    else:
+    elif mode == "relevance":
         sound = attribution.relevance(model, y, stage, channel).gradient
+    else:
+        raise ValueError(f"There is no mode {mode!r} that goes through the network; take one of {NETWORK_MODES}.")
     if not np.any(sound):
         raise CannotPlay(
             f"nothing flows back from channel {channel} of {stage}: it stays at or below 0 in this clip; use "

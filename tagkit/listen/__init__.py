@@ -13,7 +13,7 @@ import numpy as np
 
 import tagkit
 from tagkit import audio, files
-from tagkit.analysis import feature_maps, sonify, spectra
+from tagkit.analysis import feature_maps, signals, spectra
 from tagkit.analysis.geometry import Stage
 from tagkit.analysis.selectivity import ChannelTag
 from tagkit.datasets.catalog import Clip
@@ -181,8 +181,8 @@ def _stage(
 
 
 def _refused(stage: Stage, sr: int) -> dict[str, str]:
-    """Reasons for a listener; `sonify.raw` refuses the same stages with advice for a programmer."""
-    if stage.stride <= sonify.LARGEST_RAW_STRIDE:
+    """Reasons for a listener; `signals.raw` refuses the same stages with advice for a programmer."""
+    if stage.stride <= signals.LARGEST_RAW_STRIDE:
         return {}
     return {
         "raw": f"{stage.name} gives {stage.frame_rate(sr):.3g} values per second, so nothing above "

@@ -11,7 +11,8 @@ import soundfile as sf
 from scipy import signal
 
 from tagkit.analysis.selectivity import ChannelTag
-from tagkit.analysis.sonify import MODES, band_sections
+from tagkit.analysis.signals import band_sections
+from tagkit.analysis.sonify import MODES
 from tagkit.listen.parts import PageClip, PageModel, PageStage, PageTooLargeError
 
 CURVE_FLOOR_DB = -60.0

@@ -1,7 +1,7 @@
 """Running a study: every training that is not done yet, several at a time, each on one core.
 
 A training's result is one small JSON file; its run folder, with the weights, may be removed at any time. What was
-interrupted goes on with the same call, and a training that fails stops no other.
+interrupted goes on with the same call, and a training that fails in a process of its own stops no other.
 """
 
 import os

@@ -9,7 +9,7 @@ from IPython.display import Markdown, display
 
 from tagkit import audio, plots
 from tagkit.analysis import sonify
-from tagkit.analysis.sonify import CannotPlay
+from tagkit.analysis.signals import CannotPlay
 from tagkit.datasets.catalog import Catalog
 from tagkit.widgets.seen import (
     MODES,

@@ -16,7 +16,7 @@ from tagkit import audio, plots
 from tagkit.analysis import feature_maps, sonify, spectra
 from tagkit.analysis.feature_maps import FeatureMaps
 from tagkit.analysis.selectivity import ChannelTag
-from tagkit.analysis.sonify import CannotPlay
+from tagkit.analysis.signals import CannotPlay
 from tagkit.datasets.catalog import Catalog, Clip
 from tagkit.listen.packing import MP3_RATES, encode_mp3, energies
 

@@ -6,7 +6,7 @@ from known_networks import SR, filterbank, gabor_bank, small_tagger
 from scipy import signal
 
 from tagkit import audio
-from tagkit.analysis import feature_maps, sonify, spectra
+from tagkit.analysis import feature_maps, signals, sonify, spectra
 from tagkit.analysis.geometry import Stage
 from tagkit.datasets.catalog import Clip
 
@@ -31,7 +31,7 @@ def image_level(y: np.ndarray, u: float, stride: int) -> float:
 def test_check_6_images_of_the_upsampler(stride, u):
     samples = 400 * stride
     a = np.sin(2 * np.pi * u * np.arange(400))
-    assert image_level(sonify.upsample(a, stage(stride), samples), u, stride) <= -80
+    assert image_level(signals.upsample(a, stage(stride), samples), u, stride) <= -80
     # A deliberately wrong estimator: repeating every frame.
     repeated = np.repeat(a, stride)
     assert image_level(repeated, u, stride) > -30
@@ -41,7 +41,7 @@ def test_check_6_images_of_the_upsampler(stride, u):
 def test_frames_are_heard_at_their_own_time(offset):
     a = np.zeros(SECONDS * SR // 64)
     a[100] = 1
-    y = sonify.upsample(a, stage(64, offset), SECONDS * SR)
+    y = signals.upsample(a, stage(64, offset), SECONDS * SR)
     assert len(y) == SECONDS * SR
     assert abs(np.argmax(y) - (100 * 64 + offset)) <= 0.5
 
@@ -52,7 +52,7 @@ def test_check_8_carrier(stride):
     frames, top = SECONDS * SR // stride, 30 * stride / SR
     a = 2 + signal.filtfilt(*signal.butter(4, 2 * top * 0.7), rng.normal(size=frames))
     centre = 1234.5
-    y = sonify.carrier(a, stage(stride), SECONDS * SR, centre)
+    y = signals.carrier(a, stage(stride), SECONDS * SR, centre)
     energy = np.abs(np.fft.rfft(y * np.hanning(len(y)))) ** 2
     near = np.abs(np.fft.rfftfreq(len(y), 1 / SR) - centre) <= 60
     assert energy[near].sum() / energy.sum() > 0.999
@@ -67,12 +67,12 @@ def test_gated_keeps_the_band_and_opens_with_the_channel():
     y = (0.1 * rng.normal(size=SECONDS * SR)).astype(np.float32)
     a = np.zeros(SECONDS * SR // 64)
     a[len(a) // 2 :] = 1.0
-    heard = sonify.gated(a, stage(64), y, (900.0, 1100.0))
+    heard = signals.gated(a, stage(64), y, (900.0, 1100.0))
     assert np.square(heard[: SR * SECONDS // 2 - SR // 10]).mean() < 1e-6 * np.square(heard).mean()
     f, power = signal.welch(heard, SR, nperseg=4096)
     assert 900 < f[power.argmax()] < 1100
     assert power[(f < 500) | (f > 2000)].max() < power.max() / 100
-    broad = sonify.gated(a, stage(64), y, (100.0, 6000.0))
+    broad = signals.gated(a, stage(64), y, (100.0, 6000.0))
     np.testing.assert_allclose(broad[-SR:], y[-SR:], atol=1e-3)
 
 
@@ -128,7 +128,7 @@ def test_a_rare_loud_moment_lowers_the_whole_instead_of_being_clipped():
 def test_refusals_say_why_and_what_to_use(heard):
     maps, probe = heard
     with pytest.raises(sonify.CannotPlay, match=r"one frame every 243 samples.*33 Hz.*mode='carrier'"):
-        sonify.raw(np.ones(100), stage(243), SECONDS * SR)
+        signals.raw(np.ones(100), stage(243), SECONDS * SR)
     with pytest.raises(sonify.CannotPlay, match="probe"):
         sonify.sonify(maps, "conv1", 0, "carrier")
     with pytest.raises(sonify.CannotPlay, match=r"no mode 'loud'.*raw"):
@@ -146,7 +146,7 @@ def test_raw_plays_up_to_stride_81_and_not_beyond():
     maps = feature_maps.compute(small_tagger(), np.random.default_rng(0).normal(size=8000) * 0.1)
     channel = int(maps.maps["conv4"].std(axis=0).argmax())
     assert sonify.sonify(maps, "conv4", channel, "raw").size == 8000  # stride 72
-    assert sonify.LARGEST_RAW_STRIDE == 81
+    assert signals.LARGEST_RAW_STRIDE == 81
 
 
 @pytest.mark.parametrize("mode", sonify.MODES + sonify.NETWORK_MODES)
