@@ -97,7 +97,7 @@ def test_a_flipped_bit_is_named(tone_catalog, tmp_path):
 def test_what_was_verified_is_not_read_again(tone_catalog, tmp_path, monkeypatch):
     records = prepare(tone_catalog, tmp_path, clips_per_shard=20, jobs=1, progress=False)
     records.verify()
-    monkeypatch.setattr("tagkit.records._sha256", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("tagkit.records.reading.digest", lambda path: pytest.fail(f"{path} was read"))
     records.verify()
 
 
@@ -109,7 +109,7 @@ def test_few_shards_stay_open_and_none_without_its_records(tone_records, tmp_pat
         links = (link.resolve() for link in Path("/proc/self/fd").iterdir())
         return sum(link.parent == root.resolve() for link in links)
 
-    monkeypatch.setattr("tagkit.records.OPEN_SHARDS", 2)
+    monkeypatch.setattr("tagkit.records.reading.OPEN_SHARDS", 2)
     records = Records.open(root)
     for position in np.random.default_rng(0).integers(0, len(records.lengths), 60).tolist():
         assert records.read(position, 100, 50).tolist() == tone_records.read(position)[100:150].tolist()
