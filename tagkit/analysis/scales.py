@@ -97,9 +97,8 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
     kept = kept[np.argsort(tuning.centre_hz[kept])]
     centres = tuning.centre_hz[kept]
     if len(centres) < 2:
-        raise ValueError(
-            f"only {len(centres)} of {len(usable)} channels have one clear peak; keep_flagged=True shows the others."
-        )
+        others = "" if keep_flagged else "; keep_flagged=True shows the others"
+        raise ValueError(f"only {len(centres)} of {len(usable)} channels have one clear peak{others}.")
     scales = {name: spaced(name, len(centres), centres[0], centres[-1]) for name in SCALES}
     distance = {name: float(np.sqrt(np.mean(np.log2(centres / s) ** 2))) for name, s in scales.items()}
     return BankComparison(centres, kept, scales, distance, tuning.bandwidth_hz[kept] / erb_hz(centres))

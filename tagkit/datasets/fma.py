@@ -60,8 +60,6 @@ def read(
         A file is missing or damaged, a column is missing, or a value is not one of FMA's.
     """
     root = Path(root)
-    if subset not in SUBSETS:
-        raise CatalogError(f"FMA has no subset {subset!r}; choose one of {', '.join(SUBSETS)}.")
     tracks = read_tracks(root, subset)
     genres = read_genres(root)
     labels = _genre_labels(root, tracks, genres)
@@ -118,6 +116,8 @@ def read_tracks(root: str | Path, subset: str = "full") -> pd.DataFrame:
     CatalogError
         See `read`.
     """
+    if subset not in SUBSETS:
+        raise CatalogError(f"FMA has no subset {subset!r}; choose one of {', '.join(SUBSETS)}.")
     path = _metadata(Path(root), "tracks.csv")
     lines = read_rows(path, ",")
     if len(lines) < 4 or lines[2][1][0] != "track_id":
