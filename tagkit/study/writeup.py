@@ -168,7 +168,8 @@ def _terms(groups: Sequence[Group]) -> str:
     sentences = [
         f"{len(groups)} networks, {seeds} each.",
         f"A training has {budgets} s of CPU time on one core for its steps",
-        f"(really spent: {spent.quantile(0.05):.0f} to {spent.quantile(0.95):.0f} s, 5th to 95th percentile).",
+        f"(really spent: {spent.quantile(0.05):.0f} to {spent.quantile(0.95):.0f} s, 5th to 95th percentile: further",
+        "seeds take as many steps as the first one could pay for, on whatever machine).",
         "Learning rate and schedule are the same for all and were tuned for none; a batch is 16 windows, or 4 clips.",
         comparison.conditions(groups),
     ]
