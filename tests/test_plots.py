@@ -116,11 +116,13 @@ def test_centre_frequencies_stand_beside_mel_erb_and_the_untrained_network():
     trained, twin = np.array([900.0, np.nan, 100.0]), np.array([50.0, 60.0])
     ax = plots.centre_frequencies({"dm16": trained, "untrained": twin}, untrained="untrained", fmin_hz=50, fmax_hz=8000)
     lines = {line.get_label(): line for line in ax.lines}
-    assert set(lines) == {"mel scale", "ERB scale", "dm16 (2)", "untrained (2)"}
+    assert set(lines) == {"mel scale", "ERB scale", "linear", "dm16 (2)", "untrained (2)"}
     assert list(lines["dm16 (2)"].get_ydata()) == [100, 900]
     mel, erb = lines["mel scale"].get_ydata(), lines["ERB scale"].get_ydata()
-    np.testing.assert_allclose(mel, librosa.mel_frequencies(len(mel), fmin=50, fmax=8000, htk=True))
+    np.testing.assert_allclose(mel, librosa.mel_frequencies(len(mel), fmin=100, fmax=900, htk=True))
+    np.testing.assert_allclose(lines["linear"].get_ydata(), np.linspace(100, 900, len(mel)))
     assert (erb[1:-1] < mel[1:-1]).all()
+    np.testing.assert_allclose(lines["mel scale"].get_xdata()[[0, -1]], [0.25, 0.75], err_msg="from dot to dot")
     assert lines["untrained (2)"].get_color() == plots.style.QUIET
     assert lines["untrained (2)"].get_zorder() < lines["dm16 (2)"].get_zorder()
 
@@ -131,6 +133,7 @@ def test_what_answers_most_to_the_lowest_tone_is_within_the_axes_and_said_to():
     (words,) = ax.texts
     assert words.get_text() == "answer most to the lowest tone"
     assert words.xy == (pytest.approx(0.5), 30), "beside the second of three"
+    assert len(ax.lines) == 1, "one dot is left, and spans no scale"
     assert not plots.centre_frequencies({"dm16": np.array([200.0, 900.0])}).texts
 
 

@@ -127,7 +127,9 @@ def centre_frequencies(
     title: str = "Centre frequencies beside the scales of hearing",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw sorted centre frequencies against filters spaced evenly on the mel and on the ERB scale.
+    """Draw sorted centre frequencies against as many spaced evenly on the mel scale, on the ERB scale and linearly.
+
+    The scales span the range of the first network's channels, without those that answer most to the lowest tone.
 
     Parameters
     ----------
@@ -137,8 +139,8 @@ def centre_frequencies(
         The label that is the untrained network's, drawn in grey below the others: only what differs from it was
         learned.
     fmin_hz, fmax_hz : float
-        Range of both scales, and the lowest and highest tone that could be answered to. What answers most to the
-        lowest, and may be a low-pass filter, is said to.
+        The lowest and highest tone that could be answered to. What answers most to the lowest, and may be a low-pass
+        filter, is said to.
     title : str
     ax : Axes, optional
 
@@ -147,12 +149,19 @@ def centre_frequencies(
     ERB-rate 21.4 log10(1 + .00437 f): Glasberg and Moore, 1990. Mel 2595 log10(1 + f / 700): O'Shaughnessy, 1987.
     """
     ax = axes_or_new(ax, height=4.0)
-    share = np.linspace(0, 1, 200)
-    for name, style, to, back in (
-        ("mel scale", "--", lambda f: np.log10(1 + f / 700), lambda m: 700 * (10**m - 1)),
-        ("ERB scale", ":", lambda f: np.log10(1 + 0.00437 * f), lambda e: (10**e - 1) / 0.00437),
-    ):
-        ax.plot(share, back(to(fmin_hz) + share * (to(fmax_hz) - to(fmin_hz))), style, color=QUIET, label=name)
+    first = np.sort(next(iter(centre_hz.values())))
+    first = first[np.isfinite(first)]
+    low_pass = (first < LOWEST * fmin_hz).sum()
+    if len(first) - low_pass > 1:
+        low, high = first[low_pass], first[-1]
+        share = np.linspace(0, 1, 200)
+        place = (low_pass + 0.5 + share * (len(first) - low_pass - 1)) / len(first)
+        for name, style, to, back in (
+            ("mel scale", "--", lambda f: np.log10(1 + f / 700), lambda m: 700 * (10**m - 1)),
+            ("ERB scale", ":", lambda f: np.log10(1 + 0.00437 * f), lambda e: (10**e - 1) / 0.00437),
+            ("linear", "-", lambda f: f, lambda f: f),
+        ):
+            ax.plot(place, back(to(low) + share * (to(high) - to(low))), style, color=QUIET, linewidth=1, label=name)
     styles = looks()
     at_lowest = []
     for label, centres in centre_hz.items():
