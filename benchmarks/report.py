@@ -57,7 +57,11 @@ def _commit() -> str:
 
 
 def write_record(folder: Path, name: str, title: str, setting: Setting, result: Result, load: float) -> Path:
-    """Keep what a topic found, as JSON; `load` is that of the machine before it was measured."""
+    """Keep what a topic found on this machine, as JSON; `load` is that of the machine before it was measured.
+
+    Each kind of processor has a folder of its own: what holds on one need not on another.
+    """
+    here = machine()
     record = {
         "topic": name,
         "title": title,
@@ -67,20 +71,21 @@ def write_record(folder: Path, name: str, title: str, setting: Setting, result: 
         "small": setting.small,
         "commit": _commit(),
         "load": round(load, 1),
-        "machine": machine(),
+        "machine": here,
         "readings": [reading.to_dict() for reading in result.readings],
         "notes": result.notes,
         "profiles": result.profiles,
     }
-    files.write_json(folder / f"{name}.json", record)
-    return folder / f"{name}.json"
+    path = folder / re.sub(r"[^a-z0-9]+", "-", here["processor"].lower()).strip("-") / f"{name}.json"
+    files.write_json(path, record)
+    return path
 
 
 def write(records: Path, home: Path) -> Path:
     """Write docs/benchmarks.md and figures/benchmarks.png below `home` from all records that there are."""
-    found = [files.read_json(records / f"{t}.json") for t in TOPICS if (records / f"{t}.json").is_file()]
+    found = [files.read_json(path) for t in TOPICS for path in sorted(records.glob(f"*/{t}.json"))]
     if any(reading["bar"] for record in found for reading in record["readings"]):
-        figure = draw([r for record in found for r in map(Reading.from_dict, record["readings"])])
+        figure = draw(_by_processor(found))
         plots.save_figure(figure, home / "figures" / "benchmarks.png")
         plt.close(figure)
     page = home / "docs" / "benchmarks.md"
@@ -89,35 +94,46 @@ def write(records: Path, home: Path) -> Path:
     return page
 
 
+def _by_processor(records: list[dict]) -> dict[str, list[Reading]]:
+    """All figures of each processor, in the order of the topics."""
+    found: dict[str, list[Reading]] = {}
+    for record in records:
+        found.setdefault(record["machine"]["processor"], []).extend(map(Reading.from_dict, record["readings"]))
+    return found
+
+
 def markdown(records: list[dict]) -> str:
     """The page."""
-    readings = [Reading.from_dict(r) for record in records for r in record["readings"]]
-    barred = [r for r in readings if r.bar is not None]
+    barred = {p: [r for r in some if r.bar is not None] for p, some in _by_processor(records).items()}
+    held = [f"{processor}: {sum(r.holds for r in some)} of {len(some)}" for processor, some in barred.items()]
     lines = [
         "# Benchmarks",
         "",
         "Written by `make bench` from the records in [benchmarks/](benchmarks); do not edit. What is compared takes",
         "turns, each in a process of its own, on a machine that others may use too. A figure is the median over the",
         "turns, with the smallest and the largest; where that range spans its bar, the verdict says little. A bar is",
-        "what this project set itself to reach. `make bench ONLY=prepare` measures one topic.",
+        "what this project set itself to reach. `make bench ONLY=prepare` measures one topic. Processors differ in",
+        "more than speed, so each kind has its own records.",
         "",
         "The music is synthetic, chords in noise. Where a topic does not say otherwise, it has MagnaTagATune's format",
         f"and layout: MP3 files of {CLIP_S} s, 16 kHz, one channel. A pool of {POOL} files is linked again and again,",
         "under as many names as a topic needs clips, so it comes from the page cache: no figure holds the time that a",
         "disk would take to read it.",
         "",
-        f"**{sum(r.holds for r in barred)} of {len(barred)} bars hold.**",
+        f"**Bars that hold. {'; '.join(held)}.**",
         "",
         "![Every figure with a bar above 0, in multiples of it](../figures/benchmarks.png)",
         "",
     ]
-    for record in records:
-        lines += _section(record)
+    for topic in dict.fromkeys(record["topic"] for record in records):
+        some = [record for record in records if record["topic"] == topic]
+        lines += [f"## {some[-1]['title'].rstrip('.')}", ""]
+        lines += [line for record in some for line in _section(record)]
     return "\n".join(lines)
 
 
 def _section(record: dict) -> list[str]:
-    lines = [f"## {record['title'].rstrip('.')}", ""]
+    lines = [f"**{record['machine']['processor']}**", ""]
     lines += ["| | median (range) | bar | |", "|---|---|---|---|"] if record["readings"] else []
     for reading in map(Reading.from_dict, record["readings"]):
         lines.append(f"| {reading.name} | {value(reading)} | {bar(reading)} | {reading.verdict} |")
@@ -163,15 +179,28 @@ def multiple(x: float, reading: Reading) -> float:
     return reading.bar / x if x > 0 else float("inf")
 
 
-def draw(readings: list[Reading]) -> plt.Figure:
-    """Every figure with a bar above 0, in multiples of it: what lies right of the line holds.
+def draw(readings: dict[str, list[Reading]]) -> plt.Figure:
+    """Every figure with a bar above 0, in multiples of it, processor by processor: what lies right of the line holds.
 
     The axis has ends, and what lies beyond one is an arrow there. A figure of 0 or less is no multiple: it says so.
     """
-    shown = [r for r in readings if r.bar]
+    shown = {processor: {r.name: r for r in some if r.bar} for processor, some in readings.items()}
+    shown = {processor: some for processor, some in shown.items() if some}
+    rows = {name: reading for some in shown.values() for name, reading in some.items()}
     plots.use_style()
-    figure, ax = plt.subplots(figsize=(9, 1 + 0.32 * len(shown)), layout="constrained")
-    for y, reading in enumerate(reversed(shown)):
+    size = (4.5 + 4.5 * len(shown), 1.3 + 0.32 * len(rows))
+    figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for ax, (processor, some) in zip(axes[0], shown.items(), strict=True):
+        _draw_processor(ax, processor, [some.get(name) for name in reversed(rows)])
+    names = [f"{r.name}, {bar(r)} {r.unit}".rstrip() for r in reversed(rows.values())]
+    axes[0, 0].set_yticks(range(len(rows)), names)
+    return figure
+
+
+def _draw_processor(ax: plt.Axes, processor: str, readings: list[Reading | None]) -> None:
+    for y, reading in enumerate(readings):
+        if reading is None:
+            continue
         times = [min(max(multiple(v, reading), LEAST), MOST) for v in reading.values]
         middle = multiple(reading.median, reading)
         colour = "tab:blue" if reading.holds else "tab:red"
@@ -183,8 +212,7 @@ def draw(readings: list[Reading]) -> plt.Figure:
             ax.annotate(words, (MOST, y), (8, 0), textcoords="offset points", va="center", fontsize=9)
     ax.axvline(1, color="black", linewidth=1)
     ax.set(xscale="log", xlim=(LEAST / 1.2, MOST * 1.2), xlabel="multiples of the bar (median and range)")
+    ax.set_title(processor)
     ticks = {0.1: "⅒ or\nless", 0.2: "⅕", 0.5: "½", 1: "1", 2: "2", 5: "5", 10: "10", 20: "20 or\nmore"}
     ax.set_xticks(list(ticks), list(ticks.values()))
     ax.minorticks_off()
-    ax.set_yticks(range(len(shown)), [f"{r.name}, {bar(r)} {r.unit}".rstrip() for r in reversed(shown)])
-    return figure

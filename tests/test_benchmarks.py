@@ -88,7 +88,7 @@ def test_the_page_follows_from_the_records_alone(tmp_path):
     page = report.write(records, tmp_path)
     text = page.read_text()
     for expected in (
-        "**1 of 2 bars hold.**",
+        f"**Bars that hold. {report.machine()['processor']}: 1 of 2.**",
         "## Preparing: clips\n",
         "| good | 2.5 (2 to 3) times | at least 2 | holds |",
         "| poor | 8 (7 to 9) % | at most 3 | falls short |",
@@ -108,6 +108,21 @@ def test_the_page_follows_from_the_records_alone(tmp_path):
     assert page.read_text() == text
 
 
+def test_each_processor_has_its_own_records_and_both_are_told(tmp_path, monkeypatch):
+    here = report.machine()
+    for processor, median in (("Slow (R) 1, 2 cores", 1.0), ("Fast, 2 cores", 3.0)):
+        monkeypatch.setattr(report, "machine", lambda processor=processor: here | {"processor": processor})
+        result = Result([Reading("good", (median,), bar=2)])
+        report.write_record(tmp_path / "records", "step", "Step.", Setting(tmp_path), result, load=0)
+    assert {p.parent.name for p in tmp_path.glob("records/*/step.json")} == {"slow-r-1-2-cores", "fast-2-cores"}
+    text = report.write(tmp_path / "records", tmp_path).read_text()
+    assert "**Bars that hold. Fast, 2 cores: 1 of 1; Slow (R) 1, 2 cores: 0 of 1.**" in text
+    assert text.count("## Step") == 1 and text.index("**Fast, 2 cores**") < text.index("**Slow (R) 1, 2 cores**")
+    assert "| good | 1 times | at least 2 | falls short |" in text and "| good | 3 times | at least 2 | holds |" in text
+    readings = {name: [Reading("good", (1.0,), bar=2)] for name in ("a", "b")}
+    assert [ax.get_title() for ax in report.draw(readings | {"nothing": []}).axes] == ["a", "b"]
+
+
 def test_an_older_record_is_read_and_says_that_its_load_was_taken_at_the_end(tmp_path):
     path = report.write_record(tmp_path, "step", "Step.", Setting(tmp_path), Result(), load=3.0)
     record = json.loads(path.read_text())
@@ -124,7 +139,8 @@ def test_load_is_taken_before_the_topic_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "load", lambda: loads[-1])
     monkeypatch.setattr(topics, "measure", lambda *_: loads.append(9.0) or Result([Reading("a figure", (1.0,))]))
     assert main(["step", "--small", "--folder", str(tmp_path)]) == 0
-    assert json.loads((tmp_path / "docs" / "benchmarks" / "step.json").read_text())["load"] == 0.5
+    (path,) = tmp_path.glob("docs/benchmarks/*/step.json")
+    assert json.loads(path.read_text())["load"] == 0.5
 
 
 def test_what_lies_beyond_the_ends_of_the_drawing_is_an_arrow_and_what_is_no_multiple_says_so():
@@ -135,7 +151,7 @@ def test_what_lies_beyond_the_ends_of_the_drawing_is_an_arrow_and_what_is_no_mul
         Reading("fair", (4.0,), bar=2),
         Reading("none", (0.0,), bar=0, at_least=False),
     ]
-    (ax,) = report.draw(readings).axes
+    (ax,) = report.draw({"here": readings}).axes
     assert [tick.get_text() for tick in ax.get_yticklabels()][::-1] == [
         "fast, at least 2 times",
         "poor, at least 2 times",
@@ -160,7 +176,8 @@ def test_clips_are_linked_from_a_small_pool(tmp_path):
 
 def test_a_small_run_prints_figures_writes_records_and_says_by_its_exit_code_whether_bars_hold(tmp_path, capsys):
     code = main(["startup", "--small", "--rounds", "1", "--folder", str(tmp_path)])
-    record = json.loads((tmp_path / "docs" / "benchmarks" / "startup.json").read_text())
+    (path,) = tmp_path.glob("docs/benchmarks/*/startup.json")
+    record = json.loads(path.read_text())
     readings = [Reading.from_dict(r) for r in record["readings"]]
     assert [r.name for r in readings][:2] == ["tagkit --help", "import tagkit"]
     assert readings[2].values == (0,), "TensorFlow is imported only by what needs it"
