@@ -120,7 +120,7 @@ def test_each_processor_has_its_own_records_and_both_are_told(tmp_path, monkeypa
     assert text.count("## Step") == 1 and text.index("**Fast, 2 cores**") < text.index("**Slow (R) 1, 2 cores**")
     assert "| good | 1 times | at least 2 | falls short |" in text and "| good | 3 times | at least 2 | holds |" in text
     readings = {name: [Reading("good", (1.0,), bar=2)] for name in ("a", "b")}
-    assert [ax.get_title() for ax in report.draw(readings | {"nothing": []}).axes] == ["a", "b"]
+    assert [ax.get_title("left") for ax in report.draw(readings | {"nothing": []}).axes] == ["a", "b"]
 
 
 def test_an_older_record_is_read_and_says_that_its_load_was_taken_at_the_end(tmp_path):
