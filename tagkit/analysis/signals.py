@@ -151,7 +151,7 @@ def band_sections(low_hz: float, high_hz: float, sr: int) -> np.ndarray | None:
 
 
 def reference(y: np.ndarray) -> float:
-    """The 99th percentile of |y|, or the peak where a channel is active for less than one sample in a hundred."""
+    """The 99th percentile of ``|y|``, or the peak where a channel is active for less than one sample in a hundred."""
     magnitude = np.abs(y)
     percentile, peak = np.percentile(magnitude, 99), magnitude.max()
     return float(percentile if percentile > 0.01 * peak else peak) or 1.0
