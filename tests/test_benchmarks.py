@@ -72,7 +72,7 @@ def test_contestants_are_timed_in_processes_of_their_own():
     with Contestant(sleeper, 0.05) as asleep, Contestant(burner, 0.05) as awake:
         (a, b), *_ = in_turns([asleep, awake], 2)
     assert a.wall >= 0.05 > a.cpu
-    assert b.wall >= b.cpu >= 0.05
+    assert 1.01 * b.wall >= b.cpu >= 0.05, "two clocks, which differ by less than a percent"
 
 
 def test_a_failing_contestant_says_what_happened():
