@@ -18,7 +18,7 @@ from tagkit.analysis.selectivity import Selectivity
 from tagkit.analysis.spectra import ToneProbe
 from tagkit.inputs import part_positions
 from tagkit.records import Records
-from tagkit.report.figures import LEVEL_DBFS, MOST_CLIPS, listen_through, selective
+from tagkit.report.figures import LEVEL_DBFS, MOST_CLIPS, listen_through, save, selective
 from tagkit.runs import Run
 
 CONSTRUCTED_FROM = 75  # clips: what H1 of the first stages needs; the deep ones are refused with any number
@@ -145,7 +145,7 @@ def analyse(
         heard_untrained=heard_before,
         channels=selective(heard.of(test), records, held_out, tags),
         channels_untrained=selective(heard_before.of(test), records, held_out, tags) if heard_before else {},
-        pieces=evaluation.cluster_names(records, positions[: len(heard)], records.catalog.cluster_by),
+        pieces=evaluation.cluster_names(records, positions, records.catalog.cluster_by),
     )
 
 
@@ -260,7 +260,7 @@ def write(analyses: Sequence[Analysis], folder: Path) -> tuple[list[Path], list[
 
 def _keep(ax: Axes, path: Path) -> Path:
     plt.close(ax.figure)  # pyplot would keep it open
-    return plots.save_figure(ax.figure, path)
+    return save(ax.figure, path)
 
 
 def write_numbers(analyses: Sequence[Analysis], path: Path) -> Path:
