@@ -1,6 +1,7 @@
 """FMA, the Free Music Archive's dataset (Defferrard et al. 2017): its subsets, splits, genres and known bad clips."""
 
 import re
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -120,22 +121,27 @@ def read_tracks(root: str | Path, subset: str = "full") -> pd.DataFrame:
         raise CatalogError(f"FMA has no subset {subset!r}; choose one of {', '.join(SUBSETS)}.")
     path = _metadata(Path(root), "tracks.csv")
     lines = read_rows(path, ",")
-    if len(lines) < 4 or lines[2][1][0] != "track_id":
+    top = [row for _, row in islice(lines, 3)]
+    if len(top) < 3 or top[2][0] != "track_id":
         raise CatalogError(f"{path} does not start with FMA's two rows of column names; fetch fma_metadata again.")
-    names = list(zip(lines[0][1], lines[1][1], strict=True))
+    names = list(zip(*top[:2], strict=True))
     missing = [" ".join(name) for name in COLUMNS.values() if name not in names]
     if missing:
         raise CatalogError(f"{path} has no column {', '.join(missing)}; fetch fma_metadata again.")
-    rows = lines[3:]
-    ids = pd.Index([row[0] for _, row in rows], name="clip_id", dtype="str")
-    wrong = next((number for number, row in rows if not row[0].isascii() or not row[0].isdigit()), None)
-    if wrong is not None:
-        raise CatalogError(f"{path}, line {wrong} has no track id; fetch fma_metadata again.")
-    if not ids.is_unique:
-        raise CatalogError(f"{path} has track {ids[ids.duplicated()][0]} more than once; fetch fma_metadata again.")
-    table = pd.DataFrame(
-        {kind: [row[names.index(name)] for _, row in rows] for kind, name in COLUMNS.items()}, index=ids, dtype="str"
-    )
+    columns = {kind: names.index(name) for kind, name in COLUMNS.items()}
+    ids, values = [], {kind: [] for kind in columns}
+    for number, row in lines:
+        if not row[0].isascii() or not row[0].isdigit():
+            raise CatalogError(f"{path}, line {number} has no track id; fetch fma_metadata again.")
+        ids.append(row[0])
+        for kind, k in columns.items():
+            values[kind].append(row[k])
+    table = pd.DataFrame(values, index=pd.Index(ids, name="clip_id", dtype="str"), dtype="str")
+    if not ids:
+        raise CatalogError(f"{path} names no track; fetch fma_metadata again.")
+    if not table.index.is_unique:
+        twice = table.index[table.index.duplicated()][0]
+        raise CatalogError(f"{path} has track {twice} more than once; fetch fma_metadata again.")
     for column, known in (("subset", SUBSETS), ("split", tuple(PARTS))):
         strange = table.loc[~table[column].isin(known), column]
         if len(strange):
@@ -161,13 +167,13 @@ def read_genres(root: str | Path) -> pd.DataFrame:
     """
     path = _metadata(Path(root), "genres.csv")
     lines = read_rows(path, ",")
-    header = lines[0][1]
+    _, header = next(lines)
     missing = [name for name in ("genre_id", "parent", "title") if name not in header]
     if missing:
         raise CatalogError(f"{path} has no column {', '.join(missing)}; fetch fma_metadata again.")
     at = {name: header.index(name) for name in ("genre_id", "parent", "title")}
     genres = {}
-    for number, row in lines[1:]:
+    for number, row in lines:
         genre, parent, title = (row[at[name]].strip() for name in ("genre_id", "parent", "title"))
         if not genre.isdecimal() or not parent.isdecimal() or not title or int(genre) in genres:
             raise CatalogError(f"{path}, line {number} is no genre or a repeated one; fetch fma_metadata again.")

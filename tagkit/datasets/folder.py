@@ -137,7 +137,7 @@ def _check_names(folder: Path, paths: list[str]) -> None:
 
 
 def _read_table(root: Path, path: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None]:
-    lines = read_rows(path, find_delimiter(path))
+    lines = list(read_rows(path, find_delimiter(path)))
     header = [name.strip() for name in lines[0][1]]
     rows = lines[1:]
     if not rows:

@@ -1,11 +1,12 @@
 """MagnaTagATune's own layout on disk: two tables and a folder of audio. Several datasets here are stored this way."""
 
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tagkit.datasets.catalog import CatalogError
+from tagkit.datasets.catalog import CatalogError, inside
 from tagkit.datasets.tables import read_rows
 
 ANNOTATIONS = "annotations_final.csv"
@@ -48,41 +49,41 @@ def read_layout(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     root = Path(root)
     if not root.is_dir():
         raise CatalogError(f"{root} is not a folder; give the folder that holds {ANNOTATIONS}.")
-    annotations, header, rows = _read_table(root, ANNOTATIONS)
-    tags = _check_annotations(annotations, header)
-    ids = _unique_ids(annotations, rows)
-    labels = pd.DataFrame(_flags(annotations, tags, rows), index=ids, columns=list(tags))
-    info = _read_info(root)
-    _check_agreement(root, annotations, rows, info)
-
+    annotations, about = _find(root, ANNOTATIONS), _read_info(_find(root, CLIP_INFO))
+    lines = _read_table(annotations)
+    tags = _check_annotations(annotations, next(lines))
     folder = "mp3/" if (root / "mp3").is_dir() else ""
-    info = info.loc[ids]
-    parts = ("artist", "album", "track_number", "title")
-    clips = pd.DataFrame(
-        {
-            "path": [folder + row[-1] for row in rows],
-            "artist": info["artist"].to_numpy(),
-            "song": [" / ".join(fields) for fields in zip(*(info[part] for part in parts), strict=True)],
-            "title": info["title"].to_numpy(),
-        },
-        index=ids,
-    )
-    return clips, labels
+    clips, flags = {}, bytearray()
+    for clip_id, *values, path in lines:
+        if clip_id in clips:
+            raise CatalogError(f"{annotations} has clip id {clip_id!r} more than once; keep one row of it.")
+        flags += _flags(annotations, clip_id, tags, values)
+        _check_path(root, annotations, clip_id, path, about)
+        clips[clip_id] = (folder + path, *about.pop(clip_id)[1:])
+    ids = pd.Index(list(clips), name="clip_id", dtype="str")
+    labels = np.frombuffer(flags, np.uint8).reshape(len(ids), len(tags)) == ord("1")
+    table = pd.DataFrame(clips.values(), ids, ("path", "artist", "song", "title"), dtype="str")
+    return table, pd.DataFrame(labels, ids, list(tags))
 
 
-def _read_table(root: Path, name: str) -> tuple[Path, list[str], list[list[str]]]:
-    """The path, header and rows of a TAB-separated table, every row as long as the header."""
+def _find(root: Path, name: str) -> Path:
     path = next((root / each for each in (name, name + ".gz") if (root / each).is_file()), None)
     if path is None:
         raise CatalogError(f"{root} has no {name} (nor {name}.gz); put the dataset's file there.")
+    return path
+
+
+def _read_table(path: Path) -> Iterator[list[str]]:
+    """The header and then the rows of a TAB-separated table, one by one, each as long as the header."""
     lines = read_rows(path, "\t")
-    header = lines[0][1]
+    _, header = next(lines)
     if len(header) == 1:
         raise CatalogError(
             f"{path} is not TAB-separated: its first line is one column, {header[0][:60]!r}; "
             "save it with TABs between the columns."
         )
-    return path, header, [row for _, row in lines[1:]]
+    yield header
+    yield from (row for _, row in lines)
 
 
 def _check_annotations(path: Path, header: list[str]) -> tuple[str, ...]:
@@ -98,51 +99,45 @@ def _check_annotations(path: Path, header: list[str]) -> tuple[str, ...]:
     return tags
 
 
-def _unique_ids(path: Path, rows: list[list[str]]) -> pd.Index:
-    ids = pd.Index([row[0] for row in rows], name="clip_id")
-    if not ids.is_unique:
-        raise CatalogError(f"{path} has clip id {ids[ids.duplicated()][0]!r} more than once; keep one row of it.")
-    return ids
+def _flags(annotations: Path, clip_id: str, tags: tuple[str, ...], values: list[str]) -> bytes:
+    """A character for each tag, 0 or 1."""
+    for tag, value in zip(tags, values, strict=True):
+        if value not in ("0", "1"):
+            raise CatalogError(
+                f"{annotations}: clip {clip_id} has the value {value!r} for tag {tag!r}; only 0 and 1 are labels."
+            )
+    return "".join(values).encode()
 
 
-def _flags(path: Path, tags: tuple[str, ...], rows: list[list[str]]) -> np.ndarray:
-    """Labels (clips, tags) of bool from the texts 0 and 1."""
-    values = np.array([row[1:-1] for row in rows], dtype=str).reshape(len(rows), len(tags))
-    wrong = np.argwhere((values != "0") & (values != "1"))
-    if len(wrong):
-        clip, tag = wrong[0]
-        raise CatalogError(
-            f"{path}: clip {rows[clip][0]} has the value {str(values[clip, tag])!r} for tag {tags[tag]!r}; "
-            "only 0 and 1 are labels."
-        )
-    return values == "1"
-
-
-def _read_info(root: Path) -> pd.DataFrame:
-    path, header, rows = _read_table(root, CLIP_INFO)
+def _read_info(path: Path) -> dict[str, tuple[str, str, str, str]]:
+    """The path, artist, song and title of each clip."""
+    lines = _read_table(path)
+    header = next(lines)
     missing = [column for column in CLIP_INFO_COLUMNS if column not in header]
     if missing:
         raise CatalogError(f"{path} has no column {', '.join(missing)}; its columns are {', '.join(header)}.")
-    table = pd.DataFrame(rows, columns=header).set_index("clip_id")
-    if not table.index.is_unique:
-        twice = table.index[table.index.duplicated()][0]
-        raise CatalogError(f"{path} has clip id {twice!r} more than once; keep one row of it.")
-    return table
+    at = {column: header.index(column) for column in CLIP_INFO_COLUMNS}
+    about, shared = {}, {}
+    for row in lines:
+        clip_id = row[at["clip_id"]]
+        if clip_id in about:
+            raise CatalogError(f"{path} has clip id {clip_id!r} more than once; keep one row of it.")
+        song = " / ".join(row[at[column]] for column in ("artist", "album", "track_number", "title"))
+        texts = (row[at["artist"]], song, row[at["title"]])
+        about[clip_id] = (row[at["mp3_path"]], *(shared.setdefault(text, text) for text in texts))
+    return about
 
 
-def _check_agreement(root: Path, annotations: Path, rows: list[list[str]], info: pd.DataFrame) -> None:
-    """Every annotated clip has a path inside `root`, and a row of clip info that names the same path."""
-    info_paths = info["mp3_path"].to_dict()
-    for clip_id, path in ((row[0], row[-1]) for row in rows):
-        pure = PurePosixPath(path)
-        if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path:
-            raise CatalogError(
-                f"{annotations}: path {path!r} of clip {clip_id} is empty or leads out of {root}; make it relative."
-            )
-        if clip_id not in info_paths:
-            raise CatalogError(f"{root}: clip {clip_id} of {ANNOTATIONS} has no row in {CLIP_INFO}; add it.")
-        if info_paths[clip_id] != path:
-            raise CatalogError(
-                f"{root}: clip {clip_id} is {path!r} in {ANNOTATIONS} and {info_paths[clip_id]!r} in {CLIP_INFO}; "
-                "the two files belong to different versions of the dataset."
-            )
+def _check_path(root: Path, annotations: Path, clip_id: str, path: str, about: dict[str, tuple]) -> None:
+    """The path of an annotated clip is inside `root`, and clip info has a row that names the same path."""
+    if not inside(path) or "\\" in path:
+        raise CatalogError(
+            f"{annotations}: path {path!r} of clip {clip_id} is empty or leads out of {root}; make it relative."
+        )
+    if clip_id not in about:
+        raise CatalogError(f"{root}: clip {clip_id} of {ANNOTATIONS} has no row in {CLIP_INFO}; add it.")
+    if about[clip_id][0] != path:
+        raise CatalogError(
+            f"{root}: clip {clip_id} is {path!r} in {ANNOTATIONS} and {about[clip_id][0]!r} in {CLIP_INFO}; "
+            "the two files belong to different versions of the dataset."
+        )

@@ -1,6 +1,6 @@
 """MagnaTagATune: 25,863 clips of 29 s with 188 tags (Law et al. 2009), its splits and its pinned top 50 tags."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -97,7 +97,7 @@ def read(root: str | Path, merge_synonyms: bool = False, seed: int = 0) -> Catal
 
 def _splits(root: Path, clips: pd.DataFrame, top50: pd.DataFrame, seed: int) -> pd.DataFrame:
     """All splits (clips, splits) of str; "" where a split leaves a clip out."""
-    short = pd.Series(["/".join(PurePosixPath(path).parts[-2:]) for path in clips["path"]], index=clips.index)
+    short = pd.Series(["/".join(path.split("/")[-2:]) for path in clips["path"]], index=clips.index)
     by_folder = short.str.split("/").str[0].map(PART_OF_FOLDER)
     if by_folder.isna().any():
         stray = by_folder.index[by_folder.isna()][0]

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from tagkit.datasets.catalog import SPLIT_PARTS, Catalog, CatalogError
+from tagkit.datasets.catalog import SPLIT_PARTS, Catalog, CatalogError, inside
 from tagkit.datasets.tables import find_delimiter, read_rows
 
 # Keunwoo Choi's list, in its order; the most frequent tags without those that say nothing about the sound.
@@ -242,21 +242,20 @@ def _labels(
 
 
 def _read_paths(path: Path, root: Path) -> dict[str, str]:
-    lines = read_rows(path, find_delimiter(path))
+    lines = list(read_rows(path, find_delimiter(path)))
     header = [name.strip().lower() for name in lines[0][1]]
     if "track_id" not in header or "path" not in header:
         raise CatalogError(f"{path} needs the columns track_id and path; it has {', '.join(header)[:200]}.")
     found: dict[str, str] = {}
     for number, row in lines[1:]:
         tid, text = row[header.index("track_id")].strip(), row[header.index("path")].strip()
-        pure = PurePosixPath(text)
         if not tid or tid in found:
             raise CatalogError(f"{path}, line {number} has {tid!r}, no track id or one that is there twice; repair it.")
-        if not text or pure.is_absolute() or ".." in pure.parts or "\\" in text:
+        if not inside(text) or "\\" in text:
             raise CatalogError(
                 f"{path}, line {number}: path {text!r} is empty or leads out of {root}; make it relative."
             )
-        found[tid] = pure.as_posix()
+        found[tid] = PurePosixPath(text).as_posix()
     return found
 
 
@@ -324,7 +323,7 @@ def _unpickle(path: Path, data: bytes) -> list[str]:
 
 
 def _read_split_table(path: Path) -> pd.Series:
-    lines = read_rows(path, find_delimiter(path))
+    lines = list(read_rows(path, find_delimiter(path)))
     header = [name.strip().lower() for name in lines[0][1]]
     ids = next((k for k, name in enumerate(header) if name in ("clip_ids", "clip_id", "track_id", "tid", "id")), None)
     parts = next((k for k, name in enumerate(header) if name in ("splits", "split", "part", "set")), None)

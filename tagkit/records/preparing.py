@@ -5,6 +5,8 @@ import hashlib
 import io
 import json
 import os
+from array import array
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -75,18 +77,16 @@ def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: i
             return Records.open(out)
     files.sweep(out)
 
-    ids = list(catalog.clips.index)
-    chunks = [ids[i : i + clips_per_shard] for i in range(0, len(ids), clips_per_shard)]
-    missing = [(k, chunk) for k, chunk in enumerate(chunks) if not _finished(out, k)]
-    there = len(ids) - sum(len(chunk) for _, chunk in missing)
-    bar = tqdm(total=len(ids), initial=there, desc="prepare", unit="clip", disable=not progress)
+    paths = [catalog.clips["path"].iloc[i : i + clips_per_shard] for i in range(0, len(catalog), clips_per_shard)]
+    missing = [k for k in range(len(paths)) if not _finished(out, k)]
+    there = len(catalog) - sum(len(paths[k]) for k in missing)
+    bar = tqdm(total=len(catalog), initial=there, desc="prepare", unit="clip", disable=not progress)
     with bar, joblib.Parallel(jobs, return_as="generator_unordered") as parallel:
-        rows = {k: [(i, catalog.clips.at[i, "path"]) for i in chunk] for k, chunk in missing}
         for done in parallel(
-            joblib.delayed(_write_shard)(out, k, rows[k], catalog.root, sr, os.getpid()) for k, _ in missing
+            joblib.delayed(_write_shard)(out, k, list(paths[k].items()), catalog.root, sr, os.getpid()) for k in missing
         ):
             bar.update(done)
-    return _finish(catalog, out, settings, len(chunks))
+    return _finish(catalog, out, settings, len(paths))
 
 
 def _shard_name(k: int) -> str:
@@ -173,32 +173,33 @@ def _decode(root: Path, path: str, sr: int) -> np.ndarray:
 
 
 def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Records:
-    """Join the side-cars into clips.jsonl, quarantine.csv and, last, the manifest."""
-    entries = [files.read_json(_sidecar(out, k)) for k in range(n_shards)]
-    places = {c["clip_id"]: (k, c["offset"], c["samples"]) for k, e in enumerate(entries) for c in e["clips"]}
-    quarantine = [row for entry in entries for row in entry["quarantine"]]
-    if not places:
-        for k in range(n_shards):  # else the same call would only repeat what it found, after the files were mended
-            _sidecar(out, k).unlink()
-        reason = f" The first: {quarantine[0]['reason']}" if quarantine else ""
-        raise RecordsError(f"No clip of {catalog.name} in {catalog.root} could be read.{reason}")
-
+    """Join the side-cars, one after the other, into clips.jsonl, quarantine.csv and, last, the manifest."""
+    shards, quarantine, lengths = [], [], array("q")
+    with files.atomic(out / "clips.jsonl") as temporary, temporary.open("w", encoding="utf-8") as f:
+        for k in range(n_shards):
+            entry = files.read_json(_sidecar(out, k))
+            shards.append({key: entry[key] for key in ("name", "bytes", "sha256")})
+            quarantine += entry["quarantine"]
+            for line in _clip_lines(catalog, k, settings["clips_per_shard"], entry["clips"]):
+                lengths.append(line["samples"])
+                f.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if not lengths:
+            for k in range(n_shards):  # else the same call would only repeat what it found, after files were mended
+                _sidecar(out, k).unlink()
+            reason = f" The first: {quarantine[0]['reason']}" if quarantine else ""
+            raise RecordsError(f"No clip of {catalog.name} in {catalog.root} could be read.{reason}")
     with files.atomic(out / "quarantine.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, ["clip_id", "path", "reason"])
         writer.writeheader()
         writer.writerows(quarantine)
-    with files.atomic(out / "clips.jsonl") as temporary, temporary.open("w", encoding="utf-8") as f:
-        for line in _clip_lines(catalog, places):
-            f.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    shards = [{key: entry[key] for key in ("name", "bytes", "sha256")} for entry in entries]
     clips_sha = digest(out / "clips.jsonl")
     identity = "".join(s["sha256"] for s in shards) + clips_sha
     manifest = settings | {
         "name": catalog.name,
-        "clips": len(places),
+        "clips": len(lengths),
         "quarantined": len(quarantine),
-        "hours": round(sum(samples for *_, samples in places.values()) / settings["sr"] / 3600, 4),
+        "hours": round(sum(lengths) / settings["sr"] / 3600, 4),
         "fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],
         "tags": list(catalog.labels.columns),
         "vocabularies": {name: list(tags) for name, tags in catalog.vocabularies.items()},
@@ -213,15 +214,17 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
     return Records.open(out)
 
 
-def _clip_lines(catalog: Catalog, places: dict[str, tuple[int, int, int]]):
-    """Yield one dict for each prepared clip, in catalog order."""
+def _clip_lines(catalog: Catalog, k: int, clips_per_shard: int, clips: list[dict]) -> Iterator[dict]:
+    """One dict for each clip that shard k holds, in catalog order."""
+    places = {clip["clip_id"]: (k, clip["offset"], clip["samples"]) for clip in clips}
+    rows = slice(k * clips_per_shard, (k + 1) * clips_per_shard)
+    about = catalog.clips.iloc[rows][list(METADATA)]
+    labels = catalog.labels.iloc[rows].to_numpy(bool)
     tags = np.array(catalog.labels.columns)
-    labels = catalog.labels.to_numpy(bool)
-    for row, clip_id in enumerate(catalog.clips.index):
-        if clip_id not in places:
-            continue
-        line = {"clip_id": clip_id} | {c: catalog.clips.at[clip_id, c] for c in METADATA}
-        line |= dict(zip(PLACE, places[clip_id], strict=True))
-        line["tags"] = tags[labels[row]].tolist()
-        line["splits"] = {s: part for s, part in catalog.splits.iloc[row].items() if part}
-        yield line
+    parts = catalog.splits.iloc[rows].to_dict("records")
+    for clip_id, metadata, flags, of in zip(about.index, about.to_dict("records"), labels, parts, strict=True):
+        if clip_id in places:
+            line = {"clip_id": clip_id} | metadata | dict(zip(PLACE, places[clip_id], strict=True))
+            line["tags"] = tags[flags].tolist()
+            line["splits"] = {split: part for split, part in of.items() if part}
+            yield line

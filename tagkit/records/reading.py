@@ -34,14 +34,11 @@ class Records:
     Attributes
     ----------
     root : Path
-    catalog : Catalog
-        The prepared clips; `catalog.clips` has the further columns `shard`, `offset` (bytes) and `samples`.
     manifest : dict
         As in manifest.json.
     """
 
     root: Path
-    catalog: Catalog
     manifest: dict = field(repr=False)
 
     @classmethod
@@ -53,7 +50,12 @@ class Records:
         manifest = files.read_json(root / "manifest.json")
         if manifest["format"] != FORMAT:
             raise RecordsError(f"{root} has record format {manifest['format']}, not {FORMAT}; prepare it again.")
-        return cls(root, _read_clips(root, manifest), manifest)
+        return cls(root, manifest)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The prepared clips; `catalog.clips` has the further columns `shard`, `offset` (bytes) and `samples`."""
+        return _read_clips(self.root, self.manifest)
 
     @property
     def sr(self) -> int:
