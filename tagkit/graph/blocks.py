@@ -14,6 +14,7 @@ from tagkit.graph.pooling import StochasticPooling
 # .9 lets the moving statistics follow a training of a few hundred steps.
 NORM_EPSILON = 1e-5
 NORM_MOMENTUM = 0.9
+RISING = ("elu", "relu")  # activations that never fall
 
 
 class Blocks:
@@ -86,11 +87,14 @@ class Blocks:
         name : str
         """
         y = self.conv(x, table, name)
-        for step in (self.activate, self.norm) if self.row.norm_last else (self.norm, self.activate):
-            y = step(y, name)
-        if table.skip:
-            y = layers.Add(name=f"{name}_add")([y, x])
-        y = self.pool(y, table.pool, table.pooling, name)
+        if self.row.norm_last or table.skip:
+            for step in (self.activate, self.norm) if self.row.norm_last else (self.norm, self.activate):
+                y = step(y, name)
+            if table.skip:
+                y = layers.Add(name=f"{name}_add")([y, x])
+            y = self.pool(y, table.pool, table.pooling, name)
+        else:
+            y = self.activate_and_pool(self.norm(y, name), table, name)
         if table.squeeze:
             y = self.squeeze(y, table.squeeze, name)
         return self.dropout(y, table.dropout, name)
@@ -114,8 +118,22 @@ class Blocks:
         if x.shape[-1] != table.width or table.stride not in (1, (1, 1)):
             shortcut = tables.Conv(table.width, table.shortcut, stride=table.stride)
             x = self.norm(self.conv(x, shortcut, f"{name}_skip"), f"{name}_skip")
-        y = self.activate(layers.Add(name=f"{name}_add")([y, x]), name)
-        return self.pool(y, table.pool, table.pooling, name)
+        return self.activate_and_pool(layers.Add(name=f"{name}_add")([y, x]), table, name)
+
+    def activate_and_pool(self, x, table, name):
+        """Activation and pooling of `table`; max pooling first, where the maximum activation is that of the maximum.
+
+        That is the same map from a fraction of the activations, and the same gradients.
+
+        Parameters
+        ----------
+        x : tensor
+        table : tables.Conv or tables.Residual
+        name : str
+        """
+        if table.pooling == "max" and self.row.activation in RISING:
+            return self.activate(self.pool(x, table.pool, "max", name), name)
+        return self.pool(self.activate(x, name), table.pool, table.pooling, name)
 
     def conv(self, x, table, name):
         """Convolution alone, one- or two-dimensional as `x` is.
@@ -133,7 +151,10 @@ class Blocks:
             taps = kernel[0]
             x = layers.ZeroPadding2D((((taps - 1) // 2, taps // 2), (0, 0)), name=f"{name}_pad")(x)
             padding = "valid"
-        kind = Conv1D if len(x.shape) == 3 else layers.Conv2D
+        options = {}
+        kind = layers.Conv2D
+        if len(x.shape) == 3:
+            kind, options = Conv1D, {"bias_learns": self.row.norm_last}  # else the norm comes next
         return kind(
             table.width,
             kernel,
@@ -143,6 +164,7 @@ class Blocks:
             use_bias=self.row.bias,
             kernel_initializer=self.initializer(f"{name}_conv"),
             name=f"{name}_conv",
+            **options,
         )(x)
 
     def norm(self, x, name, **options):

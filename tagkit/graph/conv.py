@@ -1,30 +1,58 @@
-"""Convolution along time as a Keras layer that learns faster on long maps."""
+"""Convolution along time as a Keras layer that is as fast on waveforms as the processor allows."""
 
 import keras
 from keras import layers, ops
 
 # oneDNN sums a weight gradient row by row of a map, and a waveform's map is one row, longer than any cache. In pieces
-# of so many frames it runs up to four times as fast; maps below `SHORTEST` frames gain less than the cutting costs.
+# of so many frames it runs up to four times as fast; maps below `SHORTEST` frames gain less than the seams cost.
 PIECES = range(64, 257)
 SHORTEST = 1024
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
 class Conv1D(layers.Conv1D):
-    """Keras' convolution, with the same numbers up to rounding, whose weight gradient is summed over pieces of a map.
+    """Keras' convolution, with the same numbers up to rounding, computed in other ways where they are faster.
 
-    Wherever that does not pay or apply (another backend, a GPU, short maps, strides, dilation) this is the base class.
-    It keeps its base's name, by which Keras files the weights: those saved of either load into the other.
+    - One whose stride is its kernel, on a map that it divides evenly, is one matrix product.
+    - The weight gradient of a long map is summed over pieces of it: on TensorFlow without a GPU, without stride and
+      dilation.
+
+    Everywhere else this is the base class. It keeps its base's name, by which Keras files the weights: those saved of
+    either load into the other.
+
+    Parameters
+    ----------
+    bias_learns : bool
+        False: the bias has gradient 0. Ahead of a batch norm, which takes it out again, it has that anyway, but for
+        rounding, and to sum it up reads the whole map.
     """
+
+    def __init__(self, *args, bias_learns=True, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.bias_learns = bias_learns
 
     def call(self, inputs):
         """Maps (batch, frames, width) of `inputs` (batch, frames, channels)."""
-        piece = self.piece(inputs.shape[1])
-        if piece is None or not _on_cpu():
+        if self.padding == "causal" or self.data_format != "channels_last":
             return super().call(inputs)
-        y = _convolve(ops.convert_to_tensor(inputs), ops.convert_to_tensor(self.kernel), piece)
-        y = ops.add(y, self.bias) if self.use_bias else y
+        y = self._convolve(ops.convert_to_tensor(inputs), ops.convert_to_tensor(self.kernel))
+        if self.use_bias:
+            y = (ops.add if self.bias_learns else _add_still)(y, ops.convert_to_tensor(self.bias))
         return y if self.activation is None else self.activation(y)
+
+    def _convolve(self, inputs, kernel):
+        if self.folds(inputs.shape[1]):
+            return _fold(inputs, kernel)
+        piece = self.piece(inputs.shape[1])
+        if piece is not None and _on_cpu():
+            return _convolve_in_pieces(inputs, kernel, piece)
+        how = {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation_rate}
+        return ops.conv(inputs, kernel, **how, data_format="channels_last")
+
+    def folds(self, frames):
+        """Whether every frame of a map of `frames` is read by one frame of the result."""
+        plain = self.dilation_rate == (1,) and self.groups == 1
+        return plain and self.strides == self.kernel_size and frames is not None and frames % self.strides[0] == 0
 
     def piece(self, frames):
         """Frames of a piece, the fewest of `PIECES` that cut a map of `frames` evenly; None: better left whole.
@@ -32,10 +60,30 @@ class Conv1D(layers.Conv1D):
         A piece is no shorter than the kernel, which reaches into its neighbours and not beyond them.
         """
         plain = self.strides == (1,) and self.dilation_rate == (1,) and self.groups == 1 and self.padding == "same"
-        if not plain or self.data_format != "channels_last" or frames is None or frames < SHORTEST:
+        if not plain or frames is None or frames < SHORTEST:
             return None
         lengths = range(max(PIECES.start, self.kernel_size[0]), PIECES.stop)
         return next((length for length in lengths if frames % length == 0), None)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "bias_learns": self.bias_learns}
+
+
+@ops.custom_gradient
+def _add_still(x, bias):
+    def gradients(*_, upstream=None):
+        upstream = _[0] if upstream is None else upstream
+        return upstream, ops.zeros_like(bias)
+
+    return ops.add(x, bias), gradients
+
+
+def _fold(x, w):
+    """Convolution by frames that neither overlap nor leave a gap, as a matrix product."""
+    taps, channels, width = w.shape
+    frames = ops.reshape(x, (-1, taps * channels))
+    return ops.reshape(frames @ ops.reshape(w, (taps * channels, width)), (-1, x.shape[1] // taps, width))
 
 
 def _on_cpu():
@@ -46,7 +94,7 @@ def _on_cpu():
     return not tf.config.list_physical_devices("GPU")
 
 
-def _convolve(x, w, piece):
+def _convolve_in_pieces(x, w, piece):
     import tensorflow as tf  # the network itself needs no TensorFlow
 
     @tf.custom_gradient
@@ -58,7 +106,7 @@ def _convolve(x, w, piece):
 
         return ops.conv(x, w, padding="same", data_format="channels_last"), gradients
 
-    return convolve(x, tf.convert_to_tensor(w))  # Keras hands over the variable, which custom_gradient refuses
+    return convolve(x, w)
 
 
 def _input_gradient(tf, x, w, dy):
@@ -71,18 +119,21 @@ def _input_gradient(tf, x, w, dy):
 
 
 def _kernel_gradient(tf, x, w, dy, piece):
-    """Gradient of the kernel: each piece of `dy` against its piece of `x` and the frames that taps reach beyond."""
+    """Gradient of the kernel: that of pieces on their own, and what taps add that reach over a seam between two."""
     taps, channels, width = w.shape
-    before, after = (taps - 1) // 2, taps // 2
-    pieces = tf.reshape(x, (-1, x.shape[1] // piece, piece, channels))
-    left = tf.pad(pieces[:, :-1, piece - before :], [[0, 0], [1, 0], [0, 0], [0, 0]])
-    right = tf.pad(pieces[:, 1:, :after], [[0, 0], [0, 1], [0, 0], [0, 0]])
-    wide = tf.concat([left, pieces, right], 2)
-    gradient = tf.raw_ops.Conv2DBackpropFilter(
-        input=tf.reshape(wide, (-1, 1, before + piece + after, channels)),
+    x, dy = (tf.reshape(maps, (-1, maps.shape[1] // piece, piece, maps.shape[2])) for maps in (x, dy))
+    within = tf.raw_ops.Conv2DBackpropFilter(
+        input=tf.reshape(x, (-1, 1, piece, channels)),
         filter_sizes=[1, taps, channels, width],
         out_backprop=tf.reshape(dy, (-1, 1, piece, width)),
         strides=[1, 1, 1, 1],
-        padding="VALID",
+        padding="SAME",
     )
-    return gradient[0]
+    across = []
+    for reach in range(-((taps - 1) // 2), taps // 2 + 1):  # frames from one of `dy` to the one of `x` under this tap
+        if reach < 0:
+            seen, at = x[:, :-1, reach:], dy[:, 1:, :-reach]
+        else:
+            seen, at = x[:, 1:, :reach], dy[:, :-1, piece - reach :]
+        across.append(tf.matmul(tf.reshape(seen, (-1, channels)), tf.reshape(at, (-1, width)), transpose_a=True))
+    return within[0] + tf.stack(across)
