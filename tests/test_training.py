@@ -174,6 +174,22 @@ def test_decay_is_part_of_the_gradient_but_with_adamw(name, plain):
     assert np.abs(apart - ours).max() > 1e-3
 
 
+def test_adamw_is_that_of_keras():
+    """One kernel of TensorFlow's in place of its dozen passes, with a schedule and over more than one variable."""
+
+    def after(kind):
+        weights = [keras.Variable(np.random.default_rng(k).normal(size=(7, k + 1)).astype("f4")) for k in range(3)]
+        optimizer = kind(keras.optimizers.schedules.CosineDecay(0.1, 10), weight_decay=0.02)
+        optimizer.build(weights)
+        for step in range(8):
+            rng = np.random.default_rng(step)
+            optimizer.apply([rng.normal(size=w.shape).astype("f4") for w in weights], weights)
+        return [v.numpy() for v in (*weights, *optimizer.variables)]
+
+    for ours, theirs in zip(after(optimization.AdamW), after(keras.optimizers.AdamW), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)  # 1 - beta_2 is rounded in one of them
+
+
 def test_the_command_line_decays_nothing_by_the_default_of_another_optimizer(tone_records, tmp_path):
     command = ["train", "--model", "ds256ra", "--records", str(tone_records.root), "--steps", "2", "--batch-size", "4"]
     for name, decay in (("adam", 0.0), ("adamw", 0.01)):

@@ -37,6 +37,7 @@ def portable(model: keras.Model, unroll: bool = False) -> keras.Model:
                 settings[direction]["config"]["unroll"] = True
         for kind in (layers.BatchNormalization, layers.Conv1D):  # ours differ from Keras' own in training alone
             if isinstance(layer, kind):
+                settings.pop("bias_learns", None)
                 return kind.from_config(settings)
         return type(layer).from_config(settings)
 

@@ -35,14 +35,16 @@ class Conv1D(layers.Conv1D):
         """Maps (batch, frames, width) of `inputs` (batch, frames, channels)."""
         if self.padding == "causal" or self.data_format != "channels_last":
             return super().call(inputs)
-        y = self._convolve(ops.convert_to_tensor(inputs), ops.convert_to_tensor(self.kernel))
+        inputs, kernel = ops.convert_to_tensor(inputs), ops.reshape(self.kernel, self.kernel.shape)  # a tensor
+        folds = self.folds(inputs.shape[1])
+        y = _fold(inputs, kernel) if folds else self._convolve(inputs, kernel)
         if self.use_bias:
-            y = (ops.add if self.bias_learns else _add_still)(y, ops.convert_to_tensor(self.bias))
+            y = (ops.add if self.bias_learns else _add_still)(y, ops.reshape(self.bias, (-1,)))
+        if folds:  # now: TensorFlow makes product and bias one operation if nothing stands between them
+            y = ops.reshape(y, (-1, inputs.shape[1] // self.strides[0], self.filters))
         return y if self.activation is None else self.activation(y)
 
     def _convolve(self, inputs, kernel):
-        if self.folds(inputs.shape[1]):
-            return _fold(inputs, kernel)
         piece = self.piece(inputs.shape[1])
         if piece is not None and _on_cpu():
             return _convolve_in_pieces(inputs, kernel, piece)
@@ -80,10 +82,9 @@ def _add_still(x, bias):
 
 
 def _fold(x, w):
-    """Convolution by frames that neither overlap nor leave a gap, as a matrix product."""
+    """Convolution by taps that neither overlap nor leave a gap, as a matrix product: (batch x frames, width)."""
     taps, channels, width = w.shape
-    frames = ops.reshape(x, (-1, taps * channels))
-    return ops.reshape(frames @ ops.reshape(w, (taps * channels, width)), (-1, x.shape[1] // taps, width))
+    return ops.reshape(x, (-1, taps * channels)) @ ops.reshape(w, (taps * channels, width))
 
 
 def _on_cpu():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tagkit import graph
-from tagkit.graph import zoo
+from tagkit.graph import blocks, zoo
 from tagkit.graph.tables import Conv, Head, Row
 
 from .sizes import FRAMES, PARAMETERS
@@ -55,6 +55,25 @@ def test_row_is_built_as_drawn_trains_survives_saving_and_can_be_tapped(name, tm
     assert list(outputs) == list(reloaded)
     for stage in outputs:
         np.testing.assert_allclose(outputs[stage], reloaded[stage], atol=1e-5, rtol=1e-4, err_msg=stage)
+
+
+@pytest.mark.parametrize("name", ["ds256ra", "dm16_relu", "res13", "mul16a"])
+def test_pooling_ahead_of_the_activation_changes_nothing(name, monkeypatch):
+    """The maximum of activations that rise is the activation of the maximum."""
+
+    def step():
+        model = zoo.build(name, samples=zoo.find(name).samples)
+        with tf.GradientTape() as tape:
+            logits = model(waveforms(model), training=True)
+        gradients = tape.gradient(logits, model.trainable_variables)
+        return [layer.name for layer in model.layers], [np.asarray(a) for a in (logits, *gradients)]
+
+    first, ours = step()
+    monkeypatch.setattr(blocks, "RISING", ())
+    last, theirs = step()
+    assert first != last and set(first) == set(last)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("name", ["dm16_stochastic", "crnn_dm16", "logmel", "mul16c", "ds256fa"])
