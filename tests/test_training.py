@@ -13,6 +13,7 @@ import pytest
 
 from tagkit import cli, evaluation, files, losses, optimization
 from tagkit.config import Stage, TrainingConfig
+from tagkit.records import Records
 from tagkit.runs import Run, TrainingError
 from tagkit.training import Trainer, TrainingInterrupted, train
 
@@ -132,10 +133,12 @@ def test_a_damaged_checkpoint_is_named(tone_records, tmp_path):
 
 
 def test_a_valid_part_that_cannot_judge_is_refused(tone_records, tmp_path):
-    catalog = tone_records.catalog
+    records = Records.open(tone_records.root)
+    catalog = records.catalog
     one_tag = replace(catalog, vocabularies={"all": ("low",)}, labels=catalog.labels.assign(low=True))
+    vars(records)["catalog"] = one_tag
     with pytest.raises(TrainingError, match="No tag tells the 6 valid clips"):
-        train(CONFIG, replace(tone_records, catalog=one_tag), tmp_path, progress=False)
+        train(CONFIG, records, tmp_path, progress=False)
     assert not (tmp_path / "run.json").exists()
 
 

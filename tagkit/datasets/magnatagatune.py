@@ -1,7 +1,9 @@
 """MagnaTagATune: 25,863 clips of 29 s with 188 tags (Law et al. 2009), its splits and its pinned top 50 tags."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tagkit import tags
@@ -97,24 +99,35 @@ def read(root: str | Path, merge_synonyms: bool = False, seed: int = 0) -> Catal
 
 def _splits(root: Path, clips: pd.DataFrame, top50: pd.DataFrame, seed: int) -> pd.DataFrame:
     """All splits (clips, splits) of str; "" where a split leaves a clip out."""
-    short = pd.Series(["/".join(path.split("/")[-2:]) for path in clips["path"]], index=clips.index)
-    by_folder = short.str.split("/").str[0].map(PART_OF_FOLDER)
-    if by_folder.isna().any():
-        stray = by_folder.index[by_folder.isna()][0]
+    paths = ["/".join(path.split("/")[-2:]) for path in clips["path"]]
+
+    def are(files: Sequence[str]) -> np.ndarray:
+        return np.array([path in files for path in paths], bool)
+
+    parts = [PART_OF_FOLDER.get(path.split("/")[0]) for path in paths]
+    if None in parts:
+        stray = clips.index[parts.index(None)]
         raise CatalogError(
             f"{root}: clip {stray} ({clips.at[stray, 'path']}) is in none of MagnaTagATune's folders 0 to f, so it has "
             "no place in its splits; read it as a folder with a CSV."
         )
-    audible = ~short.isin(ZERO_BYTE_FILES)
+    by_folder = pd.Series(parts, clips.index, dtype="str")
+    audible = ~are(ZERO_BYTE_FILES)
     tagged = audible & top50.any(axis=1)
+
+    def of_audible(split: pd.Series) -> np.ndarray:
+        every = np.full(len(clips), "", object)
+        every[audible] = split.to_numpy(object)
+        return every
+
     table = {
         "all": by_folder,
         "pons": by_folder.where(audible, ""),
         "clean": by_folder.where(tagged, ""),
-        "lee": by_folder.where(tagged & ~short.isin(LEE_LEAVES_OUT), ""),
-        "predecessor": splits.shuffled(clips.index[audible], (0.7, 0.1, 0.2), seed).reindex(clips.index, fill_value=""),
+        "lee": by_folder.where(tagged & ~are(LEE_LEAVES_OUT), ""),
+        "predecessor": of_audible(splits.shuffled(clips.index[audible], (0.7, 0.1, 0.2), seed)),
     }
     artists = clips.loc[audible, "artist"]
     if artists.nunique() >= 3:
-        table["artist"] = splits.grouped(top50[audible], artists, seed=seed).reindex(clips.index, fill_value="")
-    return pd.DataFrame(table, index=clips.index)
+        table["artist"] = of_audible(splits.grouped(top50[audible], artists, seed=seed))
+    return pd.DataFrame(table, index=clips.index, dtype="str")

@@ -70,17 +70,18 @@ def grouped(
     CatalogError
         There are fewer than three groups, or `groups` lacks a clip of `labels`.
     """
-    own = pd.Series([f"\0{clip}" for clip in labels.index], index=labels.index)
-    known = groups.reindex(labels.index).notna()
+    groups = groups.reindex(labels.index)
+    known = groups.notna()
     if not known.all():
         raise CatalogError(
             f'clip {known.idxmin()} has no group ({(~known).sum()} in all); give every clip one, or "" for its own.'
         )
-    codes, names = pd.factorize(groups.reindex(labels.index).where(lambda group: group != "", own), sort=True)
+    named = [group or f"\0{clip}" for clip, group in groups.items()]
+    codes, names = pd.factorize(np.array(named, object), sort=True)
     if len(names) < len(SPLIT_PARTS):
         raise CatalogError(f"{len(names)} groups cannot be split into train, valid and test; at least 3 are needed.")
-    counts = np.zeros((len(names), labels.shape[1] + 1))
-    np.add.at(counts, codes, np.column_stack([labels.to_numpy(bool), np.ones(len(labels))]))
+    flags = [*labels.to_numpy(bool).T, np.ones(len(labels), bool)]
+    counts = np.column_stack([np.bincount(codes[flag], minlength=len(names)) for flag in flags]).astype(float)
     counts = counts[:, counts.sum(axis=0) > 0]
     steps = min(40_000, 200 * len(names)) if steps is None else steps
     parts = _anneal(counts, np.asarray(fractions), np.random.default_rng(seed), steps)
