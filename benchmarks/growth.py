@@ -8,6 +8,8 @@ from pathlib import Path
 from benchmarks.data import magnatagatune_like
 from benchmarks.pairs import Reading, Result
 from benchmarks.setting import Setting
+from tagkit.datasets import magnatagatune
+from tagkit.datasets.catalog import Catalog
 
 MODEL = "ds256ra"  # a fast network, so that what is not the network shows
 CLIP_S = 3.0  # short clips: 25,000 of them are 2.4 GB, not 23
@@ -33,6 +35,8 @@ def run(setting: Setting) -> Result:
     result = Result()
     for phase in PHASES:
         result.readings += _readings(phase, sizes, seen)
+    catalog = magnatagatune.read(setting.folder / f"growth-{sizes[-1]}")
+    result.profiles["What preparing holds of a clip, its row in the tables (bytes)"] = _row(catalog)
     result.notes = [
         f"Clips of {CLIP_S:.0f} s; {MODEL}. Each phase runs in a process of its own, the sizes in turns.",
         *_paper(seen, sizes),
@@ -56,6 +60,15 @@ def _readings(phase: str, sizes: list[int], seen: dict) -> list[Reading]:
         Reading(f"{phase}, cost of a clip grown from {small:,} to {large:,}", cost, "%", 10, at_least=False),
         Reading(f"{phase}, peak memory grown from {small:,} to {large:,}", memory, "%", 10, at_least=False),
     ]
+
+
+def _row(catalog: Catalog) -> str:
+    """Bytes of a row, column by column."""
+    parts = {"clip id": catalog.clips.index.memory_usage(deep=True)}
+    parts |= {name: catalog.clips[name].memory_usage(index=False, deep=True) for name in catalog.clips}
+    parts["labels"] = catalog.labels.memory_usage(index=False).sum()
+    parts["splits"] = catalog.splits.memory_usage(index=False).sum()  # of a few words that all clips share
+    return "\n".join(f"{size / len(catalog):6.0f}  {name}" for name, size in parts.items())
 
 
 def _paper(seen: dict, sizes: list[int]) -> list[str]:
@@ -101,7 +114,6 @@ def _peak_mib() -> float:
 def _prepare(root: Path, n: int) -> float:
     import shutil
 
-    from tagkit.datasets import magnatagatune
     from tagkit.records import prepare
 
     catalog = magnatagatune.read(root / f"growth-{n}")
