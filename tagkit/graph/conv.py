@@ -74,9 +74,8 @@ class Conv1D(layers.Conv1D):
 
 @ops.custom_gradient
 def _add_still(x, bias):
-    def gradients(*_, upstream=None):
-        upstream = _[0] if upstream is None else upstream
-        return upstream, ops.zeros_like(bias)
+    def gradients(*given, upstream=None):  # PyTorch names it, and gives x and bias, too
+        return given[0] if upstream is None else upstream, ops.zeros_like(bias)
 
     return ops.add(x, bias), gradients
 
