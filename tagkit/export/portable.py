@@ -35,7 +35,11 @@ def portable(model: keras.Model, unroll: bool = False) -> keras.Model:
         if unroll and isinstance(layer, layers.Bidirectional):
             for direction in ("layer", "backward_layer"):
                 settings[direction]["config"]["unroll"] = True
-        for kind in (layers.BatchNormalization, layers.Conv1D):  # ours differ from Keras' own in training alone
+        for kind in (
+            layers.BatchNormalization,
+            layers.Conv1D,
+            layers.MaxPooling1D,
+        ):  # ours differ from Keras' own in training alone
             if isinstance(layer, kind):
                 settings.pop("bias_learns", None)
                 return kind.from_config(settings)

@@ -8,7 +8,7 @@ from keras import layers
 from tagkit.graph import banks, features, tables
 from tagkit.graph.conv import Conv1D
 from tagkit.graph.norm import BatchNormalization
-from tagkit.graph.pooling import StochasticPooling
+from tagkit.graph.pooling import MaxPooling1D, StochasticPooling
 
 # Quiet music gives the first layer variances around 1e-4, which Keras' own epsilon of 1e-3 would drown; a momentum of
 # .9 lets the moving statistics follow a training of a few hundred steps.
@@ -211,7 +211,7 @@ class Blocks:
             return StochasticPooling(size, seed=self.seed_of(name), name=name)(x)
         flat = len(x.shape) == 3
         if kind == "max":
-            return (layers.MaxPooling1D if flat else layers.MaxPooling2D)(size, name=name)(x)
+            return (MaxPooling1D if flat else layers.MaxPooling2D)(size, name=name)(x)
         if kind == "mean":
             return (layers.AveragePooling1D if flat else layers.AveragePooling2D)(size, name=name)(x)
         raise ValueError(f"{name} of {self.row.name}: no pooling is called {kind!r}; take max, mean or stochastic.")

@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from tagkit.graph.cpu import on_cpu
+
 # oneDNN sums a weight gradient row by row of a map, and a waveform's map is one row, longer than any cache. In pieces
 # of so many frames it runs up to four times as fast; maps below `SHORTEST` frames gain less than the seams cost.
 PIECES = range(64, 257)
@@ -46,7 +48,7 @@ class Conv1D(layers.Conv1D):
 
     def _convolve(self, inputs, kernel):
         piece = self.piece(inputs.shape[1])
-        if piece is not None and _on_cpu():
+        if piece is not None and on_cpu():
             return _convolve_in_pieces(inputs, kernel, piece)
         how = {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation_rate}
         return ops.conv(inputs, kernel, **how, data_format="channels_last")
@@ -86,16 +88,8 @@ def _fold(x, w):
     return ops.reshape(x, (-1, taps * channels)) @ ops.reshape(w, (taps * channels, width))
 
 
-def _on_cpu():
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
-
-
 def _convolve_in_pieces(x, w, piece):
-    import tensorflow as tf  # the network itself needs no TensorFlow
+    import tensorflow as tf
 
     @tf.custom_gradient
     def convolve(x, w):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tagkit.graph.pooling import StochasticPooling
+from tagkit.graph.pooling import SHORTEST, MaxPooling1D, StochasticPooling
 
 
 def numpy(x):
@@ -92,3 +92,37 @@ def test_the_same_seed_draws_the_same_also_after_loading(tmp_path):
     model.save(tmp_path / "m.keras")  # which, as with dropout, starts from the seed again
     again = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(first, numpy(again(x, training=True)))
+
+
+def pooled(kind, x, size):
+    """Maxima, and the gradient of what is made of them."""
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = kind(size)(x)
+        loss = tf.reduce_sum(tf.sin(3 * y))
+    return numpy(y), numpy(tape.gradient(loss, x))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("frames", [SHORTEST, SHORTEST + 1, SHORTEST + 3])
+@pytest.mark.parametrize("steps", [None, 3])
+def test_the_maximum_and_its_gradient_are_those_of_keras(size, frames, steps):
+    """Also where several frames of a region are the greatest: the first of them has the gradient."""
+    x = np.random.default_rng(0).normal(size=(2, frames, 3)).astype("float32")
+    x = x if steps is None else np.round(x * steps) / steps
+    for ours, theirs in zip(pooled(MaxPooling1D, x, size), pooled(keras.layers.MaxPooling1D, x, size), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("frames", [SHORTEST, SHORTEST - 1])
+def test_the_gradient_is_compiled_on_long_maps(frames):
+    x = tf.zeros((1, frames, 2))
+    graph = tf.function(lambda x: tf.gradients(MaxPooling1D(3)(x), x)).get_concrete_function(x).graph
+    assert ("MaxPoolGrad" in {op.type for op in graph.get_operations()}) is (frames < SHORTEST)
+
+
+def test_max_pooling_survives_saving(tmp_path):
+    source = keras.Input((SHORTEST, 2))
+    keras.Model(source, MaxPooling1D(3)(source)).save(tmp_path / "pool.keras")
+    assert isinstance(keras.models.load_model(tmp_path / "pool.keras").layers[1], MaxPooling1D)
