@@ -25,7 +25,7 @@ def write_clip(stream: BinaryIO, clip_id: str, sr: int, waveform: bytes) -> int:
     clip_id : str
     sr : int
         Sampling rate in Hz.
-    waveform : bytes
+    waveform : bytes, or a read-only array of them
         Little-endian int16 samples, mono.
 
     Returns

@@ -128,12 +128,10 @@ def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr:
     ):
         for clip_id, path in rows:
             try:
-                y = _decode(root, path, sr)
+                clips.append(_append(stream, clip_id, root, path, sr))
             except audio.AudioError as error:
                 quarantine.append({"clip_id": clip_id, "path": path, "reason": str(error)})
                 continue
-            offset = tfrecord.write_clip(stream, clip_id, sr, y.astype("<i2", copy=False).tobytes())
-            clips.append({"clip_id": clip_id, "offset": offset, "samples": len(y)})
             if len(clips) % FLUSHED_CLIPS == 0:  # on its way to the disk while the next ones are decoded
                 flushed.append(flusher.submit(os.fsync, stream.fileno()))
         for flush in flushed:
@@ -151,7 +149,7 @@ class _HashedFile(io.FileIO):
         super().__init__(path, "w")
         self._hash = hashlib.sha256()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | np.ndarray) -> int:
         """Write all of `data`."""
         self._hash.update(data)
         rest = memoryview(data)
@@ -165,11 +163,22 @@ class _HashedFile(io.FileIO):
         return self._hash.hexdigest()
 
 
-def _decode(root: Path, path: str, sr: int) -> np.ndarray:
+def _append(stream: io.FileIO, clip_id: str, root: Path, path: str, sr: int) -> dict:
+    """Decode a clip and append its record; what the side-car says of it. AudioError, and nothing written, if it fails.
+
+    Nothing of one clip is kept while the next is decoded: the same memory serves both.
+    """
     full = (root / path).resolve()
     if not full.is_relative_to(root.resolve()):
         raise audio.AudioError(f"{path} leads out of {root}; copy the file into the folder.")
-    return audio.load_int16(full, sr)
+    y = audio.load_int16(full, sr)
+    waveform = y.astype("<i2", copy=False).view(np.uint8)
+    waveform.flags.writeable = False  # bytes then, to whoever reads a buffer, and no copy
+    return {
+        "clip_id": clip_id,
+        "offset": tfrecord.write_clip(stream, clip_id, sr, waveform),
+        "samples": len(y),
+    }
 
 
 def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Records:
