@@ -36,12 +36,15 @@ class _OneKernel(keras.optimizers.Adam):
             return
         from tensorflow import raw_ops
 
-        of, number = self._get_variable_index(variable), lambda x: ops.cast(x, variable.dtype)
+        def number(x):
+            return ops.cast(x, variable.dtype)
+
+        index = self._get_variable_index(variable)
         beta1, beta2, step = number(self.beta_1), number(self.beta_2), number(self.iterations + 1)
         raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[of].value.handle,
-            v=self._velocities[of].value.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
             beta1_power=ops.power(beta1, step),
             beta2_power=ops.power(beta2, step),
             lr=number(learning_rate),

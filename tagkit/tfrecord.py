@@ -11,12 +11,13 @@ import struct
 from typing import BinaryIO
 
 import google_crc32c
+import numpy as np
 
 _MASK_DELTA = 0xA282EAD8
 _BYTES_LIST, _INT64_LIST = 1, 3  # field numbers in tf.train.Feature
 
 
-def write_clip(stream: BinaryIO, clip_id: str, sr: int, waveform: bytes) -> int:
+def write_clip(stream: BinaryIO, clip_id: str, sr: int, waveform: bytes | np.ndarray) -> int:
     """Append one record with the features `clip_id`, `sr` and `waveform`.
 
     Parameters
@@ -25,7 +26,7 @@ def write_clip(stream: BinaryIO, clip_id: str, sr: int, waveform: bytes) -> int:
     clip_id : str
     sr : int
         Sampling rate in Hz.
-    waveform : bytes, or a read-only array of them
+    waveform : bytes, or read-only array of uint8
         Little-endian int16 samples, mono.
 
     Returns

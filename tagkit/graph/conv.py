@@ -25,8 +25,8 @@ class Conv1D(layers.Conv1D):
     Parameters
     ----------
     bias_learns : bool
-        False: the bias has gradient 0. Ahead of a batch norm, which takes it out again, it has that anyway, but for
-        rounding, and to sum it up reads the whole map.
+        False: the bias has gradient 0. Ahead of a batch norm that trains, which takes it out again, it has that anyway,
+        but for rounding, and to sum it up reads the whole map. Not for a norm that is frozen.
     """
 
     def __init__(self, *args, bias_learns=True, **kwargs):
@@ -37,7 +37,8 @@ class Conv1D(layers.Conv1D):
         """Maps (batch, frames, width) of `inputs` (batch, frames, channels)."""
         if self.padding == "causal" or self.data_format != "channels_last":
             return super().call(inputs)
-        inputs, kernel = ops.convert_to_tensor(inputs), ops.reshape(self.kernel, self.kernel.shape)  # a tensor
+        inputs = ops.convert_to_tensor(inputs)
+        kernel = ops.reshape(self.kernel, self.kernel.shape)  # a tensor: gradients of one's own refuse variables
         folds = self.folds(inputs.shape[1])
         y = _fold(inputs, kernel) if folds else self._convolve(inputs, kernel)
         if self.use_bias:

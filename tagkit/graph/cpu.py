@@ -1,4 +1,4 @@
-"""Where the layers of `tagkit.graph` may take the ways that TensorFlow is faster by on a CPU."""
+"""Whether layers compute in the ways that are faster where TensorFlow runs on a CPU."""
 
 import keras
 

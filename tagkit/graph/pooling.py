@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from tagkit.graph.cpu import on_cpu
 
-SHORTEST = 4096
+COMPILED_FROM = 4096  # frames
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
@@ -99,13 +99,14 @@ class StochasticPooling(keras.layers.Layer):
 class MaxPooling1D(layers.MaxPooling1D):
     """Keras' max pooling, with the same numbers, whose gradient on TensorFlow without a GPU is compiled.
 
-    TensorFlow's own takes twice the time of reading and writing the map. Maps below `SHORTEST` frames gain nothing.
+    TensorFlow's own takes twice the time of reading and writing the map. Maps of fewer frames than `COMPILED_FROM` gain
+    nothing.
     """
 
     def call(self, inputs):
         """Pooled maps (batch, regions, channels) of `inputs` (batch, frames, channels)."""
         plain = self.strides == self.pool_size and self.padding == "valid" and self.data_format == "channels_last"
-        if not (plain and (inputs.shape[1] or 0) >= SHORTEST and on_cpu()):
+        if not (plain and (inputs.shape[1] or 0) >= COMPILED_FROM and on_cpu()):
             return super().call(inputs)
         (size,) = self.pool_size
         return _max_pool(inputs, size)
@@ -116,20 +117,20 @@ def _max_pool(x, size):
 
     @tf.custom_gradient
     def pool(x):
-        return tf.nn.max_pool1d(x, size, size, "VALID"), lambda dy: _spread(size)(x, dy)
+        return tf.nn.max_pool1d(x, size, size, "VALID"), lambda dy: _spread(size, *x.shape[1:])(x, dy)
 
     return pool(x)
 
 
 @functools.cache
-def _spread(size):
+def _spread(size, frames, channels):
     """A compiled function of maps `x` and gradients `dy` of their maxima: `dy` at the first maximum, 0 elsewhere."""
     import tensorflow as tf
 
-    @tf.function(jit_compile=True)
+    regions = frames // size
+
+    @tf.function(jit_compile=True, reduce_retracing=True)
     def spread(x, dy):
-        frames, channels = x.shape[1:]
-        regions = frames // size
         members = tf.reshape(x[:, : regions * size], (-1, regions, size, channels))
         highest, at = members[:, :, 0], tf.zeros(tf.shape(dy), tf.int32)
         for k in range(1, size):

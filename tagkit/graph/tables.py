@@ -14,6 +14,8 @@ Size = int | tuple[int, int]
 class Conv:
     """Convolution, batch norm, activation, then pooling (order of the middle two: `Row.norm_last`).
 
+    Max pooling is built ahead of ELU and ReLU, where it gives the same maps from fewer frames.
+
     Attributes
     ----------
     width : int

@@ -173,7 +173,7 @@ def _append(stream: io.FileIO, clip_id: str, root: Path, path: str, sr: int) -> 
         raise audio.AudioError(f"{path} leads out of {root}; copy the file into the folder.")
     y = audio.load_int16(full, sr)
     waveform = y.astype("<i2", copy=False).view(np.uint8)
-    waveform.flags.writeable = False  # bytes then, to whoever reads a buffer, and no copy
+    waveform.flags.writeable = False  # google_crc32c takes no other
     return {
         "clip_id": clip_id,
         "offset": tfrecord.write_clip(stream, clip_id, sr, waveform),

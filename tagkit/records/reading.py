@@ -43,7 +43,10 @@ class Records:
 
     @classmethod
     def open(cls, root: str | Path) -> "Records":
-        """Open a records folder that `prepare` has finished; RecordsError says what to do otherwise."""
+        """Open a records folder that `prepare` has finished; RecordsError says what to do otherwise.
+
+        The table of clips is read when `catalog` is first asked for.
+        """
         root = Path(root)
         if not (root / "manifest.json").is_file():
             raise RecordsError(f"{root} holds no finished records (no manifest.json); run `tagkit prepare` first.")

@@ -81,6 +81,7 @@ def change(**columns):
     [
         ({"tracks": change(id="2x")}, "line 4 has no track id"),
         ({"tracks": change(id=5)}, "has track 5 more than once"),
+        ({"tracks": []}, "names no track"),
         ({"tracks": change(subset="tiny")}, "track 2 has the subset 'tiny'"),
         ({"tracks": change(split="dev")}, "track 2 has the split 'dev'"),
         (

@@ -96,13 +96,14 @@ def test_all_other_convolutions_are_those_of_keras(options):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
 
 
-def test_a_bias_ahead_of_a_norm_has_the_gradient_that_it_has_anyway():
+@pytest.mark.parametrize("kernel", [{"kernel_size": 3}, {"kernel_size": 4, "strides": 4}])
+def test_a_bias_ahead_of_a_norm_has_the_gradient_that_it_has_anyway(kernel):
     """Of a loss of about 1, the bias' gradient would be rounding, from which Adam makes whole steps."""
 
     def gradients(**options):
         keras.utils.set_random_seed(0)
         source = keras.Input((1024, 2))
-        y = Conv1D(4, 3, padding="same", kernel_initializer="he_normal", **options)(source)
+        y = Conv1D(4, padding="same", kernel_initializer="he_normal", **kernel, **options)(source)
         model = keras.Model(source, keras.layers.BatchNormalization()(y))
         x = np.random.default_rng(0).normal(size=(2, 1024, 2)).astype("float32")
         with tf.GradientTape() as tape:
