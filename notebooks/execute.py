@@ -22,6 +22,7 @@ from tagkit import files
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 EXECUTED = ROOT / "build" / "notebooks"
+SMOKE_S = 600  # ten times what a notebook takes: Jupyter has lost a kernel's answer, and then waits for ever
 STUDY = ("04", "05", "06", "07", "08", "09", "10", "11")
 
 
@@ -70,13 +71,24 @@ def execute(path: Path, environment: dict[str, str]) -> bool:
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute"]
     with tempfile.TemporaryDirectory() as folder:
         command += ["--ExecutePreprocessor.timeout=-1", "--output-dir", folder, str(path)]
-        done = subprocess.run(command, env=environment, check=False)
-        if not done.returncode:
+        passed = convert(command, environment)
+        if passed:
             book = files.read_json(Path(folder) / path.name)
             book["metadata"]["smoke"] = environment["TAGKIT_SMOKE"] == "1"
             files.write_json(EXECUTED / path.name, book)
-    print(f"{path.name}: {'ok' if not done.returncode else 'FAILED'}, {time.monotonic() - started:.0f} s", flush=True)
-    return not done.returncode
+    print(f"{path.name}: {'ok' if passed else 'FAILED'}, {time.monotonic() - started:.0f} s", flush=True)
+    return passed
+
+
+def convert(command: list[str], environment: dict[str, str]) -> bool:
+    """Whether the command succeeds; a smoke run that hangs is tried once more."""
+    for _ in range(2):
+        try:
+            limit = SMOKE_S if environment["TAGKIT_SMOKE"] == "1" else None
+            return subprocess.run(command, env=environment, check=False, timeout=limit).returncode == 0
+        except subprocess.TimeoutExpired:
+            print(f"{command[-1]} has not ended after {SMOKE_S} s.", flush=True)
+    return False
 
 
 if __name__ == "__main__":
