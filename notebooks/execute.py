@@ -82,9 +82,9 @@ def execute(path: Path, environment: dict[str, str]) -> bool:
 
 def convert(command: list[str], environment: dict[str, str]) -> bool:
     """Whether the command succeeds; a smoke run that hangs is tried once more."""
+    limit = SMOKE_S if environment["TAGKIT_SMOKE"] == "1" else None
     for _ in range(2):
         try:
-            limit = SMOKE_S if environment["TAGKIT_SMOKE"] == "1" else None
             return subprocess.run(command, env=environment, check=False, timeout=limit).returncode == 0
         except subprocess.TimeoutExpired:
             print(f"{command[-1]} has not ended after {SMOKE_S} s.", flush=True)

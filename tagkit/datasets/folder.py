@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tagkit.datasets import splits
-from tagkit.datasets.catalog import Catalog, CatalogError
+from tagkit.datasets.catalog import Catalog, CatalogError, inside
 from tagkit.datasets.tables import find_delimiter, read_rows
 
 # fmt: off
@@ -184,7 +184,7 @@ def _inside(root: Path, table: Path, number: int, text: str) -> str:
     pure = PurePosixPath(text if "/" in text else text.replace("\\", "/"))
     if pure.is_absolute() and pure.is_relative_to(root.absolute().as_posix()):
         pure = pure.relative_to(root.absolute().as_posix())
-    if not text or not pure.parts or pure.is_absolute() or ".." in pure.parts or DRIVE.match(text) or "\0" in text:
+    if not pure.parts or not inside(pure.as_posix()) or DRIVE.match(text) or "\0" in text:
         raise CatalogError(f"{table}, line {number}: path {text!r} is empty or leads out of {root}; make it relative.")
     return pure.as_posix()
 
