@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from benchmarks import report, topics
 from benchmarks.pairs import Reading
 from benchmarks.setting import Setting
-from tagkit import paths
+from tagkit.system import paths
 
 
 def main(arguments: list[str] | None = None) -> int:

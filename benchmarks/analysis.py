@@ -27,9 +27,10 @@ def run(setting: Setting) -> Result:
 
 def measure(rounds: int, tones: int, sounds: int) -> None:
     """Print a row of seconds for each figure, of dm16 with its first weights."""
-    from tagkit import listen
     from tagkit.analysis import feature_maps, sonify, spectra
     from tagkit.graph import zoo
+    from tagkit.listening import page as listen
+    from tagkit.listening import parts
 
     model = zoo.build("dm16")
     y = tune(0, SHOWN_S)
@@ -39,7 +40,7 @@ def measure(rounds: int, tones: int, sounds: int) -> None:
         found["probe"] = spectra.tone_probe(model, tones=tones)
 
     def page(folder: str):
-        clips = [listen.PageClip(f"clip {k}", tune(k, SHOWN_S)) for k in range(3)]
+        clips = [parts.PageClip(f"clip {k}", tune(k, SHOWN_S)) for k in range(3)]
         listen.write(Path(folder) / "listen.html", [model], clips)
 
     def show(name: str, spent: list[Spent], each: int) -> None:

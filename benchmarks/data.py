@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tagkit import audio, tags
-from tagkit.datasets import layout, magnatagatune
-from tagkit.datasets.catalog import Catalog
+from tagkit import audio
+from tagkit.data import layout, magnatagatune, tags
+from tagkit.data.catalog import Catalog
 
 POOL = 24
 CLIP_S = 29.1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tagkit.datasets.catalog import Catalog
-from tagkit.records import prepare
+from tagkit.data.catalog import Catalog
+from tagkit.data.prepare import prepare
 
 
 def tagkit(catalog: Catalog, jobs: int) -> Callable:

@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks.data import magnatagatune_like
 from benchmarks.pairs import Reading, Result
 from benchmarks.setting import Setting
-from tagkit.datasets import magnatagatune
-from tagkit.datasets.catalog import Catalog
+from tagkit.data import magnatagatune
+from tagkit.data.catalog import Catalog
 
 MODEL = "ds256ra"  # a fast network, so that what is not the network shows
 CLIP_S = 3.0  # short clips: 25,000 of them are 2.4 GB, not 23
@@ -114,7 +114,7 @@ def _peak_mib() -> float:
 def _prepare(root: Path, n: int) -> float:
     import shutil
 
-    from tagkit.records import prepare
+    from tagkit.data.prepare import prepare
 
     catalog = magnatagatune.read(root / f"growth-{n}")
     shutil.rmtree(root / f"growth-records-{n}", ignore_errors=True)
@@ -125,17 +125,20 @@ def _prepare(root: Path, n: int) -> float:
 
 def _epoch(root: Path, n: int) -> float:
     from benchmarks.keras_step import BATCH, build_step
-    from tagkit.config import TrainingConfig
-    from tagkit.inputs import TrainingWindows
-    from tagkit.records import Records
+    from tagkit.data.batches import training_batches
+    from tagkit.data.records import Records
+    from tagkit.data.windows import TrainingWindows
+    from tagkit.training.config import TrainingConfig
 
     step, row = build_step(MODEL)
     records = Records.open(root / f"growth-records-{n}")
-    windows = TrainingWindows.of(records, records.catalog.tags(), row.samples, TrainingConfig(batch_size=BATCH))
-    for x, y in windows.dataset(0, 4):
+    windows = TrainingWindows.of(
+        records, records.catalog.tags(), row.samples, **TrainingConfig(batch_size=BATCH).windows
+    )
+    for x, y in training_batches(windows, 0, 4):
         float(step(x, y))
     started = time.process_time()
-    for x, y in windows.dataset(0, n // BATCH):
+    for x, y in training_batches(windows, 0, n // BATCH):
         loss = step(x, y)
     float(loss)
     return time.process_time() - started
@@ -144,10 +147,10 @@ def _epoch(root: Path, n: int) -> float:
 def _evaluate(root: Path, n: int) -> float:
     import numpy as np
 
-    from tagkit import metrics
+    from tagkit.data.records import Records
+    from tagkit.evaluation import metrics
     from tagkit.graph import zoo
-    from tagkit.prediction import Predictor
-    from tagkit.records import Records
+    from tagkit.graph.scorer import Predictor
 
     records = Records.open(root / f"growth-records-{n}")
     predict = Predictor(zoo.build(MODEL))

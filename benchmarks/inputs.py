@@ -9,7 +9,8 @@ from benchmarks.data import CLIP_S, magnatagatune_like
 from benchmarks.keras_step import BATCH, build_step
 from benchmarks.pairs import Contestant, Reading, Result, Spent, in_turns, timed
 from benchmarks.setting import Setting
-from tagkit.records import Records, prepare
+from tagkit.data.prepare import prepare
+from tagkit.data.records import Records
 
 # Slow to fast: what a batch costs to read weighs the more, the faster the network. The steps of a turn.
 NETWORKS = {"dm16": 24, "logmel": 24, "mul16f": 24, "ds256ra": 120}
@@ -62,8 +63,8 @@ class InMemory:
 
 def _profile(records: Records) -> str:
     """What a batch costs, part by part."""
-    from tagkit.config import TrainingConfig
-    from tagkit.inputs import TrainingWindows
+    from tagkit.data.windows import TrainingWindows
+    from tagkit.training.config import TrainingConfig
 
     lines = []
     for label, settings in (
@@ -72,7 +73,7 @@ def _profile(records: Records) -> str:
         ("with speed as well (as in training)", {}),
     ):
         windows = TrainingWindows.of(
-            records, records.catalog.tags(), 38_832, TrainingConfig(batch_size=BATCH, **settings)
+            records, records.catalog.tags(), 38_832, **TrainingConfig(batch_size=BATCH, **settings).windows
         )
         spent = [timed(lambda k=k, w=windows: w.batch(k)).cpu for k in range(40)]
         lines.append(f"{1000 * statistics.median(spent):6.2f}  {label}")
@@ -89,15 +90,16 @@ def _read(root: Path, name: str) -> list[list[float]]:
 
 def _compare(name: str, root: str, steps: int, rounds: int):
     """A job that writes the seconds of three trainings: clips in memory, in records, and batches made before."""
-    from tagkit.config import TrainingConfig
-    from tagkit.inputs import TrainingWindows
+    from tagkit.data.batches import training_batches
+    from tagkit.data.windows import TrainingWindows
+    from tagkit.training.config import TrainingConfig
 
     step, row = build_step(name)
     records = Records.open(root)
     config = TrainingConfig(batch_size=BATCH)
-    from_disk = TrainingWindows.of(records, records.catalog.tags(), row.samples, config)
+    from_disk = TrainingWindows.of(records, records.catalog.tags(), row.samples, **config.windows)
     from_memory = replace(from_disk, records=InMemory(records))
-    held = list(from_disk.dataset(0, 8))
+    held = list(training_batches(from_disk, 0, 8))
     ready = [held[k % len(held)] for k in range(steps)]
 
     def train(batches):

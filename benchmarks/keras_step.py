@@ -5,34 +5,34 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tagkit.graph import tables
+from tagkit.graph import specs
 
 BATCH = 16
 
 
-def batch(row: tables.Row, size: int = BATCH, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def batch(row: specs.Row, size: int = BATCH, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Noise as music has it in 16 bits, (size, samples) int16, and labels (size, 50) float32."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 3000, (size, row.samples)).astype(np.int16)
     return x, (rng.random((size, 50)) < 0.1).astype(np.float32)
 
 
-def build_step(name: str) -> tuple[Callable, tables.Row]:
+def build_step(name: str) -> tuple[Callable, specs.Row]:
     """The step that `tagkit train` takes with its default settings, for a row of the zoo."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
-    from tagkit import losses, optimization, training
-    from tagkit.config import TrainingConfig
-    from tagkit.devices import Devices
     from tagkit.graph import zoo
+    from tagkit.training import loop, losses, optimizers
+    from tagkit.training.config import TrainingConfig
+    from tagkit.training.devices import Devices
 
     tf.config.experimental.enable_op_determinism()  # as in training
     model, config = zoo.build(name), TrainingConfig()
-    optimizer = optimization.build_optimizer(config, optimization.stages(config)[0])
+    optimizer = optimizers.build_optimizer(config, optimizers.stages(config)[0])
     optimizer.build(model.trainable_variables)
     one = Devices(tf.distribute.get_strategy())
-    return training._train_step(model, optimizer, losses.named(config.loss), one, BATCH), zoo.find(name)
+    return loop._train_step(model, optimizer, losses.named(config.loss), one, BATCH), zoo.find(name)
 
 
 def keras_job(name: str, steps: int) -> Callable:

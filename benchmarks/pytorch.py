@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tagkit.graph import tables
+from tagkit.graph import specs
 from tagkit.graph.blocks import NORM_EPSILON, NORM_MOMENTUM
 from tagkit.graph.zoo import find
 
@@ -25,13 +25,13 @@ class Network(nn.Module):
         The row has something else in it, such as a spectrogram or branches.
     """
 
-    def __init__(self, row: str | tables.Row, n_tags: int = 50):
+    def __init__(self, row: str | specs.Row, n_tags: int = 50):
         super().__init__()
         row = find(row)
         if row.frontend or row.padding != "same" or row.norm_last or row.head.pool != ("flatten",):
             raise ValueError(f"{row.name} has no PyTorch twin here; take dm16, samplecnn or crnn.")
-        convs = [t for t in row.stages if isinstance(t, tables.Conv)]
-        grus = [t for t in row.stages if isinstance(t, tables.Gru)]
+        convs = [t for t in row.stages if isinstance(t, specs.Conv)]
+        grus = [t for t in row.stages if isinstance(t, specs.Gru)]
         if len(convs) + len(grus) < len(row.stages) or any(t.skip or t.squeeze or t.pooling != "max" for t in convs):
             raise ValueError(f"{row.name} has no PyTorch twin here; take dm16, samplecnn or crnn.")
         layers, frames, width = [], row.samples, 1
@@ -69,7 +69,7 @@ class Network(nn.Module):
             _dense_weights(self.head[-1], dense, self.width)
 
 
-def _conv(table: tables.Conv, width: int, row: tables.Row) -> list[nn.Module]:
+def _conv(table: specs.Conv, width: int, row: specs.Row) -> list[nn.Module]:
     # A convolution whose stride is its kernel needs no padding where it divides the frames, as in these rows.
     padding = "same" if table.stride == 1 else 0
     layers = [

@@ -14,7 +14,8 @@ from benchmarks.data import CLIP_S, POOL
 from benchmarks.pairs import Reading, Result
 from benchmarks.setting import Setting
 from benchmarks.topics import TOPICS
-from tagkit import files, plots
+from tagkit import plots
+from tagkit.system import files
 
 LEAST, MOST = 0.1, 20.0  # ends of the drawing's axis, multiples of a bar
 PACKAGES = ("tensorflow", "keras", "torch", "numpy", "soundfile", "soxr", "librosa", "pydub")

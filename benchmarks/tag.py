@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.data import CLIP_S, magnatagatune_like
 from benchmarks.pairs import Reading, Result, Spent
 from benchmarks.setting import Setting
-from tagkit.datasets.catalog import Catalog
+from tagkit.data.catalog import Catalog
 
 
 def run(setting: Setting) -> Result:
@@ -43,9 +43,9 @@ def untrained(setting: Setting, name: str, catalog: Catalog) -> Path:
 
 def make_run(name: str, folder: str, out: str) -> None:
     """Train a network for two steps on a few clips."""
-    from tagkit.config import TrainingConfig
-    from tagkit.records import prepare
-    from tagkit.training import train
+    from tagkit.data.prepare import prepare
+    from tagkit.training.config import TrainingConfig
+    from tagkit.training.loop import train
 
     catalog = magnatagatune_like(Path(folder) / "mtat-48", 48, 4)
     records = prepare(catalog, Path(folder) / "records-48", progress=False)

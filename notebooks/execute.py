@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tagkit import files
+from tagkit.system import files
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

@@ -8,13 +8,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from tagkit import evaluation, files, paths
-from tagkit.config import DEMO_RUNS, TrainingConfig
-from tagkit.datasets import demo, magnatagatune
-from tagkit.datasets.catalog import Catalog, CatalogError
-from tagkit.records import Records, prepare
-from tagkit.runs import Run
-from tagkit.training import train
+from tagkit.data import demo, magnatagatune
+from tagkit.data.catalog import Catalog, CatalogError
+from tagkit.data.prepare import prepare
+from tagkit.data.records import Records
+from tagkit.evaluation import evaluate
+from tagkit.system import files, paths
+from tagkit.training.config import DEMO_RUNS, TrainingConfig
+from tagkit.training.loop import train
+from tagkit.training.runs import Run
 
 DEMO_CLIPS, SMOKE_CLIPS = 300, 40
 
@@ -86,7 +88,7 @@ def results(runs: dict[str, Run], path: Path) -> dict[str, dict]:
     """Test scores of some runs (name -> `Evaluation.to_dict`), kept in the JSON file `path` until a run is newer."""
     current = is_newer(path, *(r.root / "run.json" for r in runs.values()))
     if not current or set(files.read_json(path)) != set(runs):
-        files.write_json(path, {name: evaluation.evaluate(r).to_dict() for name, r in runs.items()})
+        files.write_json(path, {name: evaluate.evaluate(r).to_dict() for name, r in runs.items()})
     return files.read_json(path)
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tagkit.datasets.catalog import Catalog
-from tagkit.records import Records, prepare
+from tagkit.data.catalog import Catalog
+from tagkit.data.prepare import prepare
+from tagkit.data.records import Records
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,7 +73,7 @@ def tone_records(tone_catalog, tmp_path_factory) -> Records:
 @pytest.fixture(scope="session")
 def scores_folder(tmp_path_factory) -> Path:
     """A folder with the demo's scores as `render` keeps them, read once for all tests of a run."""
-    from tagkit.datasets.demo import build
+    from tagkit.data.demo import build
 
     folder = tmp_path_factory.mktemp("scores")
     build.load_scores(folder, jobs=2)

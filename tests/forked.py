@@ -10,10 +10,12 @@ from pathlib import Path
 
 from waiting import until
 
-from tagkit import launch
+from tagkit.deploy import launch
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["tagkit.training", "tagkit.evaluation", "tagkit.cli", "tagkit.datasets.download"])
+FORKED.set_forkserver_preload(
+    ["tagkit.training.loop", "tagkit.evaluation.evaluate", "tagkit.cli", "tagkit.data.download"]
+)
 
 
 def start(log: Path, function: Callable, *arguments: object, **environment: str):

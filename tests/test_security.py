@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tagkit import embedding, files
 from tagkit.analysis.feature_maps import FeatureMaps
-from tagkit.config import TrainingConfig
-from tagkit.export import card
-from tagkit.runs import Run, TrainingError
-from tagkit.training import train
+from tagkit.deploy.export import card
+from tagkit.evaluation import embed
+from tagkit.system import files
+from tagkit.training.config import TrainingConfig
+from tagkit.training.loop import train
+from tagkit.training.runs import Run, TrainingError
 
 CONFIG = TrainingConfig(model="ds256ra", steps=2, batch_size=2, eval_every=1)
 
@@ -81,7 +82,7 @@ def test_arrays_that_are_pickles_are_refused(name, trace, tone_records, tmp_path
         if name == "checkpoint":
             train(CONFIG, tone_records, tmp_path, progress=False)
         elif name == "embeddings":
-            embedding.Embeddings.load(path)
+            embed.Embeddings.load(path)
         else:
             FeatureMaps.load(path)
 

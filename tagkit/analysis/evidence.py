@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tagkit.analysis import geometry
 from tagkit.analysis.feature_maps import select
-from tagkit.inputs import window_starts
+from tagkit.data.windows import window_starts
 
 
 def evidence(model: keras.Model, y: np.ndarray, tag: int, stages: Sequence[str] | None = None) -> dict[str, np.ndarray]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tagkit import files
 from tagkit.analysis import geometry
 from tagkit.analysis.geometry import Stage
+from tagkit.system import files
 
 ONE_PASS = 2**20  # samples; longer clips are computed in blocks, which bounds the memory
 WINDOWS_AT_ONCE = 4

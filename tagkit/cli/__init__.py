@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 
 import tagkit
-from tagkit import quiet, remote
 from tagkit.cli import (
     analyse,
     cloud,
@@ -33,6 +32,8 @@ from tagkit.cli import (
     tag,
     train,
 )
+from tagkit.deploy import storage
+from tagkit.system import quiet
 
 _COMMANDS = (
     *(demo, download, render, prepare, lastfm, train, launch, cloud, evaluate, compare, analyse),
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.needs_tensorflow:
             quiet.import_tensorflow()
-        with remote.following(remotes):
+        with storage.following(remotes):
             return args.run(args) or 0
     except KeyboardInterrupt as stop:
         print(f"\n{str(stop) or 'Interrupted; the same command goes on from here.'}", file=sys.stderr)
@@ -59,12 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _take_local_copies(args: argparse.Namespace) -> list[remote.Remote]:
+def _take_local_copies(args: argparse.Namespace) -> list[storage.Remote]:
     """Put the local copies in the place of the remote folders among the arguments; returns these."""
     found = []
     for name, value in list(vars(args).items()):
         values = value if isinstance(value, list) else [value]
-        if here := [each for each in values if isinstance(each, remote.Remote)]:
+        if here := [each for each in values if isinstance(each, storage.Remote)]:
             copies = [each.copy if each in here else each for each in values]
             setattr(args, name, copies if isinstance(value, list) else copies[0])
             found += here

@@ -6,7 +6,7 @@ its filters on the one below, which channel tells which tag, and how alike the n
 
 import argparse
 
-from tagkit.remote import folder
+from tagkit.deploy.storage import folder
 
 NEEDS_TENSORFLOW = True
 
@@ -24,9 +24,10 @@ def run(args: argparse.Namespace) -> int:
     """Analyse the runs and say what was found and where figures and page lie."""
     if args.clips is not None and args.clips < 2:
         raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
-    from tagkit import report
-    from tagkit.records import Records
-    from tagkit.runs import Run
+    from tagkit.analysis import figures, report
+    from tagkit.data.records import Records
+    from tagkit.listening import run_page
+    from tagkit.training.runs import Run
 
     runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
     if len(runs) < len(args.run_folders):
@@ -40,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
     for found in analyses:
         print(f"\n{found.name}\n{found.summary()}")
     paths, missing = report.write(analyses, out / "figures")
-    paths += report.draw_filters(runs, out / "figures") if twin else []
+    paths += figures.draw_filters(runs, out / "figures") if twin else []
     print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
     print(f"Numbers {report.write_numbers(analyses, out / 'analysis.json')}")
-    if not any(report.is_raw(run.model()) for run in runs.values()):
+    if not any(figures.is_raw(run.model()) for run in runs.values()):
         print("No page to listen to: none of these networks reads the bare waveform.")
         return 0
-    page = report.write_page(runs, records, out / "listen.html", analyses=analyses)
+    page = run_page.write_page(runs, records, out / "listen.html", analyses=analyses)
     print(f"Open {page} in a browser to listen; it needs no network.")
     return 0

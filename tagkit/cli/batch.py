@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tagkit.remote import folder, local
+from tagkit.deploy.storage import folder, local
 
 if TYPE_CHECKING:
-    from tagkit.sounds import Failed
+    from tagkit.evaluation.sweep import Failed
 
 ALL_FAILED, SOME_FAILED = 1, 3
 
@@ -27,7 +27,7 @@ def succeeded(results: Iterable, total: int, verb: str, failed: "list[Failed]") 
     """Pass on what succeeded, under a progress bar; what failed is named on standard error and put into `failed`."""
     from tqdm.auto import tqdm
 
-    from tagkit.sounds import Failed
+    from tagkit.evaluation.sweep import Failed
 
     for output in (sys.stdout, sys.stderr):
         output.reconfigure(errors="backslashreplace")  # a file's name may be in no known encoding

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tagkit.remote import local
+from tagkit.deploy.storage import local
 
 NEEDS_TENSORFLOW = False
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the files, and say how each is used."""
-    from tagkit import cloud
+    from tagkit.deploy import cloud
 
     job = cloud.Job.read(args.job)
     cloud.write(job, args.out)

@@ -5,7 +5,7 @@ Runs of one network with several seeds are taken together. The reference is the 
 
 import argparse
 
-from tagkit.remote import folder, local
+from tagkit.deploy.storage import folder, local
 
 NEEDS_TENSORFLOW = True
 
@@ -24,26 +24,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score every run, print the tables, write the files asked for."""
-    from tagkit import comparison, evaluation, files
-    from tagkit.records import Records
-    from tagkit.runs import Run
+    from tagkit.data.records import Records
+    from tagkit.evaluation import compare, evaluate
+    from tagkit.system import files
+    from tagkit.training.runs import Run
 
     records = Records.open(args.records) if args.records else None
     runs = [Run.open(folder) for folder in args.run_folders]
     results = [
-        evaluation.evaluate(run, records, args.part, args.min_positives, args.cluster_by).to_dict() for run in runs
+        evaluate.evaluate(run, records, args.part, args.min_positives, args.cluster_by).to_dict() for run in runs
     ]
-    results = comparison.told_apart(results, [str(folder) for folder in args.run_folders])
-    groups = comparison.group(results)
-    frame = comparison.table(groups, args.reference)
-    print(comparison.as_text(frame).to_string(), end="\n\n")
-    print(comparison.tag_table(groups).round(3).to_string(), end="\n\n")
-    print(comparison.conditions(groups))
+    results = compare.told_apart(results, [str(folder) for folder in args.run_folders])
+    groups = compare.group(results)
+    frame = compare.table(groups, args.reference)
+    print(compare.as_text(frame).to_string(), end="\n\n")
+    print(compare.tag_table(groups).round(3).to_string(), end="\n\n")
+    print(compare.conditions(groups))
     if args.json:
         files.write_json(args.json, results)
     if args.figures:
-        from tagkit import report
+        from tagkit.analysis import figures
 
-        for path in report.draw_comparison(groups, args.figures):
+        for path in figures.draw_comparison(groups, args.figures):
             print(f"Figure {path}")
     return 0

@@ -5,8 +5,8 @@ Everything that is already there is kept: a second call ends at once, and an int
 
 import argparse
 
-from tagkit import paths
-from tagkit.config import DEMO_RUNS
+from tagkit.system import paths
+from tagkit.training.config import DEMO_RUNS
 
 NEEDS_TENSORFLOW = True
 
@@ -17,8 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run every step that is not done yet, then say what came out and where it lies."""
-    from tagkit import evaluation, report, workspace
+    from tagkit import workspace
+    from tagkit.analysis import figures
     from tagkit.cli.prepare import describe
+    from tagkit.evaluation import evaluate
+    from tagkit.listening import run_page
 
     out = paths.runs_dir() / "demo"
     records = workspace.records("demo")
@@ -26,13 +29,13 @@ def run(args: argparse.Namespace) -> int:
     runs = {model: workspace.run(model, records) for model in DEMO_RUNS}
     results = workspace.results(runs, out / "metrics.json")
     if not workspace.is_newer(out / "listen.html", out / "metrics.json"):
-        report.draw_training(runs, out / "figures")
-        report.draw_scores(results, out / "figures")
-        report.draw_filters(runs, out / "figures")
-        report.write_page(runs, records, out / "listen.html")
+        figures.draw_training(runs, out / "figures")
+        figures.draw_scores(results, out / "figures")
+        figures.draw_filters(runs, out / "figures")
+        run_page.write_page(runs, records, out / "listen.html")
 
-    print("\n" + evaluation.tag_table(results["dm16"]) + "\n")
-    print(evaluation.table(results))
+    print("\n" + evaluate.tag_table(results["dm16"]) + "\n")
+    print(evaluate.table(results))
     print(f"""
 Hear it   open {out / "listen.html"} in a browser; it needs no network
 Figures   {out / "figures"}

@@ -2,8 +2,8 @@
 
 import argparse
 
-from tagkit import paths
-from tagkit.remote import local
+from tagkit.deploy.storage import local
+from tagkit.system import paths
 
 NEEDS_TENSORFLOW = False
 NAMES = ("magnatagatune", "fma_small", "fma_medium", "fma_large", "fma_full", "fma_metadata", "msd_lastfm")
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Download, then say where it lies and what comes next."""
-    from tagkit.datasets import download
+    from tagkit.data import download
 
     family = args.dataset.partition("_")[0]
     root = args.root or paths.data_dir() / "raw" / family

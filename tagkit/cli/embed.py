@@ -7,7 +7,7 @@ could be embedded.
 import argparse
 
 from tagkit.cli import batch
-from tagkit.remote import local
+from tagkit.deploy.storage import local
 
 NEEDS_TENSORFLOW = True
 
@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Embed everything, and say what the file holds."""
-    from tagkit.embedding import Embedder, Embeddings
-    from tagkit.sounds import Failed, find_files
+    from tagkit.evaluation.embed import Embedder, Embeddings
+    from tagkit.evaluation.sweep import Failed, find_files
 
     embedder = Embedder.open(args.run_folder)
     sources = list(find_files(args.sources))

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tagkit.remote import folder, local
+from tagkit.deploy.storage import folder, local
 
 NEEDS_TENSORFLOW = True
 FEWEST_RESAMPLES = 100  # with fewer, a rare tag may be in none
@@ -23,12 +23,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the tables and write the JSON file."""
     if args.resamples < FEWEST_RESAMPLES:
         raise ValueError(f"--resamples is {args.resamples}; an interval takes at least {FEWEST_RESAMPLES}.")
-    from tagkit import evaluation
-    from tagkit.records import Records
-    from tagkit.runs import Run
+    from tagkit.data.records import Records
+    from tagkit.evaluation import evaluate
+    from tagkit.training.runs import Run
 
     opened = Run.open(args.run_folder)
-    result = evaluation.evaluate(
+    result = evaluate.evaluate(
         opened,
         Records.open(args.records) if args.records else None,
         args.part,
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
         args.resamples,
     )
     if args.json:
-        evaluation.save(result, args.json)
+        evaluate.save(result, args.json)
     content = result.to_dict()
-    print(evaluation.tag_table(content), end="\n\n")
-    print(evaluation.table({content["model"]: content}))
+    print(evaluate.tag_table(content), end="\n\n")
+    print(evaluate.table({content["model"]: content}))
     return 0

@@ -7,7 +7,7 @@ import argparse
 import shlex
 import sys
 
-from tagkit.remote import folder, local
+from tagkit.deploy.storage import folder, local
 
 NEEDS_TENSORFLOW = True
 
@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and say how closely the package gives the network's scores."""
-    from tagkit.export import export
-    from tagkit.records import Records
-    from tagkit.runs import Run
+    from tagkit.data.records import Records
+    from tagkit.deploy.export import export
+    from tagkit.training.runs import Run
 
     records = Records.open(args.records) if args.records else None
     package = export(Run.open(args.run_folder), args.format, args.out, records)

@@ -5,7 +5,7 @@ The key of the API is read from the environment variable LASTFM_API_KEY and neve
 
 import argparse
 
-from tagkit.remote import local
+from tagkit.deploy.storage import local
 
 NEEDS_TENSORFLOW = False
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Collect, then print how many tracks have tags, and whose."""
-    from tagkit.datasets import fma, lastfm
+    from tagkit.data import fma, lastfm
 
     print(lastfm.collect(fma.read_tracks(args.root, args.subset), args.store).to_string())
     return 0

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Wait for all processes; the first exit code that is not 0."""
-    from tagkit import cli, launch
+    from tagkit import cli
+    from tagkit.deploy import launch
 
     if args.workers:
         return launch.launch(args.arguments, args.workers)

@@ -4,11 +4,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from tagkit.cli.batch import positive
-from tagkit.remote import folder, local
+from tagkit.deploy.storage import folder, local
 
 if TYPE_CHECKING:
-    from tagkit.datasets.catalog import Catalog
-    from tagkit.records import Records
+    from tagkit.data.catalog import Catalog
+    from tagkit.data.records import Records
 
 NEEDS_TENSORFLOW = False
 _SUMMARIES = {
@@ -35,11 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, then say what was prepared and what was left out."""
-    from tagkit import processes, records
+    from tagkit.data import prepare
+    from tagkit.system import processes
 
     catalog = _READERS[args.dataset](args)
     with processes.on_cluster(args.scheduler):
-        print(describe(records.prepare(catalog, args.out, args.sr, jobs=args.jobs or -1)))
+        print(describe(prepare.prepare(catalog, args.out, args.sr, jobs=args.jobs or -1)))
     return 0
 
 
@@ -81,19 +82,19 @@ def _seed_option(parser: argparse.ArgumentParser, splits: str) -> None:
 
 
 def _read_demo(args: argparse.Namespace) -> "Catalog":
-    from tagkit.datasets import demo
+    from tagkit.data import demo
 
     return demo.read(args.root)
 
 
 def _read_magnatagatune(args: argparse.Namespace) -> "Catalog":
-    from tagkit.datasets import magnatagatune
+    from tagkit.data import magnatagatune
 
     return magnatagatune.read(args.root, args.merge_synonyms, args.seed)
 
 
 def _read_fma(args: argparse.Namespace) -> "Catalog":
-    from tagkit.datasets import fma, lastfm
+    from tagkit.data import fma, lastfm
 
     if args.tags == "lastfm" and not args.lastfm:
         raise ValueError("--tags lastfm needs --lastfm FILE, the answers that `tagkit lastfm` collected.")
@@ -102,14 +103,14 @@ def _read_fma(args: argparse.Namespace) -> "Catalog":
 
 
 def _read_msd(args: argparse.Namespace) -> "Catalog":
-    from tagkit.datasets import msd
+    from tagkit.data import msd
 
     splits = {args.split.stem: msd.read_split(args.split)} if args.split else None
     return msd.read(args.db, args.root, args.paths, splits, metadata=args.metadata)
 
 
 def _read_folder(args: argparse.Namespace) -> "Catalog":
-    from tagkit.datasets import folder
+    from tagkit.data import folder
 
     return folder.read(args.root, args.csv, args.seed)
 

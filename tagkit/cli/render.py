@@ -3,7 +3,7 @@
 import argparse
 
 from tagkit.cli.batch import positive
-from tagkit.remote import local
+from tagkit.deploy.storage import local
 
 NEEDS_TENSORFLOW = False
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, then say what comes next."""
-    from tagkit.datasets import demo
+    from tagkit.data import demo
 
     catalog = demo.render(args.root, args.clips, args.seed, args.jobs)
     print(f"{len(catalog)} clips in {args.root}. Next: tagkit prepare demo --root {args.root} --out ...")

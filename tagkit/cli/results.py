@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write, and say what was written."""
-    from tagkit.study import writeup
+    from tagkit.studies import writeup
 
     for path in writeup.write():
         print(path)

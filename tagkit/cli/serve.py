@@ -8,9 +8,9 @@ import contextlib
 import socket
 import sys
 
-from tagkit import extras
 from tagkit.cli.batch import positive
-from tagkit.remote import folder
+from tagkit.deploy.storage import folder
+from tagkit.system import extras
 
 NEEDS_TENSORFLOW = True
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -31,17 +31,17 @@ def run(args: argparse.Namespace) -> int:
     try:
         import uvicorn
 
-        from tagkit import serve
+        from tagkit.deploy import serve
     except ImportError as error:
         raise ValueError(f"`tagkit serve` needs {error.name}; {extras.install('serve')}.") from error
-    from tagkit import calibration
-    from tagkit.records import RecordsError
-    from tagkit.runs import TrainingError
-    from tagkit.tagging import Tagger
+    from tagkit.data.records import RecordsError
+    from tagkit.evaluation import calibrate
+    from tagkit.evaluation.tag import Tagger
+    from tagkit.training.runs import TrainingError
 
     tagger = Tagger.open(args.run_folder)
     try:
-        measured = calibration.of_run(tagger.run)
+        measured = calibrate.of_run(tagger.run)
     except (RecordsError, TrainingError) as error:
         print(f"The calibration is not known: {error}", file=sys.stderr)
         measured = None

@@ -6,7 +6,7 @@ Results are small JSON files in docs/results/; `tagkit results` writes them up.
 import argparse
 
 from tagkit.cli.batch import positive
-from tagkit.remote import folder
+from tagkit.deploy.storage import folder
 
 NEEDS_TENSORFLOW = True
 PLANS = ("zoo", "recordings", "pretraining")
@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the study; Ctrl-C stops it, the same command goes on."""
     from tagkit import workspace
-    from tagkit.records import Records
-    from tagkit.study import plan, runner
+    from tagkit.data.records import Records
+    from tagkit.studies import plans, runner
 
-    chosen = plan.PLANS[args.plan]
+    chosen = plans.PLANS[args.plan]
     if workspace.is_smoke():
         chosen = chosen.smoke()
     records = Records.open(args.records) if args.records else workspace.records(chosen.dataset)

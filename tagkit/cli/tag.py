@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagkit.cli import batch
-from tagkit.remote import local
+from tagkit.deploy.storage import local
 
 if TYPE_CHECKING:
-    from tagkit.calibration import Calibration
-    from tagkit.sounds import Failed
-    from tagkit.tagging import Tagged, Tagger
+    from tagkit.evaluation.calibrate import Calibration
+    from tagkit.evaluation.sweep import Failed
+    from tagkit.evaluation.tag import Tagged, Tagger
 
 NEEDS_TENSORFLOW = True
 WIDEST = 60
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tag everything; results go to standard output, progress and failures to standard error."""
-    from tagkit.sounds import Failed, find_files
-    from tagkit.tagging import Tagger
+    from tagkit.evaluation.sweep import Failed, find_files
+    from tagkit.evaluation.tag import Tagger
 
     tagger = Tagger.open(args.run_folder)
     sources = list(find_files(args.sources))
@@ -70,9 +70,9 @@ def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width:
         name = name if len(name) <= width else "…" + name[1 - width :]
         tqdm.write(f"{name:<{width}}  {_clock(result.duration_s):>8}  {scores}")
     if count:
-        calibration, unknown = _calibration(tagger)
+        calibrate, unknown = _calibration(tagger)
         print(f"\nScores by {tagger.run.root}: 0 to 1, the mean over windows of {tagger.window / tagger.sr:.1f} s.")
-        print(calibration.sentences() if calibration else unknown)
+        print(calibrate.sentences() if calibrate else unknown)
     return count
 
 
@@ -87,15 +87,15 @@ def _print_csv(tagger: "Tagger", results: "Iterable[Tagged]") -> int:
 
 
 def _print_json(tagger: "Tagger", results: "Iterable[Tagged]", failed: "list[Failed]", top: int) -> int:
-    calibration, unknown = _calibration(tagger)
-    rows = [_json_row(result, calibration, top) for result in results]
+    calibrate, unknown = _calibration(tagger)
+    rows = [_json_row(result, calibrate, top) for result in results]
     record = tagger.run.record
     content = {
         "run": str(tagger.run.root),
         "model": tagger.run.config.model,
         "trained_on": {key: record[key] for key in ("dataset", "split", "data")},
         "window_s": tagger.window / tagger.sr,
-        "calibration": calibration.to_dict() if calibration else None,
+        "calibration": calibrate.to_dict() if calibrate else None,
         "calibration_unknown": unknown,
         "files": rows,
         "failed": [{"path": str(f.path), "reason": f.reason} for f in failed],
@@ -120,9 +120,9 @@ def _json_row(result: "Tagged", calibration: "Calibration | None", top: int) -> 
 
 def _calibration(tagger: "Tagger") -> "tuple[Calibration | None, str | None]":
     """The run's calibration, or why it is not known."""
-    from tagkit import calibration
-    from tagkit.records import RecordsError
-    from tagkit.runs import TrainingError
+    from tagkit.data.records import RecordsError
+    from tagkit.evaluation import calibration
+    from tagkit.training.runs import TrainingError
 
     try:
         return calibration.of_run(tagger.run), None
@@ -134,7 +134,8 @@ def _drawn(results: "Iterable[Tagged]", folder: Path, top: int) -> "Iterator[Tag
     """Draw the taggram of each result before it is passed on; files of the same name get a number."""
     from matplotlib.figure import Figure
 
-    from tagkit import files, plots
+    from tagkit import plots
+    from tagkit.system import files
 
     plots.use_style()
     taken: set[str] = set()

@@ -3,9 +3,9 @@
 import argparse
 from dataclasses import fields, replace
 
-from tagkit import recipes
-from tagkit.config import LOSSES, TrainingConfig
-from tagkit.remote import folder
+from tagkit.deploy.storage import folder
+from tagkit.training import recipes
+from tagkit.training.config import LOSSES, TrainingConfig
 
 _HELP = {
     "model": "a row of the zoo; see `tagkit models`",
@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
     if given.get("optimizer", "adamw") != "adamw":
         given.setdefault("weight_decay", 0.0)  # the default suits adamw alone
     config = replace(start, **given)
-    from tagkit.devices import choose
-    from tagkit.records import Records
-    from tagkit.training import train
+    from tagkit.data.records import Records
+    from tagkit.training.devices import choose
+    from tagkit.training.loop import train
 
     devices = choose(args.devices)
     if args.scale:

@@ -5,10 +5,11 @@ import zlib
 import keras
 from keras import layers
 
-from tagkit.graph import banks, features, tables
-from tagkit.graph.conv import Conv1D
-from tagkit.graph.norm import BatchNormalization
-from tagkit.graph.pooling import MaxPooling1D, StochasticPooling
+from tagkit.graph import specs
+from tagkit.graph.layers import banks, features
+from tagkit.graph.layers.conv import Conv1D
+from tagkit.graph.layers.norm import BatchNormalization
+from tagkit.graph.layers.pooling import MaxPooling1D, StochasticPooling
 
 # Quiet music gives the first layer variances around 1e-4, which Keras' own epsilon of 1e-3 would drown; a momentum of
 # .9 lets the moving statistics follow a training of a few hundred steps.
@@ -40,7 +41,7 @@ class Blocks:
         Parameters
         ----------
         table : Conv, Residual, Pool, Gru, Parallel or Chain
-            Of `tagkit.graph.tables`.
+            Of `tagkit.graph.specs`.
         x : tensor
         name : str
 
@@ -49,18 +50,18 @@ class Blocks:
         ValueError
             It is no such table, or has a kind of pooling that does not exist.
         """
-        if isinstance(table, tables.Conv):
+        if isinstance(table, specs.Conv):
             return self.conv_block(table, x, name)
-        if isinstance(table, tables.Residual):
+        if isinstance(table, specs.Residual):
             return self.residual(table, x, name)
-        if isinstance(table, tables.Pool):
+        if isinstance(table, specs.Pool):
             return self.pool(x, table.size, table.kind, name)
-        if isinstance(table, tables.Gru):
+        if isinstance(table, specs.Gru):
             return self.gru(table, x, name)
-        if isinstance(table, tables.Parallel):
+        if isinstance(table, specs.Parallel):
             ends = [self.chain(branch, x, f"{name}_{letter}") for letter, branch in _lettered(table.branches)]
             return layers.Concatenate(name=f"{name}_concat")(ends)
-        if isinstance(table, tables.Chain):
+        if isinstance(table, specs.Chain):
             return self.chain(table.tables, x, name)
         raise ValueError(f"{name} of {self.row.name} is no stage: {table!r}")
 
@@ -108,15 +109,15 @@ class Blocks:
         x : tensor
         name : str
         """
-        first = tables.Conv(table.width, table.kernel, stride=table.stride, dilation=table.dilation)
-        second = tables.Conv(table.width, table.kernel, dilation=table.dilation)
+        first = specs.Conv(table.width, table.kernel, stride=table.stride, dilation=table.dilation)
+        second = specs.Conv(table.width, table.kernel, dilation=table.dilation)
         y = self.activate(self.norm(self.conv(x, first, f"{name}_1"), f"{name}_1"), f"{name}_1")
         y = self.dropout(y, table.dropout, name)
         y = self.norm(self.conv(y, second, f"{name}_2"), f"{name}_2")
         if table.squeeze:
             y = self.squeeze(y, table.squeeze, name)
         if x.shape[-1] != table.width or table.stride not in (1, (1, 1)):
-            shortcut = tables.Conv(table.width, table.shortcut, stride=table.stride)
+            shortcut = specs.Conv(table.width, table.shortcut, stride=table.stride)
             x = self.norm(self.conv(x, shortcut, f"{name}_skip"), f"{name}_skip")
         return self.activate_and_pool(layers.Add(name=f"{name}_add")([y, x]), table, name)
 
@@ -316,9 +317,9 @@ class Blocks:
         mel = self.row.frontend
         if mel is None:
             return x
-        if isinstance(mel, tables.Bank):
+        if isinstance(mel, specs.Bank):
             return self.bank(mel, x)
-        if isinstance(mel, tables.Filterbank):
+        if isinstance(mel, specs.Filterbank):
             x = features.LogFilterbank(sr=self.row.sr, name="fbank_log")(x)
             return layers.Reshape((-1, x.shape[2], 1), name="fbank_image")(x)
         x = features.LogMel(

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from tagkit.graph import tables
+from tagkit.graph import specs
 from tagkit.graph.blocks import Blocks
 
 _POOLS = {
@@ -75,7 +75,7 @@ def trunk(blocks, waveform):
     x = blocks.frontend(waveform)
     levels, counts = [], {}
     for table in blocks.row.stages:
-        kind = "gru" if isinstance(table, tables.Gru) else "conv"
+        kind = "gru" if isinstance(table, specs.Gru) else "conv"
         counts[kind] = counts.get(kind, 0) + 1
         x = blocks(table, x, f"{kind}{counts[kind]}")
         if 0 in x.shape[1:]:

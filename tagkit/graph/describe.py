@@ -5,7 +5,7 @@ import math
 from keras import layers
 
 from tagkit import graph
-from tagkit.graph.features import Spectral
+from tagkit.graph.layers.features import Spectral
 
 
 def describe_model(model, source=""):

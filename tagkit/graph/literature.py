@@ -1,4 +1,4 @@
-"""Architectures from the literature and this project's own, row by row as `tagkit.graph.tables`.
+"""Architectures from the literature and this project's own, row by row as `tagkit.graph.specs`.
 
 What the papers leave open was built as follows. Squeeze-and-excitation stands behind the pooling of a basic block
 and before the sum of a residual one, as in Kim's code; samplecnn_se, _res and _rese keep SampleCNN's own head (a
@@ -12,7 +12,7 @@ musicnn reads 187 frames, 47,616 samples. All have the batch norm of `tagkit.gra
 import dataclasses
 
 from tagkit.graph.predecessor import DM16, FIRST, WINDOW, convs, dm
-from tagkit.graph.tables import Bank, Chain, Conv, Dense, Gru, Head, Mel, Parallel, Residual, Row
+from tagkit.graph.specs import Bank, Chain, Conv, Dense, Gru, Head, Mel, Parallel, Residual, Row
 
 LEE = "Lee et al. 2017, Sample-level deep convolutional neural networks, SMC"
 KIM = "Kim, Lee & Nam 2018, Sample-level CNN architectures for music auto-tagging, ICASSP"

@@ -1,4 +1,4 @@
-"""The predecessor's architectures, row by row as `tagkit.graph.tables`.
+"""The predecessor's architectures, row by row as `tagkit.graph.specs`.
 
 Where its code is silent or contradicts itself, this is what was built: dm, dl and mul rows flatten, drop half and end
 in one dense layer; mkc and ds rows have ELU between their dense layers and no batch norm there. ds256rb and ds256rc
@@ -8,7 +8,7 @@ and super-pooling takes what stands before that layer. Every network returns log
 
 import dataclasses
 
-from tagkit.graph.tables import Conv, Dense, Filterbank, Head, Parallel, Pool, Row
+from tagkit.graph.specs import Conv, Dense, Filterbank, Head, Parallel, Pool, Row
 
 WINDOW = 38_832  # samples: a twelfth of a clip, 2.427 s at 16 kHz
 CLIP = 465_984  # samples: 29.124 s

@@ -9,10 +9,9 @@ import dataclasses
 import keras
 from keras import layers, ops
 
-from tagkit.config import WINDOWINGS
 from tagkit.graph import build, zoo
 from tagkit.graph.blocks import Blocks
-from tagkit.graph.tables import Conv, Dense
+from tagkit.graph.specs import WINDOWINGS, Conv, Dense
 
 WINDOWS = 12  # of 38,832 samples in a clip of 465,984
 
@@ -24,7 +23,7 @@ class Windowing:
     Attributes
     ----------
     name : str
-        One of `tagkit.config.WINDOWINGS`.
+        One of `tagkit.graph.specs.WINDOWINGS`.
     samples : int
         Length of a window, or of the whole clip.
     windows : int or None
@@ -58,7 +57,7 @@ def settle(row, name, clip_samples):
     ----------
     row : str or tables.Row
     name : str or None
-        One of `tagkit.config.WINDOWINGS`; None takes the first that the row is for.
+        One of `tagkit.graph.specs.WINDOWINGS`; None takes the first that the row is for.
     clip_samples : int
         Length of a usual clip.
 

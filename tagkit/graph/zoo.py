@@ -8,7 +8,7 @@ from tagkit.graph import literature, predecessor
 from tagkit.graph.build import build_row
 from tagkit.graph.describe import describe_model
 from tagkit.graph.literature import ZEILER, with_pooling
-from tagkit.graph.tables import Row
+from tagkit.graph.specs import Row
 
 __all__ = ["ROWS", "Row", "build", "describe", "find", "with_pooling"]
 

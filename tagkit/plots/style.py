@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tagkit import files, paths
+from tagkit.system import files, paths
 
 # Okabe and Ito (2008), told apart with every kind of colour blindness; the first is the listening page's accent.
 COLOURS = ("#0f6e74", "#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#000000")

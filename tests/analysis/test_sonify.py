@@ -8,7 +8,7 @@ from scipy import signal
 from tagkit import audio
 from tagkit.analysis import feature_maps, signals, sonify, spectra
 from tagkit.analysis.geometry import Stage
-from tagkit.datasets.catalog import Clip
+from tagkit.data.catalog import Clip
 
 SECONDS = 4
 

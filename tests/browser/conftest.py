@@ -68,7 +68,7 @@ def lab_chromium(tmp_path_factory):
 @pytest.fixture(scope="session")
 def clips():
     """Two short pieces: a scale of plucked tones, and bursts of noise."""
-    from tagkit.listen import PageClip
+    from tagkit.listening.parts import PageClip
 
     t = np.arange(3 * SR) / SR
     beat = t % 0.5
@@ -97,7 +97,7 @@ def probe(network):
 
 @pytest.fixture(scope="session")
 def listening_page(network, probe, clips, tmp_path_factory):
-    from tagkit import listen
+    from tagkit.listening import page as listen
 
     path = tmp_path_factory.mktemp("page") / "listen.html"
     scores = {"A raw network": [{"plucked": 0.9}, {"drums": 0.8}]}
@@ -115,9 +115,9 @@ def other_network():
 @pytest.fixture(scope="session")
 def page_of_two(network, other_network, probe, clips, tmp_path_factory):
     """Two networks side by side; the first has a twin, and its conv2 a channel that tells a tag."""
-    from tagkit import listen
     from tagkit.analysis import spectra
     from tagkit.analysis.selectivity import ChannelTag
+    from tagkit.listening import page as listen
 
     stages = ["conv1", "conv2", "conv3"]
     before = spectra.tone_probe(other_network, stages, levels_dbfs=(-20.0,))

@@ -20,7 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 from waiting import until
 
-from tagkit import widgets
+from tagkit.listening import widgets
 
 SR = 16000
 
@@ -48,7 +48,7 @@ def lab(folder: Path, notebooks: dict[str, str]):
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
     }
     command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
-    own["PYTHONPATH"] = str(Path(widgets.__file__).parents[2])
+    own["PYTHONPATH"] = str(Path(widgets.__file__).parents[3])
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **own})
     try:

@@ -16,7 +16,7 @@ import jupyter  # noqa: E402 - it lies beside this file, its helpers one folder 
 from conftest import browser as open_browser  # noqa: E402
 from waiting import until  # noqa: E402
 
-from tagkit import paths  # noqa: E402
+from tagkit.system import paths  # noqa: E402
 
 CELL = """
 import os

@@ -4,7 +4,7 @@ import jupyter
 import numpy as np
 import pytest
 
-from tagkit import widgets
+from tagkit.listening import widgets
 
 SR = jupyter.SR
 MADE = """

@@ -10,8 +10,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tagkit.analysis import feature_maps, sonify
-from tagkit.listen import page
-from tagkit.listen.packing import dequantise
+from tagkit.listening import html
+from tagkit.listening.packing import dequantise
 
 SR = 16000
 
@@ -40,7 +40,7 @@ def heard(browser, change=None):
 
 
 def stored(listening_page):
-    packed = page.unpack(listening_page.read_text(encoding="utf-8"))
+    packed = html.unpack(listening_page.read_text(encoding="utf-8"))
     return packed.header, packed.bytes()
 
 

@@ -11,9 +11,9 @@ import pytest
 import waiting
 
 from tagkit import audio
-from tagkit.config import TrainingConfig
-from tagkit.tagging import Tagger
-from tagkit.training import train
+from tagkit.evaluation.tag import Tagger
+from tagkit.training.config import TrainingConfig
+from tagkit.training.loop import train
 
 SR = 16000
 

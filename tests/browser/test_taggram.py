@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from waiting import until
 
-from tagkit.listen import taggram
+from tagkit.listening import taggram
 
 SR = 16000
 

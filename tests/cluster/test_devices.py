@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from forked import ended, start, start_workers, tagkit
 
-from tagkit import devices
-from tagkit.config import Stage, TrainingConfig
-from tagkit.devices import DevicesError
-from tagkit.inputs import TrainingWindows
-from tagkit.runs import Run
+from tagkit.data.batches import training_batches
+from tagkit.data.windows import TrainingWindows
+from tagkit.training import devices
+from tagkit.training.config import Stage, TrainingConfig
+from tagkit.training.devices import DevicesError
+from tagkit.training.runs import Run
 
 # ds256ra has no dropout. Nine windows on two devices: one of them has five, the other four.
 TRAIN = ("--model", "ds256ra", "--steps", 20, "--batch-size", 9, "--eval-every", 10, "--optimizer", "sgd")
@@ -84,10 +85,10 @@ def interrupt_at(step, records, out, layout):
     import os
     import signal
 
-    from tagkit import training
+    from tagkit.training import loop
 
-    fit = training.Trainer.fit
-    training.Trainer.fit = lambda trainer, stop, progress, after: fit(
+    fit = loop.Trainer.fit
+    loop.Trainer.fit = lambda trainer, stop, progress, after: fit(
         trainer, stop, progress, lambda done: os.kill(os.getpid(), signal.SIGINT) if done == step else None
     )
     return tagkit("train", "--records", records, "--out", out, *TRAIN, layout)
@@ -121,11 +122,11 @@ def test_rows_are_shared_out_without_gaps(monkeypatch):
 
 def test_part_of_a_batch_is_the_same_as_in_the_whole(tone_records):
     config = TrainingConfig(batch_size=9, seed=4)
-    windows = TrainingWindows.of(tone_records, ("low", "high"), 5_000, config)
+    windows = TrainingWindows.of(tone_records, ("low", "high"), 5_000, **config.windows)
     whole, part = windows.batch(7), windows.batch(7, slice(4, 9))
     for a, b in zip(whole, part, strict=True):
         np.testing.assert_array_equal(a[4:9], b)
-    (x, y), *_ = windows.dataset(7, 8, slice(4, 9))
+    (x, y), *_ = training_batches(windows, 7, 8, slice(4, 9))
     np.testing.assert_array_equal(x, part[0])
     np.testing.assert_array_equal(y, part[1])
 

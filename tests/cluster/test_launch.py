@@ -12,10 +12,11 @@ import pytest
 from forked import ended, start, start_workers, wait_for
 from test_training import STAGES
 
-from tagkit import launch, training
-from tagkit.config import TrainingConfig
-from tagkit.launch import LaunchError
-from tagkit.runs import Run
+from tagkit.deploy import launch
+from tagkit.deploy.launch import LaunchError
+from tagkit.training import loop
+from tagkit.training.config import TrainingConfig
+from tagkit.training.runs import Run
 
 SETTINGS = {"steps": 24, "batch_size": 6, "eval_every": 3}
 TRAIN = ("--model", "ds256ra", "--steps", 24, "--batch-size", 6, "--eval-every", 6, "--learning-rate", 0.001)
@@ -108,14 +109,14 @@ def test_every_worker_is_told_of_all():
 
 def train_in_stages(records, out):
     """A training whose stages begin from the best weights, which the chief alone has on its disk."""
-    from tagkit import remote
-    from tagkit.devices import choose
-    from tagkit.records import Records
-    from tagkit.training import train
+    from tagkit.data.records import Records
+    from tagkit.deploy import storage
+    from tagkit.training.devices import choose
+    from tagkit.training.loop import train
 
     devices = choose("cpu")
-    run = remote.Remote(out)
-    with remote.following([run]):
+    run = storage.Remote(out)
+    with storage.following([run]):
         train(TrainingConfig("ds256ra", **SETTINGS, stages=STAGES), Records.open(records), run.copy, devices=devices)
 
 
@@ -135,7 +136,7 @@ def test_machines_without_a_common_disk_train_in_a_common_store(tone_records, tm
         assert [worker.exitcode for worker in workers] == [0, 0]
     stored = Run.open(tmp_path / "bucket" / "run")
     assert len({row["stage"] for row in stored.record["history"]}) == 3
-    alone = training.train(
+    alone = loop.train(
         TrainingConfig("ds256ra", **SETTINGS, stages=STAGES), tone_records, tmp_path / "alone", progress=False
     )
     for ours, theirs in zip(stored.record["history"], alone.record["history"], strict=True):

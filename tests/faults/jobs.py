@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from tagkit.config import TrainingConfig
+from tagkit.training.config import TrainingConfig
 
 # Whatever touches a file of the job is a moment at which it may die; so is every unit of work.
 _TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir")
@@ -61,15 +61,16 @@ def run(job: Callable, root: Path, arguments: tuple, log: Path, moment: int = 0,
 
 
 def prepare(watch: Watch, root: Path, catalog) -> None:
-    from tagkit import audio, records
+    from tagkit import audio
+    from tagkit.data.prepare import prepare as prepare_records
 
     audio.load_int16 = watch.counted(audio.load_int16)
-    records.prepare(catalog, root, clips_per_shard=2, jobs=1, progress=False)
+    prepare_records(catalog, root, clips_per_shard=2, jobs=1, progress=False)
 
 
 def render(watch: Watch, root: Path, scores: Path) -> None:
-    from tagkit.datasets import demo
-    from tagkit.datasets.demo import build, synthesis
+    from tagkit.data import demo
+    from tagkit.data.demo import build, synthesis
 
     if not (root / build.SCORES).exists():
         root.mkdir(exist_ok=True)
@@ -82,7 +83,7 @@ def render(watch: Watch, root: Path, scores: Path) -> None:
 def download(watch: Watch, root: Path, dataset, url: str) -> None:
     import requests
 
-    from tagkit.datasets.download import fetch
+    from tagkit.data.download import fetch
 
     chunks = requests.Response.iter_content
 
@@ -96,16 +97,16 @@ def download(watch: Watch, root: Path, dataset, url: str) -> None:
 
 
 def train(watch: Watch, root: Path, records: Path) -> None:
-    from tagkit import training
-    from tagkit.records import Records
+    from tagkit.data.records import Records
+    from tagkit.training import loop
 
-    training.train(TRAINING, Records.open(records), root, progress=False, after=watch.worked)
+    loop.train(TRAINING, Records.open(records), root, progress=False, after=watch.worked)
 
 
 def evaluate(watch: Watch, root: Path, run_folder: Path) -> None:
-    from tagkit import evaluation
-    from tagkit.records import Records
-    from tagkit.runs import Run
+    from tagkit.data.records import Records
+    from tagkit.evaluation import evaluate as evaluation
+    from tagkit.training.runs import Run
 
     Records.read = watch.counted(Records.read)
     evaluation.save(evaluation.evaluate(Run.open(run_folder), resamples=50, progress=False), root / "test.json")

@@ -11,9 +11,9 @@ import jobs
 import numpy as np
 import pytest
 
-from tagkit.datasets.download import Dataset, RemoteFile
+from tagkit.data.download import Dataset, RemoteFile
 
-sys.path.append(str(Path(__file__).parents[1] / "datasets"))
+sys.path.append(str(Path(__file__).parents[1] / "data"))
 from faulty_server import serve
 
 KILLS, KILLS_A_LIFE = 20, 4  # in all, and at most before a job may come to its end
@@ -75,7 +75,7 @@ def downloaded(root: Path) -> dict[str, str]:
 
 def trained(root: Path) -> dict[str, str]:
     """The history and each array of the best weights; files of events hold times."""
-    from tagkit.runs import Run
+    from tagkit.training.runs import Run
 
     run = Run.open(root)
     arrays = enumerate(run.model().get_weights())

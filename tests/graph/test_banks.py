@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tagkit.graph import zoo
-from tagkit.graph.banks import Gabor, LogEnergy
+from tagkit.graph.layers.banks import Gabor, LogEnergy
 
 SR = 16_000
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from python_speech_features import logfbank
 
-from tagkit.graph.features import LogFilterbank, LogMel
+from tagkit.graph.layers.features import LogFilterbank, LogMel
 
 SR = 16_000
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tagkit.graph.pooling import COMPILED_FROM, MaxPooling1D, StochasticPooling
+from tagkit.graph.layers.pooling import COMPILED_FROM, MaxPooling1D, StochasticPooling
 
 
 def numpy(x):

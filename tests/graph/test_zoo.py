@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tagkit import graph
 from tagkit.graph import blocks, zoo
-from tagkit.graph.tables import Conv, Head, Row
+from tagkit.graph.specs import Conv, Head, Row
 
 from .sizes import FRAMES, PARAMETERS
 

@@ -1,0 +1,399 @@
+"""Audio files to mono waveforms and back: decode, mix down, resample, encode."""
+
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from tagkit.audio.integrity import find_damage
+from tagkit.system import extras, files
+
+RATES_HZ = (1_000, 768_000)
+LONGEST_S = 12 * 3600
+# Half a megabyte of floats stays in a core's cache from decoding to rounding, and malloc gives it again for the next
+# block; an hour never lies in memory at its source rate.
+BLOCK_VALUES = 1 << 17
+# MP3 headers are not exact (MagnaTagATune's own declare 0.17 s too much); more than this is a truncated file.
+TOLERATED_LOSS_S = 0.5
+# Float files beyond full scale are common (hot masters); a hundred times full scale is another unit.
+LOUDEST_FLOAT = 100.0
+# The subtype that libsndfile hands over as int16 without loss, scale or wrap-around. MP3 would be another, but it is
+# decoded to floats, which numpy rounds to the same integers in a fifth of the time.
+INT16_SUBTYPE = "PCM_16"
+# One block takes ffmpeg a second; after this long without one it hangs.
+STALL_S = 120.0
+# Only containers of audio: playlists and scripts, which make ffmpeg open other files, are not among them.
+FFMPEG_FORMATS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,matroska,mov,mp3,mpc,mpc8,"
+    "mpeg,mpegts,ogg,rm,tak,tta,voc,w64,wav,wv"
+)
+# What `save` writes: the format and subtype of libsndfile, and the container of ffmpeg.
+SOUNDFILE_FORMATS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".aiff": ("AIFF", "PCM_16"),
+    ".aif": ("AIFF", "PCM_16"),
+    ".caf": ("CAF", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+FFMPEG_WRITES = {".m4a": "ipod", ".mp4": "mp4", ".aac": "adts", ".wma": "asf", ".ac3": "ac3", ".mka": "matroska"}
+AU_FLOAT_HEADER = struct.Struct(">4s5I")
+
+
+class AudioError(ValueError):
+    """An audio file cannot be used; the message is one sentence with the file, the reason and what to do."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """An open file: its rate, its blocks (frames, channels) and the length it declares (None where unknown)."""
+
+    sr: int
+    channels: int
+    frames: int | None
+    blocks: Iterator[np.ndarray]
+
+
+def load(path: str | Path, sr: int = 16_000) -> np.ndarray:
+    """Load a file as a mono waveform: the values that records hold and models are trained on.
+
+    Parameters
+    ----------
+    path : path
+    sr : int
+        Sampling rate of the result, in Hz. Files at another rate are resampled (soxr, HQ).
+
+    Returns
+    -------
+    y : array (samples,) of float32
+        In [-1, 1), on the grid of 16-bit integers: ``to_float(load_int16(path, sr))``.
+
+    Raises
+    ------
+    AudioError
+        See `load_int16`.
+    """
+    return to_float(load_int16(path, sr))
+
+
+def load_int16(path: str | Path, sr: int = 16_000) -> np.ndarray:
+    """Load a file as a mono waveform of 16-bit integers.
+
+    libsndfile reads the file where it can (WAV, AIFF, FLAC, Ogg, Opus, MP3, ...), else ffmpeg does (M4A, WMA, AC-3,
+    the sound of a video, ...). Channels are averaged. The file is read in blocks, so that long files need little more
+    memory than their result.
+
+    Returns
+    -------
+    y : array (samples,) of int16
+
+    Raises
+    ------
+    AudioError
+        The file is missing, unreadable, empty, truncated, no audio, longer than 12 hours, holds NaN or infinity, or
+        has a sampling rate outside 1 kHz to 768 kHz.
+    """
+    pieces = list(stream(path, sr))
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def stream(path: str | Path, sr: int = 16_000) -> Iterator[np.ndarray]:
+    """Load a file piece by piece, in the memory of one piece; joined, they are what `load_int16` gives.
+
+    Yields
+    ------
+    array (samples,) of int16
+        At least one, none of them empty.
+
+    Raises
+    ------
+    AudioError
+        As `load_int16`; what shows only at the end of a file is raised after its last piece.
+    """
+    path = Path(path)
+    with _open(path) as handle, _sound_file(handle, path) as sound:
+        if sound is not None:
+            yield from _decode(path, _soundfile_source(sound, path, sr), sr)
+            return
+    with _ffmpeg_source(path) as source:
+        yield from _decode(path, source, sr)
+
+
+def duration(path: str | Path) -> float:
+    """Length of a file in seconds: from its header where libsndfile opens it, else by decoding it.
+
+    Raises
+    ------
+    AudioError
+        See `load_int16`.
+    """
+    path = Path(path)
+    with _open(path) as handle, _sound_file(handle, path) as sound:
+        if sound is not None:
+            return sound.frames / sound.samplerate
+    with _ffmpeg_source(path) as source:
+        return sum(len(block) for block in source.blocks) / source.sr
+
+
+def save(path: str | Path, y: np.ndarray, sr: int = 16_000) -> None:
+    """Write a waveform in the format that the suffix names, 16 bits deep where the format is lossless.
+
+    libsndfile writes .wav, .flac, .aiff, .caf, .ogg, .opus and .mp3; pydub and ffmpeg write .m4a, .mp4, .aac, .wma,
+    .ac3 and .mka.
+
+    Parameters
+    ----------
+    path : path
+        Takes its name only when the file is complete.
+    y : array (samples,) or (samples, channels) of int16 or float
+        Floats beyond [-1, 1) are clipped.
+    sr : int
+        Sampling rate in Hz.
+
+    Raises
+    ------
+    AudioError
+        `y` is empty, holds NaN or infinity, or the format does not take it.
+    """
+    path = Path(path)
+    y = np.asarray(y)
+    if y.size == 0 or y.ndim > 2:
+        raise AudioError(f"{path}: cannot write an array of shape {y.shape}; give (samples,) or (samples, channels).")
+    if not np.isfinite(y).all():
+        raise AudioError(f"{path}: cannot write a waveform with NaN or infinity in it; replace those values.")
+    pcm = y if y.dtype == np.int16 else to_int16(y)
+    suffix = path.suffix.lower()
+    if suffix not in SOUNDFILE_FORMATS and suffix not in FFMPEG_WRITES:
+        known = ", ".join((*SOUNDFILE_FORMATS, *FFMPEG_WRITES))
+        raise AudioError(f"{path}: cannot write {suffix or 'a file without a suffix'}; choose one of {known}.")
+    with files.atomic(path) as temporary:
+        if suffix in SOUNDFILE_FORMATS:
+            _save_soundfile(path, temporary, pcm, sr)
+        else:
+            _save_pydub(path, temporary, pcm, sr)
+
+
+def to_int16(y: np.ndarray) -> np.ndarray:
+    """Floats in [-1, 1) to int16: scaled by 32768, rounded, clipped."""
+    scaled = np.asarray(np.multiply(y, 32768.0))
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -32768, 32767, out=scaled)
+    return scaled.astype(np.int16)
+
+
+def to_float(y: np.ndarray) -> np.ndarray:
+    """int16 to float32 in [-1, 1): divided by 32768, exactly."""
+    return y.astype(np.float32) / np.float32(32768)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[object]:
+    """An open binary file that holds at least one byte."""
+    try:
+        if not path.is_file():
+            reason = "is not a file" if path.exists() else "does not exist"
+            raise AudioError(f"{path} {reason}; check the path.")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path} is empty (0 bytes); fetch it again or leave it out.")
+        handle = path.open("rb")
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    with handle:
+        yield handle
+
+
+@contextmanager
+def _sound_file(handle: object, path: Path) -> Iterator[soundfile.SoundFile | None]:
+    """The file as libsndfile opens it, or None where it does not know the format.
+
+    It gets a descriptor and not the name, because it takes any bytes for sound under some names (.au, .vox, .gsm).
+    """
+    try:
+        sound = soundfile.SoundFile(handle.fileno(), closefd=False)
+    except soundfile.LibsndfileError:
+        yield None
+        return
+    with sound:
+        try:
+            yield sound
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string.removeprefix("Error : ").rstrip(".")
+            raise AudioError(f"{path} is damaged ({reason}); fetch it again or leave it out.") from error
+
+
+def _soundfile_source(sound: soundfile.SoundFile, path: Path, sr: int) -> _Source:
+    wrong = find_damage(sound, path)
+    if wrong:
+        raise AudioError(f"{path} {wrong}; fetch it again or leave it out.")
+    exact = sound.channels == 1 and sound.samplerate == sr and sound.subtype == INT16_SUBTYPE
+    return _Source(sound.samplerate, sound.channels, sound.frames, _soundfile_blocks(sound, exact))
+
+
+def _soundfile_blocks(sound: soundfile.SoundFile, exact: bool) -> Iterator[np.ndarray]:
+    dtype = "int16" if exact else "float32"
+    frames = max(1, BLOCK_VALUES // sound.channels)
+    while len(block := sound.read(frames, dtype=dtype, always_2d=not exact)):
+        yield block
+
+
+def _decode(path: Path, source: _Source, sr: int) -> Iterator[np.ndarray]:
+    """Pieces of a source as mono int16 at `sr`, or an AudioError that says why not."""
+    low, high = RATES_HZ
+    if not low <= source.sr <= high:
+        raise AudioError(f"{path} declares a sampling rate of {source.sr} Hz; only {low} to {high} Hz are audio.")
+    resample = None if source.sr == sr else soxr.ResampleStream(source.sr, sr, 1, dtype="float32", quality="HQ")
+    frames = samples = 0
+    for block in source.blocks:
+        frames += len(block)
+        if frames > LONGEST_S * source.sr:
+            raise AudioError(f"{path} is longer than {LONGEST_S // 3600} hours; cut it into pieces.")
+        piece = block if block.dtype == np.int16 else _mono_int16(path, block, resample)
+        samples += len(piece)
+        if len(piece):
+            yield piece
+    if resample is not None:
+        piece = to_int16(resample.resample_chunk(np.zeros(0, np.float32), last=True))
+        samples += len(piece)
+        if len(piece):
+            yield piece
+    lost_s = ((source.frames or 0) - frames) / source.sr
+    if lost_s > TOLERATED_LOSS_S:
+        raise AudioError(
+            f"{path} is truncated: its header declares {source.frames / source.sr:.2f} s and "
+            f"{frames / source.sr:.2f} s can be decoded; fetch it again or leave it out."
+        )
+    if not samples:
+        raise AudioError(f"{path} holds no audio ({frames} samples at {source.sr} Hz); leave it out.")
+
+
+def _mono_int16(path: Path, block: np.ndarray, resample: soxr.ResampleStream | None) -> np.ndarray:
+    """One block (frames, channels) of float32, averaged, resampled and rounded to int16."""
+    peak = max(block.max(initial=0), -block.min(initial=0))
+    if not np.isfinite(peak):
+        raise AudioError(f"{path} holds NaN or infinity among its samples; export it again or leave it out.")
+    if peak > LOUDEST_FLOAT:
+        raise AudioError(f"{path} holds float samples up to {peak:.4g} where full scale is 1; scale it to [-1, 1].")
+    # A mean over an axis as short as the channels takes numpy thirty times as long as adding them up.
+    mono = block[:, 0] if block.shape[1] == 1 else sum(block.T) / block.shape[1]
+    if resample is not None:
+        mono = resample.resample_chunk(np.ascontiguousarray(mono))
+    return to_int16(mono)
+
+
+def _ffmpeg() -> str | None:
+    """The ffmpeg on PATH, else the one in imageio-ffmpeg's wheel, else None."""
+    found = shutil.which("ffmpeg")
+    if found is None:
+        try:
+            import imageio_ffmpeg
+
+            found = imageio_ffmpeg.get_ffmpeg_exe()
+        except (ImportError, RuntimeError):
+            return None
+    return found
+
+
+@contextmanager
+def _ffmpeg_source(path: Path) -> Iterator[_Source]:
+    """The first audio stream of a file as ffmpeg decodes it, block by block, at its own rate and channels.
+
+    Not through pydub: it holds the whole of a file in memory several times over, and needs ffprobe, which
+    imageio-ffmpeg's wheel lacks. Any complaint of ffmpeg is damage: it goes on with what it can make out, silently.
+    """
+    ffmpeg = _ffmpeg()
+    if ffmpeg is None:
+        raise AudioError(
+            f"{path} is in no format that libsndfile opens, and ffmpeg, which opens others, is not installed; "
+            f"install it or {extras.install('formats')}."
+        )
+    command = [ffmpeg, "-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe"]
+    command += ["-format_whitelist", FFMPEG_FORMATS, "-i", f"file:{path}"]
+    command += ["-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints) as process,
+    ):
+        try:
+            head = _read_or_kill(process, AU_FLOAT_HEADER.size)
+            if len(head) < AU_FLOAT_HEADER.size:
+                process.wait()
+                raise AudioError(f"{path} is no audio file that can be decoded{_complaint(complaints, path)}.")
+            _, offset, _, _, sr, channels = AU_FLOAT_HEADER.unpack(head)
+            _read_or_kill(process, offset - len(head))
+            yield _Source(sr, channels, None, _ffmpeg_blocks(path, process, channels, complaints))
+        finally:
+            process.kill()
+
+
+def _read_or_kill(process: subprocess.Popen, size: int) -> bytes:
+    """So many bytes of what ffmpeg writes; ffmpeg is killed when it stands still."""
+    watchdog = threading.Timer(STALL_S, process.kill)
+    watchdog.start()
+    try:
+        return process.stdout.read(size)
+    finally:
+        watchdog.cancel()
+
+
+def _ffmpeg_blocks(path: Path, process: subprocess.Popen, channels: int, complaints) -> Iterator[np.ndarray]:
+    frame_bytes = 4 * channels
+    while data := _read_or_kill(process, max(1, BLOCK_VALUES // channels) * frame_bytes):
+        whole = len(data) - len(data) % frame_bytes
+        yield np.frombuffer(data[:whole], dtype=">f4").astype(np.float32).reshape(-1, channels)
+    said = _complaint(complaints, path)
+    if process.wait() or said:
+        raise AudioError(f"{path} is damaged{said}; fetch it again or leave it out.")
+
+
+def _complaint(complaints, path: Path) -> str:
+    """The last thing that ffmpeg said, in brackets; "" when it said nothing."""
+    complaints.seek(0)
+    lines = [line.strip() for line in complaints.read().decode(errors="replace").splitlines() if line.strip()]
+    if not lines:
+        return ""
+    return f" (ffmpeg: {re.sub(' @ 0x[0-9a-f]+', '', lines[-1]).replace(f'file:{path}: ', '')})"
+
+
+def _save_soundfile(path: Path, temporary: Path, pcm: np.ndarray, sr: int) -> None:
+    channels = 1 if pcm.ndim == 1 else pcm.shape[1]
+    form, subtype = SOUNDFILE_FORMATS[path.suffix.lower()]
+    try:
+        with soundfile.SoundFile(temporary, "w", sr, channels, subtype, format=form) as sound:
+            # In pieces: libsndfile's Vorbis writer overflows its stack on a long array.
+            for start in range(0, len(pcm), 1 << 16):
+                piece = pcm[start : start + (1 << 16)]
+                # libsndfile 1.2 mixes the channels of int16 stereo on their way into an MP3; those of floats it keeps.
+                sound.write(to_float(piece) if form == "MP3" else piece)
+    except (soundfile.LibsndfileError, ValueError) as error:
+        raise AudioError(f"{path}: {path.suffix} cannot hold {channels} channels at {sr} Hz ({error}).") from error
+
+
+def _save_pydub(path: Path, temporary: Path, pcm: np.ndarray, sr: int) -> None:
+    ffmpeg = _ffmpeg()
+    if ffmpeg is None:
+        raise AudioError(f"{path}: writing {path.suffix} needs ffmpeg; install it, or {extras.install('formats')}.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydub's own: audioop is deprecated, invalid escapes, ffmpeg not on PATH
+        from pydub import AudioSegment
+        from pydub.exceptions import CouldntEncodeError
+    channels = 1 if pcm.ndim == 1 else pcm.shape[1]
+    segment = AudioSegment(pcm.tobytes(), sample_width=2, frame_rate=sr, channels=channels)
+    segment.converter = ffmpeg
+    try:
+        segment.export(temporary, format=FFMPEG_WRITES[path.suffix.lower()]).close()
+    except CouldntEncodeError as error:
+        reason = str(error).strip().splitlines()[-1].rstrip("'")
+        raise AudioError(f"{path}: ffmpeg cannot write {path.suffix} here ({reason}).") from error

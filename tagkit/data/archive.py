@@ -1,0 +1,183 @@
+"""Unpacking zip archives, in parts too: nothing leaves the folder, interrupted runs resume, parts are not copied."""
+
+import bisect
+import errno
+import io
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from tagkit.system import files
+
+COPY_BYTES = 1 << 20
+
+
+class ArchiveError(ValueError):
+    """An archive cannot be unpacked; the message names the archive and the member and says what to do."""
+
+
+class JoinedFile(io.RawIOBase):
+    """Several files read as one, in order, without copying them together.
+
+    Parameters
+    ----------
+    paths : sequence of path
+    """
+
+    def __init__(self, paths: Sequence[Path]):
+        super().__init__()
+        self._files = [Path(path).open("rb") for path in paths]  # noqa: SIM115  (`close` closes them)
+        sizes = [os.fstat(file.fileno()).st_size for file in self._files]
+        self._ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always true."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position counted from the start of the first file."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._ends[-1]}[whence]
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, f"position {start + offset} lies before the start")  # as files do
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The position, counted from the start of the first file."""
+        return self._position
+
+    def readinto(self, buffer) -> int:
+        """Fill `buffer` as far as the file that holds the position goes."""
+        k = bisect.bisect_right(self._ends, self._position)
+        if k == len(self._files):
+            return 0
+        self._files[k].seek(self._position - (self._ends[k - 1] if k else 0))
+        count = self._files[k].readinto(buffer)
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in getattr(self, "_files", ()):
+            file.close()
+        super().close()
+
+
+def unpack(parts: Sequence[str | Path], folder: str | Path, progress: bool = True) -> int:
+    """Unpack a zip archive (stored, deflate, bzip2 or LZMA) into a folder.
+
+    Every member is checked before anything is written: none may lead out of the folder or be a link. A member takes
+    its name only when it is complete and its checksum is right; members that are there already, with the right size,
+    are passed over, so that an interrupted run resumes.
+
+    Parameters
+    ----------
+    parts : sequence of path
+        The archive, or its parts in order.
+    folder : path
+        Created if missing.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    int
+        Number of files written now.
+
+    Raises
+    ------
+    ArchiveError
+        The archive is damaged or unsafe, or the disk lacks room for what is still to be unpacked.
+    """
+    folder, name = Path(folder), str(parts[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with io.BufferedReader(JoinedFile(parts), COPY_BYTES) as file, zipfile.ZipFile(file) as archive:
+            members = _checked_members(name, archive, folder)
+            missing = [member for member in members if not _is_there(member, folder)]
+            _sweep(folder, missing)
+            _check_room(name, folder, sum(member.file_size for member in missing))
+            for member in tqdm(missing, f"unpack {Path(name).name}", unit="file", disable=not progress):
+                _write(name, archive, member, folder)
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.filename:
+            raise ArchiveError(f"{name} cannot be unpacked ({error}); make room or check the permissions.") from error
+        raise ArchiveError(f"{name} is damaged or no zip archive ({error}); fetch it again.") from error
+    return len(missing)
+
+
+def _checked_members(name: str, archive: zipfile.ZipFile, folder: Path) -> list[zipfile.ZipInfo]:
+    """The files of an archive, after refusing it if any could do harm."""
+    members, seen = [], set()
+    for member in archive.infolist():
+        path = PurePosixPath(member.filename)
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        unsafe = (
+            path.is_absolute() or ".." in path.parts or "\\" in member.orig_filename or "\0" in member.orig_filename
+        )
+        if unsafe or not path.parts or ":" in path.parts[0]:
+            raise ArchiveError(f"{name} holds {member.filename!r}, which leads out of its folder; do not use it.")
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise ArchiveError(f"{name} holds {member.filename!r}, which is a link or device; do not use it.")
+        if member.flag_bits & 1:
+            raise ArchiveError(f"{name} is encrypted; unpack it by hand into {folder}.")
+        if member.is_dir():
+            continue
+        if path in seen:
+            raise ArchiveError(f"{name} holds {member.filename!r} twice; fetch it again.")
+        seen.add(path)
+        members.append(member)
+    return members
+
+
+def _sweep(folder: Path, missing: Sequence[zipfile.ZipInfo]) -> None:
+    """Remove what a run that was killed left of a member."""
+    for parent in {(folder / member.filename).parent for member in missing}:
+        if parent.is_dir() and parent.resolve().is_relative_to(folder.resolve()):
+            files.sweep(parent)
+
+
+def _is_there(member: zipfile.ZipInfo, folder: Path) -> bool:
+    try:
+        return (folder / member.filename).stat(follow_symlinks=False).st_size == member.file_size
+    except FileNotFoundError:
+        return False
+
+
+def _check_room(name: str, folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ArchiveError(
+            f"unpacking {name} needs {needed / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} GB are free; make room."
+        )
+
+
+def _write(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+    target = folder / member.filename
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.resolve().is_relative_to(folder.resolve()):
+        raise ArchiveError(f"{name}: {target.parent} is a link that leads out of {folder}; remove the link.")
+    # Not files.atomic: it waits for the disk, 25,000 times. After a power cut a file may be short, never wrong.
+    temporary = target.with_name(f".{os.getpid()}.{target.name}"[:255])
+    try:
+        with archive.open(member) as source, temporary.open("wb") as sink:
+            shutil.copyfileobj(source, sink, COPY_BYTES)
+        if temporary.stat().st_size != member.file_size:
+            raise ArchiveError(f"{name}: {member.filename} ends early; fetch the archive again.")
+        temporary.replace(target)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+        if isinstance(error, ArchiveError):
+            raise
+        raise ArchiveError(f"{name}: {member.filename} is damaged ({error}); fetch the archive again.") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,275 @@
+"""The demo dataset on disk: rendered in parallel, resumed where it was interrupted, read as a Catalog."""
+
+import csv
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import joblib
+import numpy as np
+import pandas as pd
+import soundfile
+from tqdm.auto import tqdm
+
+from tagkit.data import layout
+from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError
+from tagkit.data.demo import pieces, scores, synthesis
+from tagkit.data.demo.arrange import SECONDS, TAGS, Arrangement, Plan, arrange
+from tagkit.data.demo.plan import plans
+from tagkit.data.demo.scores import Score
+from tagkit.system import files, processes
+
+SETTINGS = "demo.json"
+SCORES = "scores.npz"
+SPLITS = "splits.csv"
+FORMAT = 1  # raise it when the same seed gives other clips
+
+# As MagnaTagATune's folders are split: 0-b train, c valid, d-f test.
+_FOLDERS = {"train": "0123456789ab", "valid": "c", "test": "def"}
+
+
+@dataclass(frozen=True)
+class DemoClip:
+    """One clip of the demo: where it stands and what is played.
+
+    Attributes
+    ----------
+    clip_id : str
+    part : {"train", "valid", "test"}
+    piece : str
+        Name of the first score of its piece (see `pieces`); one piece never stands in two parts.
+    score : Score
+    plan : Plan
+    """
+
+    clip_id: str
+    part: str
+    piece: str
+    score: Score
+    plan: Plan
+
+    @property
+    def title(self) -> str:
+        """For example "bwv66.6 for violin, harp and drums"."""
+        players = [*self.plan.instruments, *(["drums"] if self.plan.drums else [])]
+        listed = " and ".join([", ".join(players[:-1]), players[-1]] if len(players) > 1 else players)
+        work = self.score.name.split("/", 1)[1].rsplit(".", 1)[0].replace("/", " ").replace("_", " ")
+        return f"{work} for {listed}"
+
+    @property
+    def path(self) -> str:
+        """Relative to the root, named as in MagnaTagATune: folder/artist-album-track-title-start-end."""
+        folders = _FOLDERS[self.part]
+        parts = (self.score.composer, "demo", self.clip_id.zfill(4), self.title, "0", "29")
+        return f"{folders[int(self.clip_id) % len(folders)]}/{'-'.join(_slug(part) for part in parts)}.flac"
+
+    def arrange(self) -> Arrangement:
+        """The notes of this clip."""
+        return arrange(self.plan, self.score)
+
+
+def render(
+    root: str | Path, n_clips: int = 300, seed: int = 0, jobs: int | None = None, progress: bool = True
+) -> Catalog:
+    """Render the demo dataset below `root`, in MagnaTagATune's layout; what is there already is not done again.
+
+    Each clip is 465,984 samples at 16 kHz, mono, 16-bit FLAC: a passage of a score of music21's corpus, given to one
+    to three instruments and perhaps drums. The same seed gives the same waveforms, with any number of jobs, and the
+    first clips do not depend on `n_clips`. A call that was interrupted, even killed, goes on where it stopped.
+
+    Parameters
+    ----------
+    root : path
+    n_clips : int
+        Of each 20 clips 13 are train, 2 valid and 5 test; 300 take 75 to 110 seconds on 2 cores.
+    seed : int
+    jobs : int, optional
+        Processes (default: one for each core).
+    progress : bool
+        Show a bar with clips per second.
+
+    Returns
+    -------
+    Catalog
+
+    Raises
+    ------
+    CatalogError
+        `root` holds something else (another seed, say), another process renders there, a worker process was
+        killed, a clip's peaks keep it from being as loud as its tags say, or the packages of the extra `demo` are
+        missing.
+    """
+    root = Path(root)
+    if n_clips < 1:
+        raise CatalogError(f"{n_clips} clips cannot be rendered; ask for at least one.")
+    if seed < 0:
+        raise CatalogError(f"A seed of {seed} cannot be used; give a whole number from 0 up.")
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(root / ".lock", blocking=False):
+            _claim(root, seed, n_clips)
+            if not _is_complete(root, n_clips):
+                _render_missing(root, n_clips, seed, jobs or joblib.cpu_count(), progress)
+    except filelock.Timeout as error:
+        raise CatalogError(f"{root} is being rendered by another process; wait for it.") from error
+    except BrokenProcessPool as error:
+        raise CatalogError(processes.KILLED) from error
+    return read(root)
+
+
+def _render_missing(root: Path, n_clips: int, seed: int, jobs: int, progress: bool) -> None:
+    for folder in (root, *root.glob("?/")):
+        files.sweep(folder)
+    clips = list(itertools.islice(demo_clips(*load_scores(root, jobs, progress), seed), n_clips))
+    missing = [clip for clip in clips if not (root / clip.path).is_file()]
+    # A list of arrangements of thousands of clips would be large: they are made as the processes take them.
+    work = (joblib.delayed(_render_clip)(clip.arrange(), root / clip.path, os.getpid()) for clip in missing)
+    parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+    done = n_clips - len(missing)
+    with tqdm(total=n_clips, initial=done, desc="render", unit="clip", disable=not progress) as bar:
+        for _ in parallel(work):
+            bar.update()
+    _write_tables(root, clips)
+
+
+def read(root: str | Path) -> Catalog:
+    """The rendered demo as a Catalog; songs are pieces, and the split "piece" keeps every piece in one part.
+
+    Raises
+    ------
+    CatalogError
+        A table is missing or damaged (see `layout.read_layout`).
+    """
+    root = Path(root)
+    clips, labels = layout.read_layout(root)
+    path = root / SPLITS
+    if not path.is_file():
+        raise CatalogError(f"{path} is missing; render the demo there again, which keeps the clips that are finished.")
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    if list(table.columns) != ["clip_id", "piece", "part"] or set(table["clip_id"]) != set(clips.index):
+        raise CatalogError(f"{path} does not list the clips of {layout.ANNOTATIONS}; remove it and render again.")
+    table = table.set_index("clip_id").loc[clips.index]
+    unknown = sorted(set(table["part"]) - set(SPLIT_PARTS))
+    if unknown:
+        raise CatalogError(f"{path} has the part {unknown[0]!r}; parts are {', '.join(SPLIT_PARTS)}.")
+    return Catalog(
+        name="demo",
+        root=root.absolute(),
+        clips=clips.assign(song=table["piece"]),
+        labels=labels,
+        splits=pd.DataFrame({"piece": table["part"]}),
+        vocabularies={"all": tuple(labels.columns)},
+        default_split="piece",
+        default_vocabulary="all",
+        cluster_by="song",
+    )
+
+
+def load_scores(root: Path | None = None, jobs: int = 1, progress: bool = False) -> tuple[list[Score], np.ndarray]:
+    """All scores that are used, and the number of the piece of each (scores,); kept in `root` for the next time."""
+    cache = root / SCORES if root else None
+    if cache and cache.is_file():
+        with np.load(cache) as table:
+            notes = np.split(table["notes"], np.cumsum(table["lengths"])[:-1])
+            named = zip(table["names"].tolist(), table["composers"].tolist(), notes, strict=True)
+            return [Score(*each) for each in named], table["piece"]
+    names = scores.names()
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
+    read_all = parallel(joblib.delayed(_read_score)(name, os.getpid()) for name in names)
+    bar = tqdm(read_all, desc="read scores", total=len(names), unit="score", disable=not progress, leave=False)
+    pool = [score for score in bar if score is not None]
+    piece = pieces.find(pool)
+    if cache:
+        with files.atomic(cache) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                names=[score.name for score in pool],
+                composers=[score.composer for score in pool],
+                lengths=[len(score.notes) for score in pool],
+                notes=np.concatenate([score.notes for score in pool]),
+                piece=piece,
+            )
+    return pool, piece
+
+
+def demo_clips(pool: list[Score], piece: np.ndarray, seed: int = 0) -> Iterator[DemoClip]:
+    """Endless clips of the demo with this seed; nothing is rendered."""
+    first: dict[int, str] = {}
+    for score, number in zip(pool, piece, strict=True):
+        first.setdefault(int(number), score.name.rsplit(".", 1)[0])
+    for number, (part, plan) in enumerate(plans(pool, piece, seed), start=1):
+        yield DemoClip(str(number), part, first[int(piece[plan.score])], pool[plan.score], plan)
+
+
+def _claim(root: Path, seed: int, n_clips: int) -> None:
+    """Note in `root` what is rendered there, or refuse where that is something else."""
+    path = root / SETTINGS
+    wanted = {"format": FORMAT, "seed": seed, **synthesis.versions()}
+    if not path.is_file():
+        if (root / layout.ANNOTATIONS).exists():
+            raise CatalogError(f"{root} holds a dataset that is not the demo; render into another folder.")
+        files.write_json(path, wanted)
+        return
+    there = files.read_json(path)
+    differing = [name for name in wanted if there.get(name) != wanted[name]]
+    if "seed" in differing or (differing and not _is_complete(root, n_clips)):
+        name = "seed" if "seed" in differing else differing[0]
+        raise CatalogError(
+            f"{root} holds a demo with {name} {there.get(name)}, not {wanted[name]}; "
+            "remove that folder or render into another one."
+        )
+
+
+def _is_complete(root: Path, n_clips: int) -> bool:
+    if not all((root / name).is_file() for name in (layout.ANNOTATIONS, layout.CLIP_INFO, SPLITS)):
+        return False
+    catalog = read(root)
+    return len(catalog) == n_clips and all((root / path).is_file() for path in catalog.clips["path"])
+
+
+def _read_score(name: str, parent: int) -> Score | None:
+    processes.follow(parent)
+    return scores.read(name)
+
+
+def _render_clip(arrangement: Arrangement, path: Path, parent: int) -> None:
+    processes.follow(parent)
+    y = synthesis.play(arrangement)
+    with files.atomic(path) as temporary:
+        soundfile.write(temporary, y, synthesis.SR, format="FLAC", subtype="PCM_16")
+
+
+def _write_tables(root: Path, clips: list[DemoClip]) -> None:
+    tags = [set(clip.arrange().tags) for clip in clips]
+    _write_table(
+        root / layout.CLIP_INFO,
+        layout.CLIP_INFO_COLUMNS,
+        (
+            (c.clip_id, c.clip_id, c.title, c.score.composer, "demo", "", "0", f"{SECONDS:.0f}", c.score.name, c.path)
+            for c in clips
+        ),
+    )
+    _write_table(root / SPLITS, ("clip_id", "piece", "part"), ((clip.clip_id, clip.piece, clip.part) for clip in clips))
+    _write_table(  # last: with this file the dataset is complete
+        root / layout.ANNOTATIONS,
+        ("clip_id", *TAGS, "mp3_path"),
+        (
+            (clip.clip_id, *(str(int(tag in true)) for tag in TAGS), clip.path)
+            for clip, true in zip(clips, tags, strict=True)
+        ),
+    )
+
+
+def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    with files.atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _slug(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "._" else "_" for letter in text.lower())

@@ -1,0 +1,403 @@
+"""Fetching datasets: files with checksums, resumed where they were cut, unpacked, from the host or a mirror."""
+
+import hashlib
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import requests
+from tqdm import tqdm
+
+from tagkit.data.archive import unpack
+from tagkit.system import files
+
+GB = 1e9
+# What a cut loses: a chunk that did not come whole is dropped.
+CHUNK_BYTES = 1 << 14
+TIMEOUT_S = (15, 60)  # to connect, between bytes
+ATTEMPTS = 6  # in a row without a single new byte
+LONGEST_WAIT_S = 60.0
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+STATE = ".download.json"
+
+
+class DownloadError(ValueError):
+    """A dataset cannot be fetched; the message is one sentence with the file, the reason and what to do."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on a host.
+
+    Attributes
+    ----------
+    name : str
+        Relative to the base URL, and to the folder that it is fetched into.
+    checksum : str
+        "sha256:..." or "sha1:..."; empty where nobody published one.
+    """
+
+    name: str
+    checksum: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is fetched for one name.
+
+    Attributes
+    ----------
+    base_url : str
+    files : tuple of RemoteFile
+    archive : tuple of str
+        Those of `files` that are the parts of one zip archive, in order.
+    unpack_into : str
+        Folder for the archive's content, relative to the dataset's.
+    holds : str
+        The folder that is there once the archive is unpacked.
+    download_gb, unpacked_gb : float
+        About how many GB (1e9 bytes) are fetched and unpacked.
+    """
+
+    base_url: str
+    files: tuple[RemoteFile, ...]
+    archive: tuple[str, ...] = ()
+    unpack_into: str = "."
+    holds: str = "."
+    download_gb: float = 0.0
+    unpacked_gb: float = 0.0
+
+
+def _fma(name: str, sha1: str, gib: float) -> Dataset:
+    size = gib * 2**30 / GB
+    archive = RemoteFile(f"{name}.zip", f"sha1:{sha1}")
+    return Dataset("https://os.unil.cloud.switch.ch/fma/", (archive,), (archive.name,), ".", name, size, size)
+
+
+DATASETS = {
+    "magnatagatune": Dataset(
+        "https://mirg.city.ac.uk/datasets/magnatagatune/",
+        tuple(
+            RemoteFile(name, f"sha256:{sha256}")
+            for name, sha256 in (
+                ("annotations_final.csv", "99b94e95825d4fa576386a5367b9c96e0ec636e9f9c240aceb492f4728f68c3c"),
+                ("clip_info_final.csv", "cb6108a10d3a91f0bfd7d2fbec2382559d15f20c8d28093f14e12162a47a3e78"),
+                ("comparisons_final.csv", "cf210e087ed5b3f3f8b164626e1d2857cf0ba9ae66bd9229bafe042889107a98"),
+                ("mp3.zip.001", "f857fe185968773058cc71662c2ef5d8f2d4b7338e3c122cfd52f82dcb9760b9"),
+                ("mp3.zip.002", "fc2e1ec441755556ed1398b1808f1b08b6034372f8bc27394510c0c58cdb52ce"),
+                ("mp3.zip.003", "83a689824c17e82f6eb81cdbc4e4ca239a4cfc1fb41f1a5c80b861caec90450f"),
+            )
+        ),
+        ("mp3.zip.001", "mp3.zip.002", "mp3.zip.003"),
+        "mp3",
+        "mp3",
+        3.0,
+        3.1,
+    ),
+    "fma_small": _fma("fma_small", "ade154f733639d52e35e32f5593efe5be76c6d70", 7.2),
+    "fma_medium": _fma("fma_medium", "c67b69ea232021025fca9231fc1c7c1a063ab50b", 22),
+    "fma_large": _fma("fma_large", "497109f4dd721066b5ce5e5f250ec604dc78939e", 93),
+    "fma_full": _fma("fma_full", "0f0ace23fbe9ba30ecb7e95f763e435ea802b8ab", 879),
+    "fma_metadata": _fma("fma_metadata", "f0df49ffe5f2a6008d7dc83c6915b31835dfe733", 0.36),
+    # No checksum is published; msd.read checks the tables and counts instead.
+    "msd_lastfm": Dataset(
+        "http://millionsongdataset.com/sites/default/files/lastfm/", (RemoteFile("lastfm_tags.db"),), download_gb=0.6
+    ),
+}
+
+
+def fetch(
+    name: str | Dataset,
+    root: str | Path,
+    base_url: str | None = None,
+    progress: bool = True,
+    keep_archives: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Path:
+    """Fetch a dataset, check it and unpack it; what is there already is not fetched again.
+
+    A file that is there and wrong is replaced, once the right one has come. Where no checksum is published, whatever
+    is there is kept, and that is said on stderr.
+
+    Parameters
+    ----------
+    name : str
+        A key of `DATASETS`.
+    root : path
+        The dataset's folder; created if missing.
+    base_url : str, optional
+        A mirror that holds the same file names.
+    progress : bool
+        Show progress bars.
+    keep_archives : bool
+        Keep the zip files after they are unpacked.
+    sleep : callable
+        Waits so many seconds between attempts.
+
+    Returns
+    -------
+    Path
+        `root`.
+
+    Raises
+    ------
+    DownloadError, ArchiveError
+        The name is unknown, another process fetches into `root`, the disk is too full, a file missing on the host, the
+        connection broken for good, a checksum wrong twice, or the archive unsafe or damaged.
+    """
+    if isinstance(name, str) and name not in DATASETS:
+        raise DownloadError(f"there is no dataset {name!r} to fetch; choose one of {', '.join(DATASETS)}.")
+    dataset = DATASETS[name] if isinstance(name, str) else name
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(root / ".lock", blocking=False):
+            files.sweep(root)
+            _fetch(dataset, root, base_url, progress, keep_archives, sleep)
+    except filelock.Timeout as error:
+        raise DownloadError(f"{root} is being downloaded into by another process; wait for it.") from error
+    return root
+
+
+def _fetch(
+    dataset: Dataset,
+    root: Path,
+    base_url: str | None,
+    progress: bool,
+    keep_archives: bool,
+    sleep: Callable[[float], None],
+) -> None:
+    state = _State(root / STATE)
+    base = (base_url or dataset.base_url).rstrip("/") + "/"
+    unpacked = bool(dataset.archive) and state.is_unpacked(dataset) and (root / dataset.holds).is_dir()
+    wanted = [file for file in dataset.files if not (unpacked and file.name in dataset.archive)]
+    _check_room(root, dataset, wanted, unpacked)
+    with requests.Session() as session:
+        for file in wanted:
+            if not state.is_verified(root / file.name, file.checksum):
+                fetch_file(session, base + file.name, root / file.name, file.checksum, progress, sleep)
+                state.verified(root / file.name, file.checksum)
+    if dataset.archive and not unpacked:
+        unpack([root / part for part in dataset.archive], root / dataset.unpack_into, progress)
+        state.set_unpacked(dataset)
+    if not keep_archives:
+        for part in dataset.archive:
+            (root / part).unlink(missing_ok=True)
+
+
+def fetch_file(
+    session: requests.Session,
+    url: str,
+    path: Path,
+    checksum: str = "",
+    progress: bool = True,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Fetch one file; it takes its name when it is complete and its checksum is right.
+
+    What came so far lies in `{path}.part`, and is gone on with where the server can (HTTP Range). A file whose
+    checksum is wrong is fetched once more from the start. A file that is there stays until then: it is replaced where
+    its checksum is wrong, and kept where there is none to tell, which is said on stderr.
+
+    Parameters
+    ----------
+    session : requests.Session
+    url : str
+    path : Path
+        Its folder is created if missing.
+    checksum : str
+        ``{kind}:{hex digits}``, as "sha256:..."; "" where none is published: then nothing is checked.
+    progress, sleep
+        As for `fetch`.
+
+    Raises
+    ------
+    DownloadError
+        The server refuses, the connection breaks for good, the disk is too full, or the checksum is wrong twice.
+    """
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():  # by hand, or by a run that ended before it could note it
+        if not checksum:
+            tqdm.write(f"{path} is kept: no checksum of it is published; remove it to fetch it again.", sys.stderr)
+            return
+        if _digest(path, checksum) == checksum:
+            return
+    for _ in range(2):
+        _fetch_part(session, url, part, progress, sleep)
+        found = _digest(part, checksum)
+        if not checksum or found == checksum:
+            part.replace(path)
+            return
+        part.unlink()
+    raise DownloadError(
+        f"{url} has the checksum {found} and should have {checksum}, twice in a row: the host has another file or it "
+        "is damaged on the way; try again later or another mirror (base_url)."
+    )
+
+
+def _fetch_part(
+    session: requests.Session, url: str, part: Path, progress: bool, sleep: Callable[[float], None]
+) -> None:
+    """Fetch until the file is whole, going on after every cut."""
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            if _fetch_once(session, url, part, progress):
+                return
+            reason, wait = "the connection was cut", 0.0
+        except _Transient as error:
+            reason, wait = str(error), error.wait
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            reason, wait = _reason(error), 0.0
+        except requests.RequestException as error:
+            raise DownloadError(f"{url} cannot be fetched ({_reason(error)}); check the address.") from error
+        failures = 0 if _size(part) > before else failures + 1
+        if failures >= ATTEMPTS:
+            raise DownloadError(
+                f"{url} cannot be fetched ({reason}, {ATTEMPTS} times in a row); run the command again to go on from "
+                f"{_size(part)} bytes, or name a mirror (base_url)."
+            )
+        sleep(min(LONGEST_WAIT_S, max(wait, 2.0**failures if failures else 0.2)))
+
+
+def _fetch_once(session: requests.Session, url: str, part: Path, progress: bool) -> bool:
+    """One request, added to what is there; True when the file is whole as far as the server says."""
+    start = _size(part)
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        start, total = _check_answer(response, url, start, part)
+        if start is None:
+            return True
+        if total is not None:
+            _check_free(part, total - start)
+        with part.open("ab" if start else "wb") as sink, _bar(url, start, total, progress) as bar:
+            for chunk in response.iter_content(CHUNK_BYTES):
+                try:
+                    sink.write(chunk)
+                except OSError as error:
+                    raise DownloadError(f"{part} cannot be written ({error.strerror}); make room.") from error
+                bar.update(len(chunk))
+    return total is None or _size(part) == total
+
+
+class _Transient(Exception):  # noqa: N818  (never leaves this file)
+    def __init__(self, reason: str, wait: float = 0.0):
+        super().__init__(reason)
+        self.wait = wait
+
+
+def _check_answer(response: requests.Response, url: str, start: int, part: Path) -> tuple[int | None, int | None]:
+    """Where the answer's bytes belong and how long the whole file is; (None, total) when nothing is missing."""
+    status = response.status_code
+    if status == 416:  # nothing after `start`: whole, or what is there is not of this file
+        total = response.headers.get("Content-Range", "").rpartition("/")[2]
+        if total.isdigit() and int(total) == start:
+            return None, start
+        part.unlink()
+        raise _Transient("the server refused to go on, so the file is fetched from the start")
+    if status in TRANSIENT:
+        after = response.headers.get("Retry-After", "")
+        raise _Transient(f"HTTP {status} {response.reason}", float(after) if after.isdigit() else 0.0)
+    if status not in (200, 206):
+        raise DownloadError(
+            f"{url} cannot be fetched (HTTP {status} {response.reason}); check the address or name a mirror (base_url)."
+        )
+    length = response.headers.get("Content-Length", "")
+    if status == 200:  # the server ignores Range, or there was nothing to resume
+        return 0, int(length) if length.isdigit() else None
+    first, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+    if first.partition("-")[0] != str(start):
+        part.unlink(missing_ok=True)
+        raise _Transient("the server sent another range, so the file is fetched from the start")
+    return start, int(total) if total.isdigit() else None
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause of a requests error, in its own words."""
+    while error.args and isinstance(error.args[-1], Exception):
+        error = error.args[-1]
+    cause = getattr(error, "reason", None) or error
+    return " ".join(str(cause).partition("object at 0x")[2].partition("> ")[2].split() or str(cause).split())
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _digest(path: Path, checksum: str) -> str:
+    """The checksum of a file, of the kind that `checksum` is of."""
+    kind = checksum.partition(":")[0]
+    if not kind:
+        return ""
+    with path.open("rb") as file:
+        return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+
+
+def _bar(url: str, start: int, total: int | None, progress: bool) -> tqdm:
+    name = url.rpartition("/")[2]
+    return tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=not progress)
+
+
+def _check_room(root: Path, dataset: Dataset, wanted: list[RemoteFile], unpacked: bool) -> None:
+    """Refuse before the first byte where the disk cannot hold what is missing.
+
+    The sizes are known of the archive and its content; every file's own is checked when the host has said it.
+    """
+    if unpacked or all((root / file.name).exists() for file in wanted):
+        return
+    there = sum(_size(root / file.name) + _size(root / f"{file.name}.part") for file in wanted)
+    if dataset.archive:  # a run that was interrupted has unpacked some of it
+        there += sum(path.stat().st_size for path in (root / dataset.holds).rglob("*") if path.is_file())
+    needed = (dataset.download_gb + dataset.unpacked_gb) * GB - there
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        raise DownloadError(
+            f"{root} has {free / GB:.1f} GB free and this dataset needs about {needed / GB:.1f} GB; make room or "
+            "choose another folder."
+        )
+
+
+def _check_free(part: Path, needed: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if needed > free:
+        raise DownloadError(f"{part} needs {needed / GB:.2f} GB and {free / GB:.2f} GB are free; make room.")
+
+
+class _State:
+    """What was checked and unpacked before, so that nobody hashes 93 GB twice."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        content = files.read_json(path) if path.exists() else {}
+        self._content = content if isinstance(content, dict) else {}
+
+    def is_verified(self, path: Path, checksum: str) -> bool:
+        """Whether this very file (size and time of change) was found right before."""
+        return path.exists() and self._content.get(path.name) == self._mark(path, checksum)
+
+    def verified(self, path: Path, checksum: str) -> None:
+        """Note that a file is right."""
+        self._write({path.name: self._mark(path, checksum)})
+
+    def is_unpacked(self, dataset: Dataset) -> bool:
+        """Whether the archive of a dataset was unpacked before."""
+        return dataset.archive[0] in self._content.get("unpacked", [])
+
+    def set_unpacked(self, dataset: Dataset) -> None:
+        """Note that the archive of a dataset is unpacked."""
+        self._write({"unpacked": sorted({*self._content.get("unpacked", []), dataset.archive[0]})})
+
+    def _write(self, news: dict) -> None:
+        self._content |= news
+        files.write_json(self._path, self._content)
+
+    @staticmethod
+    def _mark(path: Path, checksum: str) -> dict:
+        status = path.stat()
+        return {"checksum": checksum, "bytes": status.st_size, "changed": status.st_mtime_ns}

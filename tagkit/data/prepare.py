@@ -1,0 +1,241 @@
+"""Preparing records: every clip decoded once, in parallel, to the same bytes however often it was interrupted."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from array import array
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import filelock
+import joblib
+import numpy as np
+from tqdm.auto import tqdm
+
+from tagkit import audio
+from tagkit.data import tfrecord
+from tagkit.data.catalog import Catalog
+from tagkit.data.records import FORMAT, METADATA, PLACE, Records, RecordsError, digest
+from tagkit.system import files, processes
+
+FLUSHED_CLIPS = 8
+
+
+def prepare(
+    catalog: Catalog,
+    out: str | Path,
+    sr: int = 16_000,
+    clips_per_shard: int = 32,
+    jobs: int = -1,
+    progress: bool = True,
+) -> Records:
+    """Decode all clips of a catalog into records; a clip that cannot be read is quarantined with its reason.
+
+    Finished shards are kept, so an interrupted run resumes, and ends with the same bytes as an uninterrupted one.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    out : path
+        The records folder.
+    sr : int
+        Sampling rate in Hz that every clip is brought to.
+    clips_per_shard : int
+        32 clips of 29 s are about 30 MB.
+    jobs : int
+        Worker processes (-1: one for each core). Within `tagkit.system.processes.on_cluster`, shards are made by a Dask
+        cluster's workers instead, which have to see `catalog.root` and `out` under the same names.
+    progress : bool
+
+    Raises
+    ------
+    RecordsError
+        `out` holds records of another catalog or with other settings, another process is preparing there, a
+        worker process was killed, or no clip at all could be read.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(out / ".lock", blocking=False):
+            return _prepare(catalog, out, sr, clips_per_shard, jobs, progress)
+    except filelock.Timeout as error:
+        raise RecordsError(
+            f"{out} is being prepared by another process; wait for it, or choose another folder."
+        ) from error
+    except BrokenProcessPool as error:
+        raise RecordsError(processes.KILLED) from error
+
+
+def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: int, progress: bool) -> Records:
+    settings = {"format": FORMAT, "catalog": catalog.fingerprint(), "sr": sr, "clips_per_shard": clips_per_shard}
+    _check_settings(out, settings)
+    if (out / "manifest.json").is_file():
+        shards = files.read_json(out / "manifest.json")["shards"]
+        if all((out / name).is_file() for name in ("clips.jsonl", *(s["name"] for s in shards))):
+            return Records.open(out)
+    files.sweep(out)
+
+    paths = [catalog.clips["path"].iloc[i : i + clips_per_shard] for i in range(0, len(catalog), clips_per_shard)]
+    missing = [k for k in range(len(paths)) if not _finished(out, k)]
+    there = len(catalog) - sum(len(paths[k]) for k in missing)
+    bar = tqdm(total=len(catalog), initial=there, desc="prepare", unit="clip", disable=not progress)
+    with bar, joblib.Parallel(jobs, return_as="generator_unordered") as parallel:
+        for done in parallel(
+            joblib.delayed(_write_shard)(out, k, list(paths[k].items()), catalog.root, sr, os.getpid()) for k in missing
+        ):
+            bar.update(done)
+    return _finish(catalog, out, settings, len(paths))
+
+
+def _shard_name(k: int) -> str:
+    return f"shard-{k:05d}.tfrecord"
+
+
+def _sidecar(out: Path, k: int) -> Path:
+    return out / f"shard-{k:05d}.json"
+
+
+def _finished(out: Path, k: int) -> bool:
+    """Whether shard k is there with the size that its side-car, written after it, states."""
+    if not (_sidecar(out, k).is_file() and (out / _shard_name(k)).is_file()):
+        return False
+    return files.read_json(_sidecar(out, k))["bytes"] == (out / _shard_name(k)).stat().st_size
+
+
+def _check_settings(out: Path, settings: dict) -> None:
+    path = out / "settings.json"
+    if not path.is_file():
+        files.write_json(path, settings)
+        return
+    there = files.read_json(path)
+    for key, value in settings.items():
+        if there.get(key) != value:
+            raise RecordsError(
+                f"{out} holds records with {key} {there.get(key)}, not {value}; choose another folder, or remove it."
+            )
+
+
+def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr: int, parent: int) -> int:
+    """Write one shard, then its side-car; returns the number of clips dealt with."""
+    processes.follow(parent)
+    clips, quarantine, flushed = [], [], []
+    with (
+        files.atomic(out / _shard_name(k)) as temporary,
+        _HashedFile(temporary) as stream,
+        ThreadPoolExecutor(1, "flush") as flusher,
+    ):
+        for clip_id, path in rows:
+            try:
+                clips.append(_append(stream, clip_id, root, path, sr))
+            except audio.AudioError as error:
+                quarantine.append({"clip_id": clip_id, "path": path, "reason": str(error)})
+                continue
+            if len(clips) % FLUSHED_CLIPS == 0:  # on its way to the disk while the next ones are decoded
+                flushed.append(flusher.submit(os.fsync, stream.fileno()))
+        for flush in flushed:
+            flush.result()
+    entry = {"name": _shard_name(k), "bytes": (out / _shard_name(k)).stat().st_size}
+    entry |= {"sha256": stream.sha256, "clips": clips, "quarantine": quarantine}
+    files.write_json(_sidecar(out, k), entry)
+    return len(rows)
+
+
+class _HashedFile(io.FileIO):
+    """A file open for writing from its start to its end, with the sha256 of what was written: no second reading."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, "w")
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes | np.ndarray) -> int:
+        """Write all of `data`."""
+        self._hash.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written so far, in hexadecimal digits."""
+        return self._hash.hexdigest()
+
+
+def _append(stream: io.FileIO, clip_id: str, root: Path, path: str, sr: int) -> dict:
+    """Decode a clip and append its record; what the side-car says of it. AudioError, and nothing written, if it fails.
+
+    Nothing of one clip is kept while the next is decoded: the same memory serves both.
+    """
+    full = (root / path).resolve()
+    if not full.is_relative_to(root.resolve()):
+        raise audio.AudioError(f"{path} leads out of {root}; copy the file into the folder.")
+    y = audio.load_int16(full, sr)
+    waveform = y.astype("<i2", copy=False).view(np.uint8)
+    waveform.flags.writeable = False  # google_crc32c takes no other
+    return {
+        "clip_id": clip_id,
+        "offset": tfrecord.write_clip(stream, clip_id, sr, waveform),
+        "samples": len(y),
+    }
+
+
+def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Records:
+    """Join the side-cars, one after the other, into clips.jsonl, quarantine.csv and, last, the manifest."""
+    shards, quarantine, lengths = [], [], array("q")
+    with files.atomic(out / "clips.jsonl") as temporary, temporary.open("w", encoding="utf-8") as f:
+        for k in range(n_shards):
+            entry = files.read_json(_sidecar(out, k))
+            shards.append({key: entry[key] for key in ("name", "bytes", "sha256")})
+            quarantine += entry["quarantine"]
+            for line in _clip_lines(catalog, k, settings["clips_per_shard"], entry["clips"]):
+                lengths.append(line["samples"])
+                f.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if not lengths:
+            for k in range(n_shards):  # else the same call would only repeat what it found, after files were mended
+                _sidecar(out, k).unlink()
+            reason = f" The first: {quarantine[0]['reason']}" if quarantine else ""
+            raise RecordsError(f"No clip of {catalog.name} in {catalog.root} could be read.{reason}")
+    with files.atomic(out / "quarantine.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, ["clip_id", "path", "reason"])
+        writer.writeheader()
+        writer.writerows(quarantine)
+
+    clips_sha = digest(out / "clips.jsonl")
+    identity = "".join(s["sha256"] for s in shards) + clips_sha
+    manifest = settings | {
+        "name": catalog.name,
+        "clips": len(lengths),
+        "quarantined": len(quarantine),
+        "hours": round(sum(lengths) / settings["sr"] / 3600, 4),
+        "fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],
+        "tags": list(catalog.labels.columns),
+        "vocabularies": {name: list(tags) for name, tags in catalog.vocabularies.items()},
+        "splits": list(catalog.splits.columns),
+        "default_split": catalog.default_split,
+        "default_vocabulary": catalog.default_vocabulary,
+        "cluster_by": catalog.cluster_by,
+        "clips_sha256": clips_sha,
+        "shards": shards,
+    }
+    files.write_json(out / "manifest.json", manifest)
+    return Records.open(out)
+
+
+def _clip_lines(catalog: Catalog, k: int, clips_per_shard: int, clips: list[dict]) -> Iterator[dict]:
+    """One dict for each clip that shard k holds, in catalog order."""
+    places = {clip["clip_id"]: (k, clip["offset"], clip["samples"]) for clip in clips}
+    rows = slice(k * clips_per_shard, (k + 1) * clips_per_shard)
+    about = catalog.clips.iloc[rows][list(METADATA)]
+    labels = catalog.labels.iloc[rows].to_numpy(bool)
+    tags = np.array(catalog.labels.columns)
+    parts = catalog.splits.iloc[rows].to_dict("records")
+    for clip_id, metadata, flags, of in zip(about.index, about.to_dict("records"), labels, parts, strict=True):
+        if clip_id in places:
+            line = {"clip_id": clip_id} | metadata | dict(zip(PLACE, places[clip_id], strict=True))
+            line["tags"] = tags[flags].tolist()
+            line["splits"] = {split: part for split, part in of.items() if part}
+            yield line

@@ -1,0 +1,216 @@
+"""Splits: a split that keeps groups together, a seeded shuffle, how balanced a split is and what leaks across it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError
+
+# MagnaTagATune's 16 folders, 12:1:3.
+FRACTIONS = (0.75, 0.0625, 0.1875)
+
+
+def shuffled(clips: pd.Index, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed: int = 0) -> pd.Series:
+    """A split that shuffles clips, whatever they have in common.
+
+    Parameters
+    ----------
+    clips : Index of clip ids
+    fractions : three floats
+        Shares of train, valid and test; they sum to 1.
+    seed : int
+
+    Returns
+    -------
+    Series (clips,) of str
+        train, valid or test.
+    """
+    order = np.random.default_rng(seed).permutation(len(clips))
+    ends = np.rint(np.cumsum(fractions) * len(clips)).astype(int)
+    parts = np.empty(len(clips), dtype=object)
+    for part, chosen in zip(SPLIT_PARTS, np.split(order, ends[:-1]), strict=True):
+        parts[chosen] = part
+    return pd.Series(parts, index=clips, dtype="str")
+
+
+def grouped(
+    labels: pd.DataFrame,
+    groups: pd.Series,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+    steps: int | None = None,
+) -> pd.Series:
+    """A split with no group (such as an artist) in two parts, and every tag spread as evenly as can be found.
+
+    Simulated annealing over the part of each group: a step moves one group or swaps two. What it makes small is the
+    largest of two deviations over all parts and tags: a tag's share of the part's clips from its share of all clips,
+    and the part's share of the tag's clips from the part's fraction (which also keeps the sizes).
+
+    Parameters
+    ----------
+    labels : DataFrame (clips, tags) of bool
+        The tags to spread.
+    groups : Series (clips,) of str
+        Indexed as `labels`. Clips without a group ("") are each their own.
+    fractions : three floats
+        Shares of train, valid and test.
+    seed : int
+        The same seed gives the same split.
+    steps : int, optional
+        Default: 200 for each group, 40,000 at most (about a second).
+
+    Returns
+    -------
+    Series (clips,) of str
+        train, valid or test.
+
+    Raises
+    ------
+    CatalogError
+        There are fewer than three groups, or `groups` lacks a clip of `labels`.
+    """
+    groups = groups.reindex(labels.index)
+    known = groups.notna()
+    if not known.all():
+        raise CatalogError(
+            f'clip {known.idxmin()} has no group ({(~known).sum()} in all); give every clip one, or "" for its own.'
+        )
+    named = [group or f"\0{clip}" for clip, group in groups.items()]
+    codes, names = pd.factorize(np.array(named, object), sort=True)
+    if len(names) < len(SPLIT_PARTS):
+        raise CatalogError(f"{len(names)} groups cannot be split into train, valid and test; at least 3 are needed.")
+    flags = [*labels.to_numpy(bool).T, np.ones(len(labels), bool)]
+    counts = np.column_stack([np.bincount(codes[flag], minlength=len(names)) for flag in flags]).astype(float)
+    counts = counts[:, counts.sum(axis=0) > 0]
+    steps = min(40_000, 200 * len(names)) if steps is None else steps
+    parts = _anneal(counts, np.asarray(fractions), np.random.default_rng(seed), steps)
+    return pd.Series(np.array(SPLIT_PARTS)[parts[codes]], index=labels.index, dtype="str")
+
+
+def _anneal(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator, steps: int) -> np.ndarray:
+    """The part (0, 1, 2) of each group; counts (groups, tags + 1), the last column counts clips."""
+    parts = rng.choice(3, len(counts), p=fractions)
+    parts[rng.permutation(len(counts))[:3]] = (0, 1, 2)
+    held = np.stack([counts[parts == part].sum(axis=0) for part in range(3)])
+    cost = _imbalance(held, fractions)
+    best, best_cost = parts.copy(), cost
+    for step in range(steps):
+        one, other = rng.integers(len(counts), size=2)
+        swap = rng.random() < 0.5
+        source, target = parts[one], parts[other] if swap else rng.integers(3)
+        if source == target:
+            continue
+        change = counts[one] - swap * counts[other]
+        moved = held.copy()
+        moved[source] -= change
+        moved[target] += change
+        if moved[:, -1].min() < 1:
+            continue
+        moved_cost = _imbalance(moved, fractions)
+        temperature = 0.05 * (1 - step / steps)
+        if moved_cost < cost or rng.random() < np.exp((cost - moved_cost) / temperature):
+            if swap:
+                parts[other] = source
+            parts[one] = target
+            held, cost = moved, moved_cost
+            if cost < best_cost:
+                best, best_cost = parts.copy(), cost
+    return best
+
+
+def _imbalance(held: np.ndarray, fractions: np.ndarray) -> float:
+    """About the largest deviation, in units of 3 percentage points: its 8-norm, which has a slope to follow."""
+    whole = held.sum(axis=0)
+    of_clips = held[:, :-1] / held[:, -1:] - whole[:-1] / whole[-1]
+    of_tag = held / whole - fractions[:, None]
+    deviations = np.concatenate([of_clips.ravel(), of_tag.ravel()]) / 0.03
+    fourth = np.square(np.square(deviations))
+    return float(np.sqrt(np.sqrt(np.sqrt(np.dot(fourth, fourth)))))
+
+
+def balance(catalog: Catalog, split: str | None = None, vocabulary: str | None = None) -> pd.DataFrame:
+    """How evenly a split spreads the tags.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    split, vocabulary : str, optional
+        Default: the catalog's.
+
+    Returns
+    -------
+    DataFrame (tags,)
+        `whole`: share of all the split's clips that carry the tag. For each part (train, valid, test): `{part}`, the
+        share of its clips that carry the tag; `{part}_positives`, how many do; `{part}_of_tag`, its share of the
+        tag's clips. `deviation`: the largest distance of a part's share from the whole, in percentage points.
+
+    Raises
+    ------
+    CatalogError
+        The catalog has no such split or vocabulary.
+    """
+    tags = list(catalog.tags(vocabulary))
+    members = {part: catalog.labels.loc[catalog.ids(part, split), tags] for part in SPLIT_PARTS}
+    positives = pd.DataFrame({part: rows.sum() for part, rows in members.items()}, index=tags)
+    sizes = pd.Series({part: len(rows) for part, rows in members.items()})
+    table = pd.DataFrame({"whole": positives.sum(axis=1) / sizes.sum()})
+    for part in SPLIT_PARTS:
+        table[part] = positives[part] / sizes[part]
+        table[f"{part}_positives"] = positives[part]
+        table[f"{part}_of_tag"] = positives[part] / positives.sum(axis=1)
+    table["deviation"] = 100 * table[list(SPLIT_PARTS)].sub(table["whole"], axis=0).abs().max(axis=1)
+    return table
+
+
+def leakage(catalog: Catalog, split: str | None = None, by: str = "artist") -> pd.DataFrame:
+    """The artists (or songs) that stand in more than one part of a split.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    split : str, optional
+        Default: the catalog's.
+    by : {"artist", "song"}
+        Clips that do not say theirs are passed over.
+
+    Returns
+    -------
+    DataFrame (groups in more than one part,)
+        Indexed by the group's name, with the number of its clips in `train`, `valid` and `test`; those with the most
+        test clips first.
+
+    Raises
+    ------
+    CatalogError
+        The catalog has no such split.
+    """
+    clips = pd.DataFrame({"group": catalog.clips[by], "part": catalog.parts(split)})
+    clips = clips[(clips["group"] != "") & (clips["part"] != "")]
+    table = pd.crosstab(clips["group"], clips["part"]).reindex(columns=SPLIT_PARTS, fill_value=0)
+    table = table[(table > 0).sum(axis=1) > 1].rename_axis(index=by, columns=None)
+    return table.sort_values(["test", "train", "valid"], ascending=False, kind="stable")
+
+
+def leakage_summary(catalog: Catalog, by: str = "artist") -> pd.DataFrame:
+    """What leaks across each split of a catalog.
+
+    Returns
+    -------
+    DataFrame (splits,)
+        `groups`: artists (or songs) in the split; `in_several_parts` of them; `in_train_and_test` of them;
+        `test_clips`; `test_clips_affected`: those whose artist (or song) is in train, too.
+    """
+    rows = {}
+    for split in catalog.splits.columns:
+        shared = leakage(catalog, split, by)
+        members = catalog.clips.loc[catalog.splits[split] != "", by]
+        both = shared[(shared["train"] > 0) & (shared["test"] > 0)]
+        rows[split] = {
+            "groups": members[members != ""].nunique(),
+            "in_several_parts": len(shared),
+            "in_train_and_test": len(both),
+            "test_clips": catalog.split_sizes(split)["test"],
+            "test_clips_affected": int(both["test"].sum()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")

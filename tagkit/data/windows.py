@@ -1,0 +1,191 @@
+"""Records -> batches of windows. A batch is a pure function of (seed, step), so training resumes at any step.
+
+Nothing here depends on what was read before: batch 1,000 is the same whether or not batches 0 to 999 were built,
+and the same on one device or split over several.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tagkit.data.records import Records, RecordsError
+
+# Independent random streams are drawn from (seed, purpose, index).
+_ORDER, _CROP = 0, 1
+
+
+def window_starts(n_samples: int, window: int, count: int | None = None) -> np.ndarray:
+    """First samples of the windows that cover a clip in evaluation.
+
+    ceil(n / w) evenly spaced windows, the last one ending with the clip; all at 0 where the clip is shorter (it is
+    then zero-padded).
+
+    Parameters
+    ----------
+    n_samples, window : int
+        Lengths in samples, at least 1.
+    count : int, optional
+        So many windows instead, for networks that merge a fixed number.
+
+    Returns
+    -------
+    ndarray of int (windows,)
+
+    Raises
+    ------
+    ValueError
+        If a length is below 1.
+    """
+    if n_samples < 1 or window < 1:
+        raise ValueError(f"A clip of {n_samples} samples cannot be cut into windows of {window}.")
+    count = count or -(-n_samples // window)
+    return np.linspace(0, max(n_samples - window, 0), count).round().astype(np.int64)
+
+
+def play(y: np.ndarray, speed: float, samples: int) -> np.ndarray:
+    """A waveform played faster or slower, by linear interpolation between its samples.
+
+    ``np.interp`` searches the place of every sample anew and computes in double precision, six times as long.
+
+    Parameters
+    ----------
+    y : ndarray (at least ``ceil(samples * speed) + 1``,)
+    speed : float
+        Samples of `y` for each sample of the result.
+    samples : int
+
+    Returns
+    -------
+    ndarray of float32 (samples,)
+    """
+    at = np.arange(samples) * speed
+    before = at.astype(np.intp)
+    at -= before
+    y = y.astype(np.float32)
+    rise = np.diff(y).take(before)
+    rise *= at
+    rise += y.take(before)
+    return rise
+
+
+@dataclass(frozen=True)
+class TrainingWindows:
+    """Random windows of the training clips, batch by batch, without end.
+
+    Each epoch goes through all clips in a new order, one random window of each; a batch may reach into the next
+    epoch.
+
+    Attributes
+    ----------
+    records : Records
+    positions : ndarray of int (clips,)
+        The clips to draw from, as positions in `records`.
+    labels : ndarray of bool (clips, tags)
+        In the order of `positions`.
+    window : int
+        Samples.
+    windows : int or None
+        None: an example is one window. Else it is so many windows of a clip, each at random in its share of the clip.
+    batch_size : int
+    seed : int
+    speed_semitones : float
+        Each window is played faster or slower, by up to so many semitones (linear interpolation); 0 leaves it.
+    attenuation_db : float
+        Each window is made softer by up to so many dB, and its sign is drawn; 0 leaves both.
+    """
+
+    records: Records
+    positions: np.ndarray
+    labels: np.ndarray
+    window: int
+    windows: int | None
+    batch_size: int
+    seed: int
+    speed_semitones: float = 0.0
+    attenuation_db: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        records: Records,
+        tags: Sequence[str],
+        window: int,
+        windows: int | None = None,
+        split: str | None = None,
+        **settings: float,
+    ) -> "TrainingWindows":
+        """The training part of a split, labelled with `tags` in this order.
+
+        `TrainingConfig.windows` has the settings of a run.
+
+        Parameters
+        ----------
+        records : Records
+        tags : sequence of str
+        window, windows
+            As the attributes.
+        split : str, optional
+            Default: the records' own.
+        **settings
+            The attributes from `batch_size` on.
+
+        Raises
+        ------
+        RecordsError
+            The split has no training clips.
+        """
+        positions = part_positions(records, "train", split)
+        labels = records.catalog.labels[list(tags)].to_numpy(bool)[positions]
+        return cls(records, positions, labels, window, windows, **settings)
+
+    def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Batch number `step`: windows (batch[, windows], window) int16 and labels (batch, tags) float32.
+
+        With `rows` only those of the batch, which are the same as in the whole.
+        """
+        drawn = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        clips = np.concatenate(
+            [self._order(epoch)[drawn[drawn // self._n == epoch] % self._n] for epoch in np.unique(drawn // self._n)]
+        )
+        rng = np.random.default_rng([self.seed, _CROP, step])
+        each = self.windows or 1
+        where = (np.arange(each) + rng.random((self.batch_size, each))) / each
+        speed = 2 ** (rng.uniform(-self.speed_semitones, self.speed_semitones, self.batch_size) / 12)
+        gain = 10 ** (-rng.uniform(0, self.attenuation_db, self.batch_size) / 20)
+        if self.attenuation_db:
+            gain *= rng.choice([-1, 1], self.batch_size)
+        chosen = range(*rows.indices(self.batch_size))
+        x = np.empty((len(chosen), each, self.window), np.int16)
+        for i, row in enumerate(chosen):
+            for k in range(each):
+                y = self._cut(self.positions[clips[row]], where[row, k], speed[row])
+                if gain[row] != 1:
+                    y = np.multiply(y, np.float32(gain[row]), out=None if y.dtype == np.int16 else y)
+                x[i, k] = y
+        return x.reshape(self._shape(rows)), self.labels[clips[rows]].astype(np.float32)
+
+    def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
+        """A window of a clip, (window,), that starts at the share `where` of the starts that there are."""
+        length = self.window if speed == 1 else int(np.ceil(self.window * speed)) + 1
+        room = max(int(self.records.lengths[clip]) - length, 0)
+        y = self.records.read(clip, int(where * (room + 1)), length)
+        return y if speed == 1 else play(y, speed, self.window)
+
+    @property
+    def _n(self) -> int:
+        return len(self.positions)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(self._n)
+
+
+def part_positions(records: Records, part: str, split: str | None = None) -> np.ndarray:
+    """Positions in `records` of the clips of one part of a split, (clips,); RecordsError where there are none."""
+    ids = records.catalog.ids(part, split)
+    if not len(ids):
+        name = split or records.catalog.default_split
+        raise RecordsError(
+            f"{records.root} has no {part} clips in its split {name!r}; prepare more clips or choose a split."
+        )
+    return np.array([records.positions[i] for i in ids])

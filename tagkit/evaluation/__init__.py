@@ -1,0 +1,1 @@
+"""Scores of networks on held-out clips, and what a trained network says of any music."""

@@ -1,0 +1,144 @@
+"""How far the scores of a run can be taken as probabilities: its reliability on the validation part of its split.
+
+A network that is calibrated gives the score .8 to tags of which 80 % are there. What a run's scores are worth is
+measured once, on clips that it was not trained on, and kept beside its weights (calibration.json).
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from tagkit.data.records import Records
+from tagkit.data.windows import part_positions
+from tagkit.graph.scorer import predict
+from tagkit.system import files
+from tagkit.training.runs import BEST_WEIGHTS, Run
+
+FILE = "calibration.json"
+BINS = 10
+# A share of fewer pairs says nothing.
+FEWEST_PAIRS = 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Reliability of scores: for each tenth of the scale, how many of the tags scored there were right.
+
+    Attributes
+    ----------
+    pairs : ndarray of int (bins,)
+        Pairs of clip and tag whose score fell into each bin; bin k holds scores from k / bins to (k + 1) / bins.
+    mean_score, share : ndarray (bins,)
+        Their mean score, and the share whose clip has the tag; NaN in a bin without pairs.
+    record : dict
+        What it was measured on: data, split, part, clips, weights.
+    """
+
+    pairs: np.ndarray
+    mean_score: np.ndarray
+    share: np.ndarray
+    record: dict
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the mean gap between score and share, over all pairs (Naeini et al. 2015)."""
+        there = self.pairs > 0
+        gaps = np.abs(self.mean_score - self.share)[there]
+        return float((gaps * self.pairs[there]).sum() / self.pairs.sum())
+
+    def shares(self, scores: np.ndarray) -> np.ndarray:
+        """For each score, the share of right ones among the pairs scored alike; NaN where there were fewer than 10."""
+        bins = _bins(scores, len(self.pairs))
+        return np.where(self.pairs[bins] >= FEWEST_PAIRS, self.share[bins], np.nan)
+
+    def to_dict(self) -> dict:
+        """Plain JSON types."""
+        edges = np.linspace(0, 1, len(self.pairs) + 1)
+        rows = [
+            {
+                "from": round(float(edges[k]), 4),
+                "to": round(float(edges[k + 1]), 4),
+                "pairs": int(self.pairs[k]),
+                "mean_score": float(self.mean_score[k]) if self.pairs[k] else None,
+                "share": float(self.share[k]) if self.pairs[k] else None,
+            }
+            for k in range(len(self.pairs))
+        ]
+        return self.record | {"expected_calibration_error": self.error, "bins": rows}
+
+    @classmethod
+    def from_dict(cls, content: dict) -> "Calibration":
+        """From `to_dict`."""
+        rows = content["bins"]
+        columns = (np.array([r[k] for r in rows], float) for k in ("mean_score", "share"))
+        record = {k: v for k, v in content.items() if k not in ("bins", "expected_calibration_error")}
+        return cls(np.array([r["pairs"] for r in rows]), *columns, record)
+
+    def sentences(self) -> str:
+        """In words and numbers, for a person: three short lines."""
+        r, there = self.record, np.flatnonzero(self.pairs >= FEWEST_PAIRS)
+        scores = "".join(f"{f'{k / BINS:.1f}-{(k + 1) / BINS:.1f}':>9}" for k in there)
+        shares = "".join(f"{f'{round(100 * self.share[k])} %':>9}" for k in there)
+        return (
+            f"Calibration, on the {r['clips']} clips of the {r['part']} part (split {r['split']}, {r['dataset']}): "
+            f"score and share of right tags are\n{self.error:.3f} apart on average. It holds for music like that.\n"
+            f"  scored{scores}\n  right {shares}"
+        )
+
+
+def reliability(labels: np.ndarray, scores: np.ndarray, record: dict | None = None, bins: int = BINS) -> Calibration:
+    """Reliability of scores, over all pairs of clip and tag.
+
+    Parameters
+    ----------
+    labels : ndarray of bool (clips, tags)
+    scores : ndarray (clips, tags)
+        In [0, 1].
+    record : dict, optional
+    bins : int
+        Equal parts of the scale.
+    """
+    chosen, right, value = _bins(scores, bins).ravel(), np.asarray(labels).ravel(), np.asarray(scores, float).ravel()
+    pairs = np.bincount(chosen, minlength=bins)
+    sums = (np.bincount(chosen, weights, minlength=bins) for weights in (value, right.astype(float)))
+    means = [np.divide(s, pairs, out=np.full(bins, np.nan), where=pairs > 0) for s in sums]
+    return Calibration(pairs, *means, dict(record or {}))
+
+
+def of_run(run: Run, records: Records | None = None) -> Calibration:
+    """The calibration of a run: as stored beside its weights, else measured now on its validation part, and stored.
+
+    Parameters
+    ----------
+    run : Run
+    records : Records, optional
+        Default: those that the run was trained on.
+
+    Raises
+    ------
+    TrainingError
+        The records are not those that the run was trained on.
+    RecordsError
+        There are no records.
+    """
+    weights = hashlib.sha256((run.root / BEST_WEIGHTS).read_bytes()).hexdigest()[:16]
+    path = run.root / FILE
+    if path.is_file():
+        stored = Calibration.from_dict(files.read_json(path))
+        if stored.record["weights"] == weights:
+            return stored
+    records = run.open_records(records)
+    positions = part_positions(records, "valid", run.record["split"])
+    labels = records.catalog.labels[list(run.tags)].to_numpy(bool)[positions]
+    record = {"dataset": run.record["dataset"], "data": records.fingerprint, "split": run.record["split"]}
+    record |= {"part": "valid", "clips": len(positions), "weights": weights}
+    measured = reliability(labels, predict(run.model(), records, positions), record)
+    if os.access(run.root, os.W_OK):
+        files.write_json(path, measured.to_dict())
+    return measured
+
+
+def _bins(scores: np.ndarray, bins: int) -> np.ndarray:
+    return np.minimum((np.asarray(scores) * bins).astype(int), bins - 1)

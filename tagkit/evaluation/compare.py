@@ -1,0 +1,360 @@
+"""Comparing networks: means over seeds with intervals, paired differences, one table.
+
+Works on results (`tagkit.evaluation.evaluate.Evaluation.to_dict`), so on JSON files alone. All results of one
+comparison come from the same clips with the same tags, and their bootstrap resamples are drawn alike: resample k of
+one network and resample k of another see the same clips, so their difference is a paired bootstrap.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from tagkit.evaluation import metrics
+from tagkit.evaluation.metrics import Interval
+from tagkit.system import files
+
+CONDITIONS = ("dataset", "data", "split", "part", "clips", "min_positives", "interval")
+
+
+class ComparisonError(ValueError):
+    """These results cannot be compared; the message says which differ in what."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The results of one network, trained with one or several seeds.
+
+    Attributes
+    ----------
+    name : str
+    results : tuple of dict
+        One for each seed.
+    """
+
+    name: str
+    results: tuple[dict, ...]
+
+    @property
+    def first(self) -> dict:
+        """One of the results, for what all seeds share."""
+        return self.results[0]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, ascending."""
+        return tuple(r["seed"] for r in self.results)
+
+    def values(self, metric: str) -> np.ndarray:
+        """The macro score of each seed, (seeds,); `metric` is "roc_auc" or "pr_auc"."""
+        return np.array([r[metric] for r in self.results])
+
+    def resamples(self, metric: str) -> np.ndarray:
+        """The mean over seeds in each bootstrap resample of the clips, (resamples,)."""
+        return np.mean([np.array(r["resampled"][metric].split(), float) / 10_000 for r in self.results], axis=0)
+
+    def score(self, metric: str) -> Interval:
+        """The mean over seeds; its interval is over the clips, for these seeds."""
+        return metrics.interval(self.values(metric).mean(), self.resamples(metric))
+
+    def tag_scores(self, metric: str = "roc_auc") -> pd.Series:
+        """The mean over seeds of each tag's score."""
+        return pd.DataFrame([{t: v[metric] for t, v in r["tags"].items()} for r in self.results]).mean()
+
+    def training(self, key: str) -> float:
+        """The mean over seeds of a number of `results["training"]`, NaN where it is not known."""
+        return float(np.mean([np.nan if r["training"][key] is None else r["training"][key] for r in self.results]))
+
+    @property
+    def examples_per_cpu_second(self) -> float:
+        """Training examples (windows, or clips) for each second of CPU time."""
+        batch = self.first["training"]["config"]["batch_size"]
+        return self.training("steps_done") * batch / self.training("cpu_seconds")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one network is ahead of another.
+
+    Attributes
+    ----------
+    interval : Interval
+        Of the difference of the macro scores.
+    p : float
+        Two-sided p-value of no difference between these trained networks: the difference over its paired bootstrap
+        standard error, taken as normal. (Percentiles of 1,000 resamples are too coarse to be adjusted for many tests.)
+    """
+
+    interval: Interval
+    p: float
+
+
+def name_of(result: dict) -> str:
+    """What tells a result's network from others: the name that a study gave it, or its row and what departs from it.
+
+    For example ``dm16``, ``dm16 superpool_c``, ``dm16 focal`` or ``dm16 from demo``.
+    """
+    if "name" in result:
+        return result["name"]
+    config = result["training"]["config"]
+    words = [config["model"]]
+    if not result["network"].get("usual_windowing", True):
+        words.append(result["network"]["windowing"])
+    if config["loss"] != "sigmoid_cross_entropy":
+        factors = f" TPF {config['positive_factor']:g} TB {config['tag_balance']:g}"
+        words.append(config["loss"] + (factors if config["loss"] != "focal" else ""))
+    if result["training"]["init"]:
+        words.append(f"from {result['training']['init']['dataset']}")
+    return " ".join(words)
+
+
+def told_apart(results: Sequence[dict], names: Sequence[str]) -> list[dict]:
+    """The results, by these other names where results of one network differ in more than their seed."""
+    named: dict[str, list[dict]] = {}
+    for result in results:
+        named.setdefault(name_of(result), []).append(result)
+    mixed = {name for name, each in named.items() if len({r["seed"] for r in each}) < len(each) or _departure(each)}
+    return [r | {"name": n} if name_of(r) in mixed else r for r, n in zip(results, names, strict=True)]
+
+
+def _departure(results: Sequence[dict]) -> str | None:
+    """A setting in which trainings differ that should differ in their seed alone."""
+    configs = [r["training"]["config"] for r in results]
+    keys = [key for key in configs[0] if key not in ("seed", "init")]
+    return next((key for key in keys if any(c[key] != configs[0][key] for c in configs)), None)
+
+
+def group(results: Iterable[dict]) -> list[Group]:
+    """Group results by network (`name_of`), in the order in which they come, seeds ascending.
+
+    Raises
+    ------
+    ComparisonError
+        The results are of different clips or tags, or those of one network differ in more than their seed.
+    """
+    results = list(results)
+    if not results:
+        raise ComparisonError("There is nothing to compare: name at least one run.")
+    named: dict[str, list[dict]] = {}
+    for result in results:
+        named.setdefault(name_of(result), []).append(result)
+    for result in results:
+        _check_same(results[0], result)
+    groups = [Group(name, tuple(sorted(each, key=lambda r: r["seed"]))) for name, each in named.items()]
+    for g in groups:
+        if len(set(g.seeds)) < len(g.seeds):
+            raise ComparisonError(f"Two results are of {g.name} with the same seed; leave one out.")
+        if key := _departure(g.results):
+            raise ComparisonError(f"Results of {g.name} were trained with different {key}; compare them apart.")
+    return groups
+
+
+def _check_same(one: dict, other: dict) -> None:
+    for key in CONDITIONS:
+        if one[key] != other[key]:
+            raise ComparisonError(
+                f"{name_of(one)} and {name_of(other)} differ in {key}: {one[key]} and {other[key]}; "
+                "scores of different conditions do not compare."
+            )
+    if list(one["tags"]) != list(other["tags"]):
+        raise ComparisonError(f"{name_of(one)} and {name_of(other)} were scored on different tags.")
+
+
+def difference(group: Group, reference: Group, metric: str = "roc_auc") -> Difference:
+    """How far `group` is ahead of `reference`: paired over the bootstrap resamples of the clips.
+
+    Parameters
+    ----------
+    group, reference : Group
+        Of the same comparison: resample k of both is of the same clips.
+    metric : {"roc_auc", "pr_auc"}
+    """
+    gain = group.resamples(metric) - reference.resamples(metric)
+    value = group.values(metric).mean() - reference.values(metric).mean()
+    spread = np.nanstd(gain, ddof=1)
+    p = 2 * norm.sf(abs(value) / spread) if spread else float(value == 0)
+    return Difference(metrics.interval(value, gain), float(p))
+
+
+def best(groups: Sequence[Group]) -> Group:
+    """The network with the best validation score (mean over seeds); one without comes last."""
+    scores = [g.training("best_valid_roc_auc") for g in groups]
+    return groups[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """P-values adjusted for their number, (tests,), by Holm's step-down method (Scand. J. Statist. 6, 1979)."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p)
+    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
+    return adjusted[np.argsort(order)]
+
+
+def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame:
+    """One row for each network, best ROC-AUC first.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+    reference : str, optional
+        The network that the others are compared with, by name; default: the best by validation score, so that the
+        test part chooses nothing.
+
+    Returns
+    -------
+    DataFrame (networks,)
+        Indexed by name. `roc_auc`, `pr_auc` (Interval), `lowest`, `highest` (ROC-AUC over seeds), `difference`
+        (Interval, of ROC-AUC, to the reference) and `p` (adjusted by `holm`), `valid_roc_auc`, `input`, `windowing`,
+        `parameters`, `macs_per_second`, `examples_per_cpu_second`, `cpu_seconds`, `seeds`. The reference has no
+        difference (None) and no p (NaN).
+
+    Raises
+    ------
+    ComparisonError
+        No group has the name `reference`.
+    """
+    if reference is None:
+        reference = best(groups).name
+    by_name = {g.name: g for g in groups}
+    if reference not in by_name:
+        raise ComparisonError(f"There is no {reference!r} to compare with: take one of {', '.join(by_name)}.")
+    others = [g for g in groups if g.name != reference]
+    differences = {g.name: difference(g, by_name[reference]) for g in others}
+    p = dict(zip(differences, holm([d.p for d in differences.values()]), strict=True))
+    rows = {g.name: _row(g) for g in groups}
+    for name, row in rows.items():
+        row["difference"] = differences[name].interval if name in differences else None
+        row["p"] = p.get(name, np.nan)
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    return frame.sort_values("roc_auc", key=lambda column: [s.value for s in column], ascending=False)
+
+
+def _row(group: Group) -> dict:
+    roc = group.values("roc_auc")
+    network = {k: group.first["network"][k] for k in ("input", "windowing", "parameters", "macs_per_second")}
+    return {
+        "roc_auc": group.score("roc_auc"),
+        "pr_auc": group.score("pr_auc"),
+        "lowest": roc.min(),
+        "highest": roc.max(),
+        "valid_roc_auc": group.training("best_valid_roc_auc"),
+        **network,
+        "examples_per_cpu_second": group.examples_per_cpu_second,
+        "cpu_seconds": group.training("cpu_seconds"),
+        "seeds": len(group.seeds),
+    }
+
+
+def conditions(groups: Sequence[Group]) -> str:
+    """One sentence that says what the scores of a comparison were measured on."""
+    r = groups[0].first
+    return (
+        f"Macro averages over {len(r['tags'])} tags, {r['part']} part of split {r['split']!r} of {r['dataset']} "
+        f"({r['clips']} clips, data {r['data']}); {r['interval']}."
+    )
+
+
+def load(folder: str | Path) -> list[dict]:
+    """Read every result (``*.json``) in a folder, in the order of their names; hidden files are passed over.
+
+    Raises
+    ------
+    ComparisonError
+        There are none.
+    ValueError
+        One is not JSON.
+    """
+    paths = sorted(p for p in Path(folder).glob("*.json") if not p.name.startswith("."))
+    if not paths:
+        raise ComparisonError(f"{folder} holds no results (*.json).")
+    return [files.read_json(path) for path in paths]
+
+
+def tag_table(groups: Sequence[Group], metric: str = "roc_auc") -> pd.DataFrame:
+    """Each tag's score for each network, (tags, networks), the mean over seeds; easiest tag first."""
+    frame = pd.DataFrame({g.name: g.tag_scores(metric) for g in groups})
+    return frame.loc[frame.mean(axis=1).sort_values(ascending=False).index]
+
+
+def ranking(groups: Sequence[Group], metric: str = "roc_auc") -> dict:
+    """What `tagkit.plots.score_ranking` draws of some networks, by the names of its parameters."""
+    scores = [g.score(metric) for g in groups]
+    return {
+        "names": [g.name for g in groups],
+        "values": np.array([s.value for s in scores]),
+        "low": np.array([s.low for s in scores]),
+        "high": np.array([s.high for s in scores]),
+        "kinds": [g.first["network"]["input"] for g in groups],
+        "seeds": [g.values(metric) for g in groups],
+    }
+
+
+def curves(groups: Sequence[Group]) -> dict:
+    """What `tagkit.plots.training_curves` draws of equally often validated networks, by the names of its parameters.
+
+    The first seed of each; the x axis is the share of the training, since steps of different networks do not compare.
+    """
+    histories = {g.name: g.first["training"]["history"] for g in groups}
+    points = max(map(len, histories.values()))
+    return {
+        "steps": [(k + 1) / points for k in range(points)],
+        "curves": {
+            name: [h["valid_roc_auc"] for h in history] + [np.nan] * (points - len(history))
+            for name, history in histories.items()
+        },
+        "xlabel": "share of the training",
+        "ylabel": "validation macro ROC-AUC",
+    }
+
+
+def costs(groups: Sequence[Group]) -> dict:
+    """What `tagkit.plots.score_against_cost` draws of some networks, by the names of its parameters."""
+    drawn = ranking(groups)
+    macs = np.array([g.first["network"]["macs_per_second"] for g in groups]) / 1e6
+    return {key: drawn[key] for key in ("names", "values", "kinds")} | {"costs": macs}
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table as people read it: rounded, with units in the names of the columns."""
+    return pd.DataFrame(
+        {
+            "ROC-AUC": frame["roc_auc"].map(str),
+            "over seeds": [f"{a:.3f}-{b:.3f}" for a, b in zip(frame["lowest"], frame["highest"], strict=True)],
+            "PR-AUC": frame["pr_auc"].map(str),
+            "difference": [signed(d) for d in frame["difference"]],
+            "p": ["" if np.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}" for p in frame["p"]],
+            "valid": frame["valid_roc_auc"].map("{:.3f}".format),
+            "input": frame["input"],
+            "parameters": frame["parameters"].map("{:,}".format),
+            "MMAC/s": (frame["macs_per_second"] / 1e6).map("{:,.1f}".format),
+            "examples/CPU s": frame["examples_per_cpu_second"].map("{:,.0f}".format),
+            "seeds": frame["seeds"].astype(str),
+        },
+        index=frame.index,
+    )
+
+
+def signed(interval: Interval | None) -> str:
+    """A difference with its interval, as people read it; None is the reference."""
+    if interval is None:
+        return "reference"
+    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def markdown(frame: pd.DataFrame, corner: str = "network") -> str:
+    """A frame of texts as a table in Markdown."""
+    lines = [[corner, *frame.columns], ["---"] * (len(frame.columns) + 1)]
+    lines += [[str(name), *map(str, row)] for name, row in zip(frame.index, frame.to_numpy(), strict=True)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def pick(groups: Sequence[Group], names: Iterable[str]) -> list[Group]:
+    """The groups of these names, in this order; ComparisonError for one that is not there."""
+    by_name = {g.name: g for g in groups}
+    names = list(names)
+    if missing := [name for name in names if name not in by_name]:
+        raise ComparisonError(f"There is no {missing[0]!r} here: there are {', '.join(by_name)}.")
+    return [by_name[name] for name in names]

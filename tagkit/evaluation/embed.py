@@ -1,0 +1,193 @@
+"""Embeddings for finding similar music: what a network's last hidden layer makes of windows and of files."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from sklearn.neighbors import NearestNeighbors
+
+from tagkit.evaluation.sweep import Failed, Rows, Source, Sweep
+from tagkit.evaluation.tag import find_run, window_network, windows_at_once
+from tagkit.graph.scorer import to_waveform
+from tagkit.system import files
+from tagkit.training.runs import BEST_WEIGHTS, Run
+
+FORMAT = 1
+
+
+class EmbeddingError(ValueError):
+    """Embeddings cannot be made, read or compared; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """One file's embedding.
+
+    Attributes
+    ----------
+    path : Path or None
+        None where samples were given.
+    duration_s : float
+    vector : ndarray of float32 (units,)
+        The mean over the windows.
+    window_vectors : ndarray of float32 (windows, units)
+    starts_s : ndarray (windows,)
+        Where each window begins, in seconds.
+    """
+
+    path: Path | None
+    duration_s: float
+    vector: np.ndarray = field(repr=False)
+    window_vectors: np.ndarray = field(repr=False)
+    starts_s: np.ndarray = field(repr=False)
+
+
+class Embedder:
+    """A trained network without its last layer.
+
+    Parameters
+    ----------
+    run : Run
+    batch_size : int, optional
+        Windows at a time; default as the Tagger's.
+    """
+
+    def __init__(self, run: Run, batch_size: int | None = None):
+        self.run, self.sr = run, run.record["row"]["sr"]
+        model = window_network(run)
+        self.window = model.input_shape[1]
+        batch_size = batch_size or windows_at_once(self.window)
+        penultimate = model.get_layer("logits_dense").input
+        network = keras.Model(model.inputs[0], penultimate)
+        self.units = penultimate.shape[-1]
+        vectors = tf.function(
+            lambda x: tf.cast(network(to_waveform(x), training=False), tf.float32),
+            input_signature=[tf.TensorSpec((batch_size, self.window), tf.int16)],
+        )
+        self.sweep = Sweep(lambda x: vectors(x).numpy(), self.window, self.sr, batch_size)
+
+    @classmethod
+    def open(cls, root: str | Path | None = None) -> "Embedder":
+        """The embedder of a run folder; without one, of the demo's raw-waveform network."""
+        return cls(find_run(root))
+
+    def __call__(self, source: Source) -> Embedded:
+        """Embed one file, or samples (samples,) at `sr`; AudioError where it cannot be read."""
+        return self._embedded(self.sweep.one(source))
+
+    def each(self, sources: Iterable[str | Path | Failed], jobs: int | None = None) -> Iterator[Embedded | Failed]:
+        """Embed many files, in their order; see `tagkit.evaluation.sweep.Sweep.each`."""
+        for result in self.sweep.each(sources, jobs):
+            yield result if isinstance(result, Failed) else self._embedded(result)
+
+    def about(self) -> dict:
+        """What makes two embeddings comparable: the network, its weights, and its windows."""
+        weights = hashlib.sha256((self.run.root / BEST_WEIGHTS).read_bytes()).hexdigest()[:16]
+        return {
+            "format": FORMAT,
+            "run": str(self.run.root),
+            "model": self.run.config.model,
+            "weights": weights,
+            "sample_rate": self.sr,
+            "window": self.window,
+        }
+
+    def _embedded(self, found: Rows) -> Embedded:
+        mean = found.rows.mean(0, dtype=np.float64).astype(np.float32)
+        return Embedded(found.path, found.samples / self.sr, mean, found.rows, found.starts / self.sr)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The embeddings of a collection, to be kept and searched.
+
+    Attributes
+    ----------
+    paths : tuple of str (files,)
+    vectors : ndarray of float32 (files, units)
+    durations_s : ndarray (files,)
+    window_vectors : ndarray of float32 (windows, units)
+        Of all files, one after the other.
+    window_file : ndarray of int (windows,)
+        Position of the file that each window belongs to.
+    window_starts_s : ndarray (windows,)
+    about : dict
+        As from `Embedder.about`.
+    """
+
+    paths: tuple[str, ...]
+    vectors: np.ndarray = field(repr=False)
+    durations_s: np.ndarray = field(repr=False)
+    window_vectors: np.ndarray = field(repr=False)
+    window_file: np.ndarray = field(repr=False)
+    window_starts_s: np.ndarray = field(repr=False)
+    about: dict
+
+    @classmethod
+    def collect(cls, embedded: Sequence[Embedded], about: dict) -> "Embeddings":
+        """Put the embeddings of several files together; EmbeddingError where there are none."""
+        if not embedded:
+            raise EmbeddingError("There is nothing to collect: no file could be embedded.")
+        return cls(
+            tuple(str(e.path) for e in embedded),
+            np.stack([e.vector for e in embedded]),
+            np.array([e.duration_s for e in embedded]),
+            np.concatenate([e.window_vectors for e in embedded]),
+            np.repeat(np.arange(len(embedded)), [len(e.starts_s) for e in embedded]),
+            np.concatenate([e.starts_s for e in embedded]),
+            about,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write one .npz file, which `numpy.load` opens without tagkit; `about` is JSON in it."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        with files.atomic(path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, paths=np.array(self.paths), about=json.dumps(self.about), **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Embeddings":
+        """Read what `save` wrote; EmbeddingError where it is something else."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                about = json.loads(str(stored["about"]))
+                arrays = {name: stored[name] for name in _ARRAYS}
+                return cls(tuple(map(str, stored["paths"])), about=about, **arrays)
+        except (ValueError, KeyError, EOFError) as error:
+            raise EmbeddingError(f"{path} holds no embeddings ({error}); make them with `tagkit embed`.") from error
+
+    def nearest(self, vector: np.ndarray, n: int = 5) -> pd.DataFrame:
+        """The files whose embeddings point in the most similar direction.
+
+        Parameters
+        ----------
+        vector : ndarray (units,)
+            From the same network. Directions are seen from the mean of the collection.
+        n : int
+
+        Returns
+        -------
+        DataFrame
+            path and similarity (cosine, -1 to 1), the most similar first.
+
+        Raises
+        ------
+        EmbeddingError
+            The vector has another number of units.
+        """
+        if np.shape(vector) != self.vectors.shape[1:]:
+            raise EmbeddingError(
+                f"The vector has shape {np.shape(vector)}, the collection {self.vectors.shape[1:]}: another network."
+            )
+        mean = self.vectors.mean(0)
+        search = NearestNeighbors(n_neighbors=min(n, len(self.paths)), metric="cosine").fit(self.vectors - mean)
+        distances, found = search.kneighbors([vector - mean])
+        return pd.DataFrame({"path": [self.paths[k] for k in found[0]], "similarity": 1 - distances[0]})
+
+
+_ARRAYS = ("vectors", "durations_s", "window_vectors", "window_file", "window_starts_s")

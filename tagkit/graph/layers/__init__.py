@@ -1,0 +1,1 @@
+"""Layers of the networks, each as plain as its formula."""

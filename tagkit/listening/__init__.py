@@ -1,0 +1,1 @@
+"""Listening: players, widgets, and pages on which one hears what networks learned."""

@@ -1,0 +1,367 @@
+"""What the widgets show, in plain functions: a network with the clips that it heard, its channels seen and heard."""
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import soundfile as sf
+from IPython.display import Audio
+from matplotlib.figure import Figure
+
+from tagkit import audio, plots
+from tagkit.analysis import feature_maps, sonify, spectra
+from tagkit.analysis.feature_maps import FeatureMaps
+from tagkit.analysis.selectivity import ChannelTag
+from tagkit.analysis.signals import CannotPlay
+from tagkit.data.catalog import Catalog, Clip
+from tagkit.listening.packing import MP3_RATES, encode_mp3, energies
+
+SORTINGS = ("centre frequency", "energy", "tag")
+MODES = ("original", *sonify.MODES, *sonify.NETWORK_MODES)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with what it made of a few clips; from `network`.
+
+    Attributes
+    ----------
+    title : str
+    maps : dict of str -> FeatureMaps
+        By the clip's title.
+    probe : ToneProbe
+    channel_tags : dict of str -> sequence of ChannelTag
+        For some stages: the tag that is each channel's own.
+    model : keras.Model, optional
+        Needed by the modes that go through the network: relevance, mask and preferred.
+    """
+
+    title: str
+    maps: dict[str, FeatureMaps] = field(repr=False)
+    probe: spectra.ToneProbe = field(repr=False)
+    channel_tags: Mapping[str, Sequence[ChannelTag]] = field(default_factory=dict, repr=False)
+    model: keras.Model | None = field(default=None, repr=False)
+    _last: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def clips(self) -> list[str]:
+        """Titles of the clips."""
+        return list(self.maps)
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages, in order."""
+        return list(next(iter(self.maps.values())).maps)
+
+
+def network(
+    model: keras.Model,
+    clips: Mapping[str, np.ndarray],
+    *,
+    title: str | None = None,
+    stages: Sequence[str] | None = None,
+    probe: spectra.ToneProbe | None = None,
+    channel_tags: Mapping[str, Sequence[ChannelTag]] | None = None,
+    sr: int = 16000,
+) -> Network:
+    """Compute what the widgets show of a network.
+
+    Parameters
+    ----------
+    model : keras.Model
+    clips : dict of str -> array (samples,)
+        Excerpts by title, float in [-1, 1).
+    title : str, optional
+        Default: the network's name.
+    stages : sequence of str, optional
+        Default: all that have a time axis.
+    probe : ToneProbe, optional
+        Default: measured now, at -20 dBFS.
+    channel_tags : dict of str -> sequence of ChannelTag, optional
+        By stage, as from `selectivity.own_tags`.
+    sr : int
+
+    Raises
+    ------
+    ValueError
+        There are no clips, or one cannot be computed (see `feature_maps.compute`).
+    """
+    if not clips:
+        raise ValueError(f"There is nothing to hear {model.name} with; pass at least one clip.")
+    streamed = feature_maps.stream(model, clips.values(), stages, sr=sr)
+    maps = dict(zip(clips, streamed, strict=True))
+    probe = probe or spectra.tone_probe(model, stages, sr=sr, levels_dbfs=(-20.0,))
+    return Network(title or model.name, maps, probe, dict(channel_tags or {}), model)
+
+
+def player(y: np.ndarray, sr: int = 16000, *, max_s: float = 10.0) -> Audio:
+    """An audio player that plays what it is given: not normalised, clipped to [-1, 1], at most `max_s` long.
+
+    The sound is embedded as MP3 (about 7 kB per second), so that notebooks stay small.
+
+    Parameters
+    ----------
+    y : array (samples,)
+    sr : int
+        Hz; below 8 kHz some browsers play nothing.
+    max_s : float
+        Seconds after which the sound is cut.
+
+    Raises
+    ------
+    CannotPlay
+        If `y` is empty or holds NaN or infinity, or `sr` is below 8 kHz.
+    """
+    y = np.asarray(y, np.float32)
+    if y.ndim != 1 or len(y) == 0:
+        raise CannotPlay(f"a sound is an array (samples,) with at least one sample, not one of shape {y.shape}.")
+    if not np.isfinite(y).all():
+        raise CannotPlay("the sound holds NaN or infinity; a player would turn them into noise.")
+    if sr < MP3_RATES[0]:
+        raise CannotPlay(f"browsers do not play {sr} Hz reliably; resample the sound to 16000 Hz.")
+    cut = np.clip(y[: max(round(max_s * sr), 1)], -1, 1)
+    if sr not in MP3_RATES:
+        wav = io.BytesIO()
+        sf.write(wav, cut, sr, format="WAV", subtype="PCM_16")
+        return Audio(data=wav.getvalue(), normalize=False)
+    audio = Audio(data=encode_mp3(cut, sr)[0], normalize=False)
+    audio.mimetype = "audio/mpeg"  # IPython takes all bytes for WAV
+    return audio
+
+
+def channel_order(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[int]:
+    """Channels of a stage, sorted by "centre frequency" (rising), "energy" or "tag" (falling).
+
+    Parameters
+    ----------
+    seen : Network
+    stage : str
+    by : {"centre frequency", "energy", "tag"}
+        Energy is that of the changes over all clips; "tag" sorts by the ROC-AUC of each channel's own tag.
+
+    Raises
+    ------
+    ValueError
+        If the sorting is unknown, or by tag where no tags were measured.
+    """
+    if by == "energy":
+        key = -energies(tuple(maps.maps[stage] for maps in seen.maps.values()))
+    elif by == "centre frequency":
+        key = np.nan_to_num(seen.probe.tuning(stage).centre_hz, nan=np.inf)
+    elif by == "tag" and stage in seen.channel_tags:
+        key = -np.array([own.auc for own in seen.channel_tags[stage]])
+    elif by == "tag":
+        raise ValueError(f"{seen.title}: no tags were measured for the channels of {stage}; pass channel_tags.")
+    else:
+        raise ValueError(f"Channels cannot be sorted by {by!r}; use one of {', '.join(SORTINGS)}.")
+    return np.argsort(key, kind="stable").tolist()
+
+
+def channel_choices(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[tuple[str, int]]:
+    """Label and number of each channel of a stage, sorted, for a dropdown.
+
+    Parameters and errors as for `channel_order`.
+    """
+    return [(channel_label(seen, stage, channel), channel) for channel in channel_order(seen, stage, by)]
+
+
+def channel_label(seen: Network, stage: str, channel: int) -> str:
+    """For example ``"channel 12, 440 Hz, guitar .91"``."""
+    centre = seen.probe.tuning(stage).centre_hz[channel]
+    parts = [f"channel {channel}", f"{centre:.0f} Hz" if np.isfinite(centre) else "no frequency"]
+    if stage in seen.channel_tags:
+        own = seen.channel_tags[stage][channel]
+        parts.append(f"{own.tag} {own.auc:.2f}".replace(" 0.", " .") + (" (tested)" if own.tested else ""))
+    return ", ".join(parts)
+
+
+def hear(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> np.ndarray:
+    """The sound (samples,) of one channel in any of `MODES`; "original" is the clip itself, at the same level.
+
+    Parameters
+    ----------
+    seen : Network
+    clip : str
+        Title of one of its clips.
+    stage : str
+    channel : int
+    mode : {"original", "raw", "carrier", "gated", "relevance", "mask", "preferred"}
+        As for `sonify.play`; the last three need `seen.model`.
+
+    Raises
+    ------
+    CannotPlay
+        Where the sound would mean nothing; the message says why.
+    """
+    return _heard(seen, clip, stage, channel, mode)[0]
+
+
+def fidelity(seen: Network, clip: str, stage: str, channel: int, mode: str) -> str:
+    """How far the sound is the channel's, where that can be measured, in words; else "".
+
+    For "mask" it is the re-encoding error: 0 where the masked clip excites the channel as the clip did. Parameters and
+    errors as for `hear`.
+    """
+    error = _heard(seen, clip, stage, channel, mode)[1]
+    return "" if error is None else f"re-encoding error {error:.2f} (0: the channel takes the sound for the clip)"
+
+
+def _heard(seen: Network, clip: str, stage: str, channel: int, mode: str) -> tuple[np.ndarray, float | None]:
+    """Sound and re-encoding error; the last one is kept, since picture and player ask for the same."""
+    key = (clip, stage, channel, mode)
+    if key not in seen._last:
+        seen._last.clear()
+        seen._last[key] = _make(seen, seen.maps[clip], stage, channel, mode)
+    return seen._last[key]
+
+
+def _make(seen: Network, maps: FeatureMaps, stage: str, channel: int, mode: str) -> tuple[np.ndarray, float | None]:
+    if mode == "original":
+        return sonify.level(maps.y), None
+    if mode not in sonify.NETWORK_MODES:
+        return sonify.sonify(maps, stage, channel, mode, probe=seen.probe), None
+    if seen.model is None:
+        raise CannotPlay(f"mode={mode!r} goes through the network, which is not here; make it with widgets.network.")
+    sound, error = sonify.through_network(seen.model, maps.y, stage, channel, mode, maps.sr)
+    return sonify.level(sound), error
+
+
+def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> Figure:
+    """The clip, the channel over time, what is heard (where it may be heard), and the channel's filter curve.
+
+    Parameters as for `hear`; where that refuses, the reason stands in place of the sound.
+    """
+    maps = seen.maps[clip]
+    figure, axes = plt.subplot_mosaic(
+        [["clip", "curve"], ["channel", "curve"], ["sound", "text"]],
+        figsize=(11, 6.5),
+        layout="constrained",
+        width_ratios=(2, 1),
+        height_ratios=(1, 0.6, 1),
+    )
+    plots.spectrogram(maps.y, maps.sr, title=clip, ax=axes["clip"])
+    axes["channel"].plot(maps.times(stage), maps.channel(stage, channel), color=plots.COLOURS[0], linewidth=0.8)
+    axes["channel"].set(
+        title=f"{stage}, channel {channel}", xlabel="time (s)", ylabel="value", xlim=axes["clip"].get_xlim()
+    )
+    words = describe(seen, stage, channel, maps.sr)
+    try:
+        sound = hear(seen, clip, stage, channel, mode)
+        plots.spectrogram(sound, maps.sr, title=f"What you hear ({mode})", ax=axes["sound"])
+        words += "\n" + _wrapped(fidelity(seen, clip, stage, channel, mode), 36)
+    except CannotPlay as refusal:
+        axes["sound"].text(0.0, 0.5, _wrapped(str(refusal)), va="center", in_layout=False)
+        axes["sound"].set_axis_off()
+    plots.filter_spectra(
+        seen.probe.frequencies, seen.probe.curve(stage), [channel], title="Answers to tones", ax=axes["curve"]
+    ).get_legend().remove()
+    axes["text"].text(0.0, 0.9, words, va="top", fontsize=10, in_layout=False)
+    axes["text"].set_axis_off()
+    plt.close(figure)  # else a notebook shows it a second time at the end of the cell
+    return figure
+
+
+def describe(seen: Network, stage: str, channel: int, sr: int = 16000) -> str:
+    """Geometry and tuning of a channel in words, and how far to believe them.
+
+    Parameters
+    ----------
+    seen : Network
+    stage : str
+    channel : int
+    sr : int
+        Of the clips.
+    """
+    place, tuning = seen.probe.geometry[stage], seen.probe.tuning(stage)
+    return "\n".join(
+        [
+            f"one value every {1000 * place.stride / sr:.3g} ms ({place.stride} samples)",
+            f"each sees {1000 * place.receptive_field / sr:.3g} ms ({place.receptive_field} samples)",
+            f"changes up to {place.nyquist_hz(sr):.3g} Hz",
+            f"centre {tuning.centre_hz[channel]:.0f} Hz",
+            f"-3 dB band {tuning.low_hz[channel]:.0f} to {tuning.high_hz[channel]:.0f} Hz",
+            _wrapped(tuning.caution(channel), 36),
+        ]
+    ).rstrip()
+
+
+def compare(
+    a: tuple[Network, str, int], b: tuple[Network, str, int], clip: str, mode: str = "carrier"
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sounds (samples,) of two channels for one clip, with one gain for both.
+
+    Parameters
+    ----------
+    a, b : tuple of (Network, str, int)
+        Network, stage and channel.
+    clip : str
+        Title of a clip that both have heard.
+    mode : {"raw", "carrier", "gated"}
+
+    Raises
+    ------
+    CannotPlay
+        As for `sonify.sonify`.
+    """
+    (seen_a, stage_a, channel_a), (seen_b, stage_b, channel_b) = a, b
+    first, second = sonify.side_by_side(
+        [seen_a.maps[clip], seen_b.maps[clip]],
+        [stage_a, stage_b],
+        [channel_a, channel_b],
+        mode,
+        probe=[seen_a.probe, seen_b.probe],
+    )
+    return first, second
+
+
+def nine(seen: Network, clip: str, stage: str, by: str = "energy") -> list[int]:
+    """Nine channels of a stage that move in this clip (or as many as do).
+
+    Parameters
+    ----------
+    seen : Network
+    clip : str
+        Title of one of its clips.
+    stage : str
+    by : {"energy", "centre frequency", "tag"}
+        The first nine of this sorting; of centre frequencies, nine that are spread over all of them.
+
+    Raises
+    ------
+    ValueError
+        As for `channel_order`.
+    """
+    a = seen.maps[clip].maps[stage]
+    order = [channel for channel in channel_order(seen, stage, by) if np.ptp(a[:, channel]) > 0]
+    if by == "centre frequency" and len(order) > 9:
+        return [order[i] for i in np.linspace(0, len(order) - 1, 9).round().astype(int)]
+    return order[:9]
+
+
+def example(catalog: Catalog, tag: str, number: int) -> tuple[Clip, np.ndarray]:
+    """One of the clips with a tag, and its samples (samples,) at 16 kHz.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    tag : str
+        One that some clip has.
+    number : int
+        Which of them, from 0; past the last one it starts again.
+
+    Raises
+    ------
+    AudioError
+        Its file cannot be read.
+    """
+    ids = catalog.labels.index[catalog.labels[tag]]
+    clip = catalog[ids[number % len(ids)]]
+    return clip, audio.load(clip.path)
+
+
+def _wrapped(text: str, width: int = 70) -> str:
+    return "\n".join(textwrap.wrap(text, width))

@@ -1,0 +1,35 @@
+"""Studies: many networks trained on equal terms, scored, and written up from their records."""
+
+from collections.abc import Sequence
+
+from tagkit.evaluation import compare
+from tagkit.studies import runner
+from tagkit.studies.plans import PLANS
+
+__all__ = ["PLANS", "groups"]
+
+
+def groups(plan: str, names: Sequence[str]) -> list[compare.Group]:
+    """Results of some networks of a study, of all seeds that there are; what has none is trained now, with one seed.
+
+    Parameters
+    ----------
+    plan : {"zoo", "recordings", "pretraining"}
+    names : sequence of str
+        Labels of the plan's entries; in a smoke run only the first two are trained, on a handful of batches.
+
+    Returns
+    -------
+    list of Group
+        In the order of `names`.
+    """
+    from tagkit import workspace  # brings TensorFlow, which writing up does without
+
+    chosen, jobs = PLANS[plan], 2
+    if workspace.is_smoke():
+        chosen, names, jobs = chosen.smoke(), names[:2], 0
+    missing = [e.label for e in chosen.entries if e.label in names and not runner.result_path(chosen, e, 0).is_file()]
+    if missing:
+        runner.run(chosen, workspace.records(chosen.dataset), jobs, missing, seeds=1)
+    results = compare.load(runner.results_folder(chosen))
+    return compare.pick(compare.group(results), names)

@@ -1,0 +1,217 @@
+"""What a study trains: entries as data, and the plans that they make up."""
+
+from dataclasses import dataclass, field, replace
+
+from tagkit.graph.specs import WINDOWINGS
+from tagkit.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """Training on rendered music before the training that counts.
+
+    Attributes
+    ----------
+    clips : int
+        Rendered clips; of each 20 clips, 13 are trained on.
+    budget_s : float
+        CPU seconds of training steps.
+    settings : dict
+        Fields of TrainingConfig that depart from plain training.
+    """
+
+    clips: int
+    budget_s: float
+    settings: dict = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """A name for its runs."""
+        return f"rendered-{self.clips}" + ("-varied" if self.settings else "")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network of a study.
+
+    Attributes
+    ----------
+    model : str
+        A row of the zoo.
+    family : str
+        The question that it belongs to, by which results are grouped.
+    settings : dict
+        Fields of TrainingConfig that depart from the plan's.
+    name : str
+        What tables call it.
+    budget_s : float or None
+        Instead of the plan's.
+    pretraining : Pretraining, optional
+    """
+
+    model: str
+    family: str
+    settings: dict = field(default_factory=dict)
+    name: str = ""
+    budget_s: float | None = None
+    pretraining: Pretraining | None = None
+
+    @property
+    def label(self) -> str:
+        """`name`, or the model and its windowing."""
+        return self.name or " ".join([self.model, *filter(None, [self.settings.get("windowing")])])
+
+    @property
+    def slug(self) -> str:
+        """The label as part of a file's name."""
+        return self.label.replace(" ", "-").replace(",", "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study.
+
+    Attributes
+    ----------
+    name : str
+    dataset : str
+        What its records hold; see `tagkit.workspace.records`.
+    entries : tuple of Entry
+    budget_s : float
+        CPU seconds of training steps that each network is given, on one core; validation comes on top.
+    seeds : int
+        Trainings of each entry.
+    base : TrainingConfig
+        Settings of all entries; `steps` and `eval_every` follow from the budget.
+    validations : int
+        In the course of one training.
+    min_positives : int
+        Tags with fewer positive test clips are left out.
+    finalists : int or None
+        So many entries get more than the first seed: the best by validation score, so that the test part chooses
+        nothing. None: all.
+    """
+
+    name: str
+    dataset: str
+    entries: tuple[Entry, ...]
+    budget_s: float
+    seeds: int
+    base: TrainingConfig
+    validations: int = 4
+    min_positives: int = 1
+    finalists: int | None = None
+
+    def budget(self, entry: Entry) -> float:
+        """CPU seconds of training steps for an entry."""
+        return (entry.budget_s or self.budget_s) if self.budget_s else 0
+
+    def smoke(self) -> "Plan":
+        """The same study without learning, on the demo: a few steps, one seed, under another name."""
+        entries = tuple(
+            e if e.pretraining is None else replace(e, pretraining=_tiny(e.pretraining)) for e in self.entries
+        )
+        small = {"dataset": "demo", "budget_s": 0, "seeds": 1, "validations": 2, "min_positives": 1, "finalists": None}
+        base = replace(self.base, batch_size=4)
+        return replace(self, name=f"{self.name}-smoke", entries=entries, base=base, **small)
+
+
+def _tiny(pretraining: Pretraining) -> Pretraining:
+    return replace(pretraining, clips=20)
+
+
+KERNELS = ("dm8", "dm16", "dm64", "dm128", "mkc_r", "mkc_f", "ds256ra", "ds256fa", "ds256rb", "ds256rc", "dm16_clip")
+DILATION = ("dl16_16", "dl16_8", "dl16_4")
+MULTIPLE = ("mul16a", "mul16b", "mul16c", "mul16d", "mul16ds", "mul16e", "mul16f", "multiscale")
+SAMPLECNN = ("samplecnn", "samplecnn_se", "samplecnn_res", "samplecnn_rese", "samplecnn_rese_multi")
+DEPTH = ("res13", "res25", "dilated_res", "dm16_relu", "dm16_stochastic", "ds256ra_stochastic")
+RECURRENT = ("crnn", "crnn_dm16", "crnn_mel")
+SPECTROGRAM = ("logmel", "tdfbank", "musicnn", "shortchunk", "shortchunk_res")
+WHOLE_CLIPS = {"batch_size": 4}  # an example is a clip, twelve times a window
+
+
+def rows(family: str, names: tuple[str, ...]) -> tuple[Entry, ...]:
+    """Entries of some rows, each with its own windowing."""
+    whole = ("mkc_f", "dm16_clip", "crnn_mel")
+    return tuple(Entry(name, family, WHOLE_CLIPS if name in whole else {}) for name in names)
+
+
+def windowings(model: str) -> tuple[Entry, ...]:
+    """A row on whole clips and with every way of super-pooling; `split` is the row itself."""
+    others = (name for name in WINDOWINGS if name != "split")
+    return tuple(Entry(model, "windowing", {"windowing": name} | WHOLE_CLIPS) for name in others)
+
+
+LOSS_ENTRIES = (
+    Entry("dm16", "losses", {"loss": "predecessor_weighted", "positive_factor": 10.0}, "dm16 TPF 10 TB 0"),
+    Entry(
+        "dm16",
+        "losses",
+        {"loss": "predecessor_weighted", "positive_factor": 10.0, "tag_balance": 10.0},
+        "dm16 TPF 10 TB 10",
+    ),
+    Entry("dm16", "losses", {"loss": "weighted_cross_entropy", "positive_factor": 10.0}, "dm16 true weight 10"),
+    Entry("dm16", "losses", {"loss": "focal"}, "dm16 focal"),
+)
+
+# The demo's tags include fast, slow, loud and quiet by exact measures, so its windows keep their speed and their level.
+PLAIN = TrainingConfig(speed_semitones=0, attenuation_db=0)
+
+ZOO = Plan(
+    "zoo",
+    "demo",
+    (
+        *rows("kernel sizes", KERNELS),
+        *rows("spectrogram", SPECTROGRAM),
+        *rows("dilation", DILATION),
+        *rows("multiple kernels", MULTIPLE),
+        *rows("residual, deeper, stochastic", DEPTH),
+        *rows("recurrent", RECURRENT),
+        *rows("SampleCNN", SAMPLECNN),
+        *windowings("dm16"),
+        *windowings("ds256ra"),
+        Entry("ds256rb", "windowing", {"windowing": "superpool_c"} | WHOLE_CLIPS),
+        Entry("ds256rc", "windowing", {"windowing": "superpool_e"} | WHOLE_CLIPS),
+        *LOSS_ENTRIES,
+    ),
+    budget_s=60,
+    seeds=3,
+    base=PLAIN,
+)
+
+RECORDED = ("dm16", "dm16_stochastic", "res13", "multiscale", "crnn_dm16", "mul16f", "ds256ra", "tdfbank", "logmel")
+RECORDINGS = Plan(
+    "recordings",
+    "magnatagatune",
+    rows("recordings", RECORDED),
+    budget_s=300,
+    seeds=3,
+    base=TrainingConfig(),
+    min_positives=5,
+    finalists=4,
+)
+
+FINE, BEFORE = 100, 140  # CPU seconds of training on the recordings, and on rendered music before
+AUGMENTED = {"speed_semitones": 2.0, "attenuation_db": 12.0}
+PRETRAINING = Plan(
+    "pretraining",
+    "magnatagatune",
+    (
+        Entry("dm16", "pretraining", name="dm16 from scratch"),
+        Entry("dm16", "pretraining", name="dm16 from scratch, longer", budget_s=BEFORE + FINE),
+        Entry("dm16", "pretraining", name="dm16 after 500 rendered", pretraining=Pretraining(500, BEFORE)),
+        Entry("dm16", "pretraining", name="dm16 after 2000 rendered", pretraining=Pretraining(2_000, BEFORE)),
+        Entry(
+            "dm16",
+            "pretraining",
+            name="dm16 after 2000 rendered, varied",
+            pretraining=Pretraining(2_000, BEFORE, AUGMENTED),
+        ),
+    ),
+    budget_s=FINE,
+    seeds=3,
+    base=TrainingConfig(),
+    min_positives=5,
+)
+
+PLANS = {plan.name: plan for plan in (ZOO, RECORDINGS, PRETRAINING)}

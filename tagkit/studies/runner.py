@@ -1,0 +1,326 @@
+"""Running a study: every training that is not done yet, several at a time, each on one core.
+
+A training's result is one small JSON file; its run folder, with the weights, may be removed at any time. What was
+interrupted goes on with the same call, and a training that fails in a process of its own stops no other.
+"""
+
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import filelock
+from tqdm.auto import tqdm
+
+from tagkit.data import demo
+from tagkit.data.prepare import prepare
+from tagkit.data.records import Records
+from tagkit.studies.plans import PLAIN, Entry, Plan
+from tagkit.system import files, paths, processes, quiet
+from tagkit.training.config import TrainingConfig
+
+WARM_UP, MEASURED_S = 2, 1.5
+RENDER_SEED = 1  # other clips than the demo's
+FAILED, INTERRUPTED = 1, 130  # exit codes of a training's process
+# The budget is CPU time: no GPU, and one training is one core's.
+ON_ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+class StudyError(ValueError):
+    """Some trainings of a study failed, or its results are those of another study; the message says which."""
+
+
+def results_folder(plan: Plan) -> Path:
+    """Where the results of a plan lie."""
+    return paths.results_dir() / plan.name
+
+
+def result_path(plan: Plan, entry: Entry, seed: int) -> Path:
+    """Where the result of one training lies."""
+    return results_folder(plan) / f"{entry.slug}-{seed}.json"
+
+
+def run_folder(plan: Plan, entry: Entry, seed: int) -> Path:
+    """Where one training keeps its weights."""
+    return paths.runs_dir() / "study" / plan.name / f"{entry.slug}-{seed}"
+
+
+def run(
+    plan: Plan,
+    records: Records,
+    jobs: int = 2,
+    only: Iterable[str] = (),
+    seeds: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Train and score what a plan lacks: the first seed of every entry, then the next.
+
+    Parameters
+    ----------
+    plan : Plan
+    records : Records
+    jobs : int
+        Trainings at a time, each in a process of its own on one core; 0: in this process, where the first that fails
+        ends the study with its own error.
+    only : iterable of str
+        Labels of entries; none: all.
+    seeds : int, optional
+        Instead of the plan's.
+    progress : bool
+
+    Raises
+    ------
+    StudyError
+        Some trainings failed; the others were done. Or there are results of other data, another budget or other
+        settings.
+    ValueError
+        The plan has no entry that `only` names.
+    KeyboardInterrupt
+        On Ctrl-C; trainings under way have been saved.
+    """
+    only, plan = set(only), replace(plan, seeds=seeds or plan.seeds)
+    if unknown := only - {entry.label for entry in plan.entries}:
+        raise ValueError(f"The study {plan.name} has no {sorted(unknown)[0]!r}.")
+    entries = [e for e in plan.entries if not only or e.label in only]
+    for clips in sorted({e.pretraining.clips for e in entries if e.pretraining}):
+        rendered(clips)
+    _train_all(plan, [(entry, 0) for entry in entries], records, jobs, progress)
+    if plan.seeds > 1:
+        chosen = finalists(plan)
+        further = [e for e in entries if e in chosen]
+        if only and len(further) < len(entries):
+            left = ", ".join(e.label for e in entries if e not in further)
+            print(
+                f"One seed was trained of {left}: more are for the {plan.finalists} best of all entries by validation "
+                "score, once each has its first.",
+                file=sys.stderr,
+            )
+        _train_all(plan, [(e, seed) for seed in range(1, plan.seeds) for e in further], records, jobs, progress)
+
+
+def finalists(plan: Plan) -> tuple[Entry, ...]:
+    """The entries that get further seeds: all, or the best by validation score once every entry has its first."""
+    if plan.finalists is None:
+        return plan.entries
+    first = {e.label: result_path(plan, e, 0) for e in plan.entries}
+    if not all(path.is_file() for path in first.values()):
+        return ()
+    scores = {label: files.read_json(path)["training"]["best_valid_roc_auc"] for label, path in first.items()}
+    return tuple(sorted(plan.entries, key=lambda e: -scores[e.label])[: plan.finalists])
+
+
+def rendered(clips: int) -> Records:
+    """Records of so many rendered clips, made if they are not there yet."""
+    out = paths.data_dir() / "records" / f"rendered-{clips}"
+    if (out / "manifest.json").is_file():
+        return Records.open(out)
+    return prepare(demo.render(paths.data_dir() / f"rendered-{clips}", clips, seed=RENDER_SEED), out)
+
+
+def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records, jobs: int, progress: bool) -> None:
+    """Train what has no result yet, `jobs` at a time; StudyError at the end names those that failed."""
+    todo = [(e, seed) for e, seed in trainings if not _is_done(plan, e, seed, records)]
+    done = len(trainings) - len(todo)
+    bar = tqdm(total=len(trainings), initial=done, desc=f"study {plan.name}", unit="run", disable=not progress)
+    if not jobs:
+        with bar:
+            for entry, seed in todo:
+                train_one(plan, entry, seed, records.root)
+                bar.update()
+        return
+    pool, failed = _Pool(), []
+    with bar, ThreadPoolExecutor(jobs) as threads:
+        futures = {threads.submit(pool.train, plan, e, seed, records.root): (e, seed) for e, seed in todo}
+        try:
+            for future in as_completed(futures):
+                entry, seed = futures[future]
+                if future.result() == FAILED:
+                    failed.append(f"{entry.label} seed {seed}")
+                bar.set_postfix_str(f"{entry.label} seed {seed}")
+                bar.update()
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.stop()
+            raise
+    if failed:
+        raise StudyError(f"{len(failed)} trainings failed, as said above: {', '.join(failed)}. All others are done.")
+
+
+def _is_done(plan: Plan, entry: Entry, seed: int, records: Records) -> bool:
+    """Whether a training has its result; StudyError if that is of other data, or was trained otherwise."""
+    path = result_path(plan, entry, seed)
+    if not path.is_file():
+        return False
+    result = files.read_json(path)
+    there = {key: result[key] for key in ("data", "budget_s")}
+    there |= TrainingConfig.from_dict(result["training"]["config"]).to_dict()
+    here = {"data": records.fingerprint, "budget_s": plan.budget(entry)} | _config(plan, entry, seed).to_dict()
+    for key in here.keys() - {"init", "steps", "eval_every"}:  # which follow from the pre-training and the budget
+        if here[key] != there[key]:
+            raise StudyError(f"{path} has {key} {there[key]}, this study {here[key]}; remove it, or keep to it.")
+    return True
+
+
+def _config(plan: Plan, entry: Entry, seed: int) -> TrainingConfig:
+    """Settings of a training but for its steps, which the budget pays for."""
+    return replace(plan.base, model=entry.model, seed=seed, **entry.settings)
+
+
+class _Pool:
+    """Trainings, each in a process of its own: what memory TensorFlow keeps goes back, and one core is one core."""
+
+    def __init__(self):
+        self.running = set()
+
+    def train(self, plan: Plan, entry: Entry, seed: int, records_root: Path) -> int:
+        """Train one entry with one seed and wait for it; the exit code of its process."""
+        work = pickle.dumps((_train_and_follow, (plan, entry, seed, records_root, os.getpid())))
+        process = get_context("spawn").Process(target=quiet.call, args=(work, ON_ONE_CORE))
+        process.start()
+        self.running.add(process)
+        process.join()
+        self.running.discard(process)
+        if process.exitcode == INTERRUPTED:
+            raise KeyboardInterrupt
+        if process.exitcode < 0:
+            killer = signal.Signals(-process.exitcode).name
+            print(f"\n{entry.label} seed {seed}: killed by {killer}, perhaps for want of memory.", file=sys.stderr)
+        return FAILED if process.exitcode else 0
+
+    def stop(self) -> None:
+        """Have all trainings save what they have, and end."""
+        for process in list(self.running):
+            process.terminate()
+
+
+def _train_and_follow(plan: Plan, entry: Entry, seed: int, records_root: Path, parent: int) -> None:
+    """`train_one` in a process that ends when `parent` has ended."""
+    processes.follow(parent)
+    try:
+        train_one(plan, entry, seed, records_root)
+    except KeyboardInterrupt:  # training answers SIGTERM so, once it has saved
+        sys.exit(INTERRUPTED)
+    except (ValueError, OSError) as error:
+        print(f"\n{entry.label} seed {seed}: {error}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
+    """Train and score one entry with one seed, and write its result.
+
+    Parameters
+    ----------
+    plan : Plan
+    entry : Entry
+    seed : int
+    records_root : Path
+        The records folder.
+
+    Raises
+    ------
+    StudyError
+        Another process trains it.
+    ValueError
+        It cannot be trained or scored; see `tagkit.training.loop.train` and `tagkit.evaluation.evaluate.evaluate`.
+    KeyboardInterrupt
+        On Ctrl-C or SIGTERM, once the training is saved.
+    """
+    from tagkit.evaluation import evaluate
+    from tagkit.training.loop import train
+
+    records, out = Records.open(records_root), run_folder(plan, entry, seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(out.with_name(f"{out.name}.lock"), blocking=False):
+            config = _config(plan, entry, seed)
+            if entry.pretraining:
+                config = replace(config, init=str(pretrain(plan, entry, seed)))
+            steps = _steps_there(plan, entry) or settle_steps(plan, plan.budget(entry), config, records)
+            run = train(_with_steps(plan, config, steps), records, out, progress=False)
+            scored = evaluate.evaluate(run, records, min_positives=plan.min_positives, progress=False)
+            about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
+            files.write_json(result_path(plan, entry, seed), about | scored.to_dict())
+    except filelock.Timeout as error:
+        raise StudyError(f"{out} is being trained by another process.") from error
+
+
+def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
+    """Train an entry's network on rendered music, if that is not done yet; the run folder.
+
+    Parameters
+    ----------
+    plan : Plan
+    entry : Entry
+        One with a pre-training.
+    seed : int
+        Below `plan.seeds`; all seeds train for equally many steps.
+    """
+    from tagkit.training.loop import train
+
+    before, records = entry.pretraining, rendered(entry.pretraining.clips)
+    folder = paths.runs_dir() / "study" / plan.name
+    folders = [folder / f"{entry.model}-{before.slug}-{k}" for k in range(plan.seeds)]
+    config = replace(PLAIN, model=entry.model, seed=seed, **before.settings)
+    there = next((steps for steps in map(_steps_of, folders) if steps), None)
+    steps = there or settle_steps(plan, before.budget_s if plan.budget_s else 0, config, records)
+    return train(_with_steps(plan, config, steps), records, folders[seed], progress=False).root
+
+
+def settle_steps(plan: Plan, budget_s: float, config: TrainingConfig, records: Records) -> int:
+    """Steps that a budget pays for: as many before each validation, at least one; without a budget, one.
+
+    Parameters
+    ----------
+    plan : Plan
+        Says how many validations there are.
+    budget_s : float
+        CPU seconds; 0 for none.
+    config : TrainingConfig
+    records : Records
+        A few steps on them are timed (`step_seconds`).
+    """
+    each = round(budget_s / step_seconds(config, records) / plan.validations) if budget_s else 1
+    return plan.validations * max(each, 1)
+
+
+def _with_steps(plan: Plan, config: TrainingConfig, steps: int) -> TrainingConfig:
+    return replace(config, steps=steps, eval_every=-(-steps // plan.validations))
+
+
+def _steps_there(plan: Plan, entry: Entry) -> int | None:
+    """The steps of an entry where one of its seeds has a result or a run: all seeds train equally long."""
+    for seed in range(plan.seeds):
+        if (path := result_path(plan, entry, seed)).is_file():
+            return files.read_json(path)["training"]["config"]["steps"]
+        if steps := _steps_of(run_folder(plan, entry, seed)):
+            return steps
+    return None
+
+
+def _steps_of(run: Path) -> int | None:
+    """The steps of a run that was begun."""
+    return files.read_json(run / "run.json")["config"]["steps"] if (run / "run.json").is_file() else None
+
+
+def step_seconds(config: TrainingConfig, records: Records) -> float:
+    """CPU seconds of one training step, measured over at least 1.5 s of them."""
+    from tagkit.training import devices
+    from tagkit.training.loop import Trainer
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(config, records, Path(folder), devices.choose())
+        batch = trainer.input.batch(0)
+        for _ in range(WARM_UP):
+            trainer.train_step(*batch)
+        steps, started = 0, time.process_time()
+        while time.process_time() - started < MEASURED_S:
+            trainer.train_step(*batch)
+            steps += 1
+        return (time.process_time() - started) / steps

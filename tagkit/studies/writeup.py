@@ -1,0 +1,263 @@
+"""docs/results.md and its figures, made of the results of studies alone."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from tagkit import plots
+from tagkit.evaluation import compare
+from tagkit.evaluation.compare import ComparisonError, Group
+from tagkit.studies import published
+from tagkit.system import files, paths
+
+HEAD = """# Results
+
+Written by `tagkit results` from the records in `docs/results/`, one small JSON file for each training, and from
+nothing else.
+
+Every score is a mean over seeds (*over seeds*: the lowest and the highest). Its interval draws whole pieces, or
+artists, of the test part again and again, for these trained networks; it is made of percentiles, so for average
+precision, which repeated clips raise, it leans upwards. *Difference* is that of macro ROC-AUC to the table's reference,
+paired over the same resamples, and *p* its two-sided value, adjusted for the number of networks by Holm's method; it
+takes the difference as normally distributed, and the interval, which is not adjusted, does not: near 0 they may
+disagree. *valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts windows in
+training, or whole clips where the windowing makes an example of a clip.
+"""
+
+RECORDED = (
+    "487 clips of 243 recordings of the Emotify collection (Magnatune's music), in MagnaTagATune's layout, with the "
+    "tags that MagnaTagATune's clips of the same recordings carry. Artists were dealt to the folders, so the split "
+    "`pons` shares none between its parts, but for one test clip. It is not MagnaTagATune's own test part and compares "
+    "with no score on it."
+)
+
+# What networks are given, as evaluation records it.
+KINDS = {
+    "raw": "on the bare waveform",
+    "learned bank": "on the waveform, by filters that start at the mel scale and are trained",
+    "mel": "on a spectrogram",
+}
+
+
+def write(folder: Path | None = None, out: Path | None = None, figures: Path | None = None) -> list[Path]:
+    """Write up all studies that have results.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Holds a folder of results for each study; default: docs/results.
+    out, figures : path, optional
+        The page, default: docs/results.md; and the folder of its pictures, default: figures/.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    ComparisonError
+        There are no results, or a study lacks those that the others are compared with; nothing was written.
+    """
+    folder = folder or paths.results_dir()
+    out, figures = out or folder.with_suffix(".md"), figures or paths.figures_dir()
+    studies = {name: folder / name for name in _SECTIONS if (folder / name).is_dir()}
+    if not studies:
+        raise ComparisonError(f"{folder} holds no results; run `tagkit study zoo` first.")
+    groups = {name: compare.group(compare.load(results)) for name, results in studies.items()}
+    text = [HEAD, *(_SECTIONS[name](some) for name, some in groups.items()), _beside()]
+    plots.use_style()
+    written = [path for name, some in groups.items() for path in _draw(name, some, figures)]
+    with files.atomic(out) as temporary:
+        temporary.write_text("\n".join(text), encoding="utf-8")
+    return [out, *written]
+
+
+def _zoo(groups: Sequence[Group]) -> str:
+    by_name = {g.name: g for g in groups}
+    plain = _needed(_plain(groups), "zoo", "network as its row draws it")
+    windowing = [g for g in groups if g.first["family"] == "windowing"]
+    text = [f"## The zoo on rendered music\n\n{_terms(groups)}\n"]
+    text += [_verdict(plain), _picture("Scores of all networks", "results_zoo")]
+    text += [_picture("What a score costs", "results_zoo_cost"), _picture("Scores of each tag", "results_zoo_tags")]
+    reference = "dm16" if "dm16" in by_name else plain[0].name
+    text.append(f"### Every network on its own windows\n\n{_table(plain, reference)}\n")
+    for model in ("dm16", "ds256ra"):
+        merged = [g for g in windowing if g.name.startswith(model)]
+        if model in by_name and merged:
+            text.append(f"### Windowing of {model}\n")
+            text.append(f"`{model}` alone splits: each window is an example, and probabilities are averaged.\n")
+            text.append(_table([by_name[model], *merged], model) + "\n")
+    others = [g for g in windowing if not g.name.startswith(("dm16", "ds256ra"))]
+    if others:
+        text.append(f"### The predecessor's own super-pooling trunks\n\n{_table(others, others[0].name)}\n")
+    losses = [g for g in groups if g.first["family"] == "losses"]
+    if losses:
+        compared = [*(g for g in plain if g.name == "dm16"), *losses]
+        text.append(f"### Losses of dm16\n\n{_table(compared, compared[0].name)}\n")
+    return "\n".join(text)
+
+
+def _recordings(groups: Sequence[Group]) -> str:
+    raw = _needed([g for g in groups if _reads_waveform(g)], "recordings", "network of the waveform")
+    most = max(len(g.seeds) for g in raw)
+    chosen = compare.best([g for g in raw if len(g.seeds) == most])
+    sizes, least = chosen.first["split_sizes"], chosen.first["min_positives"]
+    scores = f"macro ROC-AUC {chosen.score('roc_auc')}, PR-AUC {chosen.score('pr_auc')}"
+    return "\n".join(
+        [
+            f"## Real recordings\n\n{RECORDED}\n\n{_terms(groups)}",
+            f"Training clips: {sizes['train']}; tags with at least {least} positive test clips.\n",
+            f"The best raw network by validation score is **{chosen.name}**: {scores} ({_seeds(most)}).\n",
+            _picture("Scores on real recordings", "results_recordings"),
+            _table(groups, chosen.name) + "\n",
+        ]
+    )
+
+
+def _pretraining(groups: Sequence[Group]) -> str:
+    fresh = [g for g in groups if not g.first["training"]["init"]]
+    fresh = _needed(fresh, "pretraining", "training from scratch")
+    scratch = min(fresh, key=lambda g: g.first["budget_s"]).name
+    tags = compare.tag_table(groups)
+    gain = tags.sub(tags[scratch], axis=0).drop(columns=scratch)
+    gain = gain.loc[gain.mean(axis=1).sort_values(ascending=False).index]
+    return "\n".join(
+        [
+            f"## Pre-training on rendered music\n\n{_terms(groups)}",
+            "The trunk is trained on rendered clips with exact tags, gets a new last layer, and is trained on.",
+            "*Varied*: rendered windows are also played faster, slower and softer.\n",
+            _picture("Scores with and without pre-training", "results_pretraining"),
+            _table(groups, scratch),
+            f"\nWhat it brings each tag: ROC-AUC above `{scratch}`, mean over seeds. Single tags are noisy.\n",
+            compare.markdown(gain.map("{:+.3f}".format), "tag") + "\n",
+        ]
+    )
+
+
+def _beside() -> str:
+    """Published scores, each with its split."""
+    rows = {
+        s.model: {
+            "input": s.input,
+            "split": s.split,
+            "ROC-AUC": f"{s.roc_auc:.4f}",
+            "PR-AUC": "-" if s.pr_auc is None else f"{s.pr_auc:.4f}",
+            "note": s.note,
+        }
+        for s in published.SCORES
+    }
+    before = {s.model: {"input": s.input, "ROC-AUC": f"{s.roc_auc:.4f}"} for s in published.PREDECESSOR}
+    return "\n".join(
+        [
+            "## Beside the literature\n",
+            "None of the scores above compares with these, which are of other data. Among themselves they compare only",
+            "within a split. How to rerun them: [reproduce.md](reproduce.md).\n",
+            compare.markdown(pd.DataFrame.from_dict(rows, orient="index"), "model") + "\n",
+            f"The predecessor's scores compare with nothing else: {published.PREDECESSOR_NOTE}.\n",
+            compare.markdown(pd.DataFrame.from_dict(before, orient="index"), "model") + "\n",
+        ]
+    )
+
+
+def _terms(groups: Sequence[Group]) -> str:
+    """On which terms the networks of a study were trained and scored."""
+    budgets = " or ".join(f"{b:g}" for b in sorted({r["budget_s"] for g in groups for r in g.results}))
+    spent = pd.Series([r["training"]["cpu_seconds"] for g in groups for r in g.results])
+    counts = sorted({len(g.seeds) for g in groups})
+    seeds = _seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {_seeds(counts[-1])}"
+    sentences = [
+        f"{len(groups)} networks, {seeds} each.",
+        f"A training has {budgets} s of CPU time on one core for its steps",
+        f"(really spent: {spent.quantile(0.05):.0f} to {spent.quantile(0.95):.0f} s, 5th to 95th percentile: further",
+        "seeds take as many steps as the first one could pay for, on whatever machine).",
+        "Learning rate and schedule are the same for all and were tuned for none; a batch is 16 windows, or 4 clips.",
+        compare.conditions(groups),
+    ]
+    if lacking := groups[0].first["incomplete_resamples"]:
+        sentences.append(f"In {lacking:.0%} of the resamples some tag has no clip; they average over the others.")
+    return " ".join(sentences)
+
+
+def _verdict(groups: Sequence[Group]) -> str:
+    """Whether the waveform keeps up with the spectrogram, by the best network of each kind on the validation part."""
+    kinds = {kind: [g for g in groups if g.first["network"]["input"] == kind] for kind in KINDS}
+    if not kinds["mel"]:
+        return ""
+    mel = compare.best(kinds["mel"])
+    sentences = [f"At equal CPU time, best by validation score: `{mel.name}` {mel.score('roc_auc')} {KINDS['mel']};"]
+    sentences += [
+        _beside_mel(compare.best(some), mel, KINDS[kind]) for kind, some in kinds.items() if some and kind != "mel"
+    ]
+    sentences.append("What was tried: [decision 12](decisions/0012-a-filter-bank-that-starts-as-the-ears.md).")
+    return f"**Raw against spectrogram.** {' '.join(sentences)}\n"
+
+
+def _beside_mel(raw: Group, mel: Group, kind: str) -> str:
+    """How far a network of the waveform is from a spectrogram network."""
+    gap = compare.difference(raw, mel).interval
+    answer = "no difference could be shown"
+    if gap.low > 0:
+        answer = "it is ahead"
+    if gap.high < 0:
+        answer = f"it falls short by {-gap.value:.3f}"
+    return f"`{raw.name}` {raw.score('roc_auc')} {kind}, a difference of {compare.signed(gap)}: {answer}."
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _reads_waveform(group: Group) -> bool:
+    return group.first["network"]["input"] != "mel"
+
+
+def _plain(groups: Sequence[Group]) -> list[Group]:
+    """Networks as their rows draw them: no other windowing, no other loss."""
+    return [g for g in groups if g.first["family"] not in ("windowing", "losses")]
+
+
+def _needed(groups: Sequence[Group], study: str, what: str) -> Sequence[Group]:
+    """These groups, without which a study says nothing; ComparisonError where there are none."""
+    if not groups:
+        raise ComparisonError(f"The results of study {study} hold no {what} yet; go on with `tagkit study {study}`.")
+    return groups
+
+
+def _table(groups: Sequence[Group], reference: str) -> str:
+    return compare.markdown(compare.as_text(compare.table(groups, reference)))
+
+
+def _picture(title: str, name: str) -> str:
+    return f"![{title}](../figures/{name}.png)\n"
+
+
+def _draw(name: str, groups: Sequence[Group], folder: Path) -> list[Path]:
+    """The ranking of a study; of the zoo also cost and tags."""
+    part = f"{groups[0].first['part']} part"
+    title = f"{_TITLES[name]}: {part} of split {groups[0].first['split']!r}"
+    drawn = {f"results_{name}": plots.score_ranking(**compare.ranking(groups), title=title)}
+    if name == "zoo":
+        plain = _plain(groups)
+        drawn["results_zoo_cost"] = plots.score_against_cost(**compare.costs(plain))
+        by_valid = sorted(plain, key=lambda g: -g.training("best_valid_roc_auc"))
+        title = f"ROC-AUC of each tag, {part}; networks by validation score"
+        drawn["results_zoo_tags"] = plots.tag_heat_map(compare.tag_table(by_valid[:16]), title=title)
+    paths = [plots.save_figure(ax.figure, folder / f"{picture}.png") for picture, ax in drawn.items()]
+    for ax in drawn.values():
+        plt.close(ax.figure)
+    return paths
+
+
+_TITLES = {
+    "zoo": "Rendered music, pieces that no network has heard",
+    "recordings": "Real recordings",
+    "pretraining": "Real recordings, with and without pre-training",
+}
+_SECTIONS: dict[str, Callable[[Sequence[Group]], str]] = {
+    "zoo": _zoo,
+    "recordings": _recordings,
+    "pretraining": _pretraining,
+}

@@ -1,0 +1,1 @@
+"""Files, paths, processes and imports: what all of tagkit stands on."""

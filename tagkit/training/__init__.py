@@ -1,0 +1,1 @@
+"""Training: settings, losses, optimizers, devices, and a loop that resumes exactly where it was stopped."""

@@ -1,0 +1,112 @@
+"""What a training step minimises, and how: losses by the settings of a run, optimizers by its stages."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+from tagkit.training import losses
+from tagkit.training.config import Stage, TrainingConfig
+
+
+def stages(config: TrainingConfig) -> tuple[Stage, ...]:
+    """The stages of a run: those of its settings, or a single one that warms up and decays."""
+    single = Stage(config.optimizer, config.learning_rate, config.weight_decay, patience=config.patience)
+    return config.stages or (single,)
+
+
+def build_optimizer(config: TrainingConfig, stage: Stage) -> keras.optimizers.Optimizer:
+    """The optimizer of a stage; without stages in the settings, with linear warm-up and cosine decay to 0."""
+    rate = stage.learning_rate if config.stages else warmup_cosine(config)
+    if stage.optimizer == "sgd":
+        return L2SGD(rate, momentum=0.9, nesterov=True, l2=stage.weight_decay)
+    if stage.optimizer == "adam":
+        return L2Adam(rate, l2=stage.weight_decay)
+    return AdamW(rate, weight_decay=stage.weight_decay)
+
+
+class _OneKernel(keras.optimizers.Adam):
+    """Adam with the same numbers up to rounding, by TensorFlow's kernel: Keras reads each variable a dozen times."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One variable's step."""
+        if keras.backend.backend() != "tensorflow" or self.amsgrad:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        from tensorflow import raw_ops
+
+        def number(x):
+            return ops.cast(x, variable.dtype)
+
+        index = self._get_variable_index(variable)
+        beta1, beta2, step = number(self.beta_1), number(self.beta_2), number(self.iterations + 1)
+        raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=ops.power(beta1, step),
+            beta2_power=ops.power(beta2, step),
+            lr=number(learning_rate),
+            beta1=beta1,
+            beta2=beta2,
+            epsilon=number(self.epsilon),
+            grad=number(gradient),
+        )
+
+
+class AdamW(_OneKernel, keras.optimizers.AdamW):
+    """Adam whose weight decay stays apart from the gradient."""
+
+
+class _L2(keras.optimizers.Optimizer):
+    """Weight decay as part of the gradient, as PyTorch has it; Keras' own `weight_decay` stays apart from it."""
+
+    def __init__(self, *args, l2: float, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One variable's step."""
+        if self.l2:
+            gradient = ops.add(gradient, ops.multiply(variable, self.l2))
+        super().update_step(gradient, variable, learning_rate)
+
+
+class L2SGD(_L2, keras.optimizers.SGD):
+    """SGD with that decay."""
+
+
+class L2Adam(_L2, _OneKernel):
+    """Adam with that decay."""
+
+
+def warmup_cosine(config: TrainingConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up over a share of the steps, then half a cosine down to 0."""
+    warmup = round(config.warmup * config.steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=config.steps - warmup,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def build_loss(config: TrainingConfig, counts: np.ndarray) -> Callable:
+    """The loss of a run: a function of labels and logits (batch, tags) to one number per example (batch,).
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    counts : ndarray of int (tags,)
+        Training clips with each tag: weights that depend on a tag's rank are given in this order.
+    """
+    if config.loss == "focal":
+        return losses.named("focal", gamma=config.focal_gamma)
+    if config.loss == "sigmoid_cross_entropy":
+        return losses.named(config.loss)
+    weighted = losses.named(config.loss, positive_factor=config.positive_factor, tag_balance=config.tag_balance)
+    by_frequency = np.argsort(-counts, kind="stable")
+    return lambda labels, logits: weighted(
+        ops.take(labels, by_frequency, axis=1), ops.take(logits, by_frequency, axis=1)
+    )

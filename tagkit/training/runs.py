@@ -1,0 +1,133 @@
+"""Trained networks on disk: what a run folder holds, and what its scores depend on."""
+
+import importlib.metadata
+import platform
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+
+import tagkit
+from tagkit.data.records import Records
+from tagkit.graph import specs
+from tagkit.graph.windowing import Windowing
+from tagkit.system import files, paths
+from tagkit.training.config import TrainingConfig
+
+BEST_WEIGHTS = "best.weights.h5"
+
+
+class TrainingError(ValueError):
+    """A run cannot be opened, started or continued; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained (or half-trained) network on disk.
+
+    Attributes
+    ----------
+    root : Path
+    record : dict
+        As in run.json.
+    """
+
+    root: Path
+    record: dict = field(repr=False)
+
+    @classmethod
+    def open(cls, root: str | Path) -> "Run":
+        """Open a run folder; TrainingError says what to do where there is none."""
+        root = Path(root)
+        if not (root / "run.json").is_file():
+            raise TrainingError(f"{root} holds no run (no run.json); train one with `tagkit train --out {root}`.")
+        record = files.read_json(root / "run.json")
+        if "windowing" not in record:
+            raise TrainingError(f"{root} was trained by an older tagkit; remove it and train it again.")
+        return cls(root, record)
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The settings that the run was started with."""
+        return TrainingConfig.from_dict(self.record["config"])
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Tags in the order of the model's outputs."""
+        return tuple(self.record["tags"])
+
+    @property
+    def windowing(self) -> Windowing:
+        """What an example is: a window, a whole clip, or all windows of a clip."""
+        return Windowing(**self.record["windowing"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether training ran to its end."""
+        return self.record["finished"]
+
+    @property
+    def records_root(self) -> Path:
+        """The records that the run was trained on: where they were, or in data/records if all was moved since."""
+        then = Path(self.record["records"])
+        now = paths.data_dir() / "records" / then.name
+        return now if not then.exists() and now.exists() else then
+
+    def open_records(self, records: Records | None = None) -> Records:
+        """The records that the run was trained on, or these; TrainingError if they hold other data."""
+        records = records or Records.open(self.records_root)
+        if records.fingerprint != self.record["data"]:
+            raise TrainingError(
+                f"{records.root} holds {records.fingerprint}, but {self.root} was trained on {self.record['data']}: "
+                "name the records that it was trained on."
+            )
+        return records
+
+    @property
+    def best_weights(self) -> Path:
+        """The weights at the best validation score; TrainingError where there are none yet."""
+        path = self.root / BEST_WEIGHTS
+        if not path.is_file():
+            raise TrainingError(f"{path} is missing: the run has not reached its first validation; train it on.")
+        return path
+
+    def model(self, trained: bool = True) -> keras.Model:
+        """The network with its best weights, or as its seed initialises it (the untrained twin).
+
+        It is rebuilt from the architecture in run.json and plain weights: no code is loaded from the folder.
+
+        Raises
+        ------
+        TrainingError
+            There are no weights yet, or they are not this network's.
+        """
+        row = specs.Row.from_dict(self.record["row"])
+        model = self.windowing.build(row, len(self.tags), self.config.seed)
+        if trained:
+            try:
+                model.load_weights(self.best_weights)
+            except (OSError, ValueError, KeyError) as error:
+                raise TrainingError(
+                    f"{self.best_weights} holds no weights of {row.name} ({error}); remove {self.root} and train again."
+                ) from error
+        return model
+
+
+def code_version() -> dict[str, str]:
+    """Versions of tagkit (with its git commit where it is a checkout) and of what the result depends on."""
+    packages = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    return {"tagkit": tagkit.__version__, "commit": _git_commit(), "python": platform.python_version()} | packages
+
+
+def _git_commit() -> str:
+    """The commit of the checkout that this file lies in, with "+changes" if it was edited; "" elsewhere."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        # Installed inside somebody else's checkout, this file is not part of it, nor is its commit ours.
+        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        edits = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit + ("+changes" if edits else "")

@@ -1,0 +1,213 @@
+"""Rendering the demo for real: exact clips, the same bytes whatever happens on the way, and the Catalog read back."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pytest
+import soundfile
+
+from tagkit.data import demo
+from tagkit.data.catalog import CatalogError
+from tagkit.data.demo import build, synthesis
+from tagkit.data.demo.arrange import Arrangement
+from tagkit.system import files
+
+N_CLIPS = 6  # among them a test and a valid clip
+
+
+def waveforms(root):
+    """sha256 of the samples of each clip below `root`."""
+    found = sorted(root.glob("?/*.flac"))
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(soundfile.read(path, dtype="int16")[0].tobytes()).hexdigest()
+        for path in found
+    }
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory, scores_folder):
+    root = tmp_path_factory.mktemp("demo")
+    (root / build.SCORES).write_bytes((scores_folder / build.SCORES).read_bytes())
+    demo.render(root, N_CLIPS, jobs=1, progress=False)
+    return root
+
+
+def start(root, n_clips=N_CLIPS):
+    """A process that renders clips with two workers, in a terminal session of its own."""
+    command = f"from tagkit.data import demo; demo.render({str(root)!r}, {n_clips}, jobs=2, progress=False)"
+    arguments = [sys.executable, "-W", "error", "-c", command]
+    return subprocess.Popen(
+        arguments, start_new_session=True, stderr=subprocess.PIPE, cwd=Path(demo.__file__).parents[3]
+    )
+
+
+def wait_for_clips(root, n, process):
+    limit = time.monotonic() + 120
+    while len(list(root.glob("?/[!.]*.flac"))) < n:
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def session_is_empty(session, within_s=10):
+    """Whether no process of this terminal session is left after some seconds."""
+    limit = time.monotonic() + within_s
+    while time.monotonic() < limit:
+        listed = subprocess.run(["ps", "-o", "stat=", "--sid", str(session)], capture_output=True, text=True)
+        if not [state for state in listed.stdout.split() if not state.startswith("Z")]:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_clips_are_exactly_as_long_as_magnatagatunes_and_lossless(rendered):
+    catalog = demo.read(rendered)
+    assert len(catalog) == N_CLIPS
+    for position in range(len(catalog)):
+        info = soundfile.info(catalog.clip(position).path)
+        assert (info.frames, info.samplerate, info.channels) == (465_984, 16_000, 1)
+        assert (info.format, info.subtype) == ("FLAC", "PCM_16")
+
+
+def test_clips_are_neither_clipped_nor_silent_and_as_loud_as_tagged(rendered):
+    catalog = demo.read(rendered)
+    for position in range(len(catalog)):
+        clip = catalog.clip(position)
+        y = soundfile.read(clip.path)[0]
+        assert np.abs(y).max() < 0.995
+        windows = y[: 12 * 38_832].reshape(12, -1)
+        assert windows.std(axis=1).min() > 0.1 * y.std()
+        rms_db = 10 * np.log10(np.mean(y**2))
+        assert ("loud" in clip.tags) == (rms_db >= demo.LOUD_DB)
+        assert ("quiet" in clip.tags) == (rms_db <= demo.QUIET_DB)
+
+
+def test_a_clip_that_its_peaks_keep_from_being_loud_is_refused():
+    notes = np.array([[0, 0.0, 0.5, 69, 120]])  # one short note in 29 s of silence
+    soft, loud = (Arrangement(notes, {0: 0}, {0: 100}, level_db) for level_db in (-26.0, -17.0))
+    y = synthesis.play(soft) / 32768
+    crest_db = 20 * np.log10(np.abs(y).max() / np.sqrt(np.mean(y**2)))
+    assert crest_db > -demo.LOUD_DB
+    with pytest.raises(CatalogError, match=r"of -17\.00 dB RMS reaches -2\d\.\d\d dB without clipping.*another seed"):
+        synthesis.play(loud)
+
+
+def test_paths_of_clips_are_absolute(rendered, monkeypatch):
+    monkeypatch.chdir(rendered.parent)
+    catalog = demo.read(rendered.name)
+    assert catalog.root == rendered and catalog.clip(0).path.is_absolute()
+    assert catalog.fingerprint() == demo.read(rendered).fingerprint()
+
+
+def test_catalog(rendered, pool):
+    catalog = demo.read(rendered)
+    assert (catalog.name, catalog.default_split, catalog.default_vocabulary) == ("demo", "piece", "all")
+    assert catalog.cluster_by == "song"
+    assert catalog.tags() == demo.TAGS
+    assert catalog.split_sizes() == {"train": 4, "valid": 1, "test": 1}
+    for (clip_id, row), clip in zip(catalog.clips.iterrows(), build.demo_clips(*pool), strict=False):
+        assert (clip_id, row["path"], row["artist"]) == (clip.clip_id, clip.path, clip.score.composer)
+        assert row["song"] == clip.piece
+        assert catalog[clip_id].tags == clip.arrange().tags
+        assert row["path"][0] in {"train": "0123456789ab", "valid": "c", "test": "def"}[clip.part]
+
+
+def test_the_same_bytes_with_other_jobs_and_first_ones_of_more(rendered, new_root):
+    root = new_root()
+    demo.render(root, N_CLIPS - 2, jobs=2, progress=False)
+    some = waveforms(root)
+    demo.render(root, N_CLIPS, jobs=2, progress=False)
+    assert waveforms(root) == waveforms(rendered)
+    assert some.items() < waveforms(rendered).items()
+    assert demo.read(root).fingerprint() == demo.read(rendered).fingerprint()
+
+
+def test_a_finished_dataset_is_not_rendered_again(rendered):
+    before = {path: path.stat().st_mtime_ns for path in rendered.rglob("*") if path.name != ".lock"}
+    demo.render(rendered, N_CLIPS, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in rendered.rglob("*") if path.name != ".lock"} == before
+
+
+def test_killed_and_resumed_it_ends_with_the_same_bytes(rendered, new_root):
+    root = new_root()
+    process = start(root)
+    wait_for_clips(root, 2, process)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    assert session_is_empty(process.pid)  # its workers notice and end
+    assert not (root / "annotations_final.csv").exists()
+    kept = {path: path.stat().st_mtime_ns for path in root.glob("?/[!.]*.flac")}
+    (root / "0").mkdir(exist_ok=True)
+    (root / "0" / ".123.half.flac").write_bytes(b"half a clip")
+
+    demo.render(root, N_CLIPS, jobs=1, progress=False)
+    assert waveforms(root) == waveforms(rendered)
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in kept.items())
+    for name in ("annotations_final.csv", "clip_info_final.csv", "splits.csv"):
+        assert (root / name).read_bytes() == (rendered / name).read_bytes()
+    assert not list(root.glob("?/.*"))
+
+
+def test_ctrl_c_ends_all_processes_at_once_with_one_traceback(new_root):
+    root = new_root()
+    process = start(root, n_clips=200)  # far more than are made before the signal comes
+    wait_for_clips(root, 1, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
+    error = process.communicate(timeout=20)[1].decode()
+    assert process.returncode == -signal.SIGINT
+    assert error.count("Traceback") == 1
+    assert error.rstrip().endswith("KeyboardInterrupt")
+    assert session_is_empty(process.pid)
+
+
+def test_what_is_there_is_not_mixed_with_something_else(rendered, tmp_path):
+    with pytest.raises(CatalogError, match="holds a demo with seed 0, not 1"):
+        demo.render(rendered, N_CLIPS, seed=1, progress=False)
+    (tmp_path / "annotations_final.csv").write_text("")
+    with pytest.raises(CatalogError, match="not the demo; render into another folder"):
+        demo.render(tmp_path, progress=False)
+    with pytest.raises(CatalogError, match="at least one"):
+        demo.render(tmp_path / "none", n_clips=0, progress=False)
+    with pytest.raises(CatalogError, match="from 0 up"):
+        demo.render(tmp_path / "none", seed=-1, progress=False)
+
+
+def test_packages_of_another_version_do_not_add_clips(new_root, rendered):
+    root = new_root()
+    settings = files.read_json(rendered / build.SETTINGS)
+    files.write_json(root / build.SETTINGS, {**settings, "midirenderer": "0.0.1"})
+    with pytest.raises(CatalogError, match=r"holds a demo with midirenderer 0\.0\.1"):
+        demo.render(root, N_CLIPS, progress=False)
+
+
+def test_two_processes_do_not_render_into_one_folder(new_root):
+    root = new_root()
+    with filelock.FileLock(root / ".lock"), pytest.raises(CatalogError, match="another process"):
+        demo.render(root, 1, progress=False)
+
+
+def test_a_damaged_split_table_is_named(rendered, tmp_path):
+    for name in ("annotations_final.csv", "clip_info_final.csv"):
+        (tmp_path / name).write_bytes((rendered / name).read_bytes())
+    with pytest.raises(CatalogError, match=r"splits\.csv is missing"):
+        demo.read(tmp_path)
+    table = (rendered / "splits.csv").read_text()
+    (tmp_path / "splits.csv").write_text(table.replace('"valid"', '"dev"'))
+    with pytest.raises(CatalogError, match="has the part 'dev'"):
+        demo.read(tmp_path)
+    (tmp_path / "splits.csv").write_text("".join(table.splitlines(keepends=True)[:-1]))
+    with pytest.raises(CatalogError, match="does not list the clips"):
+        demo.read(tmp_path)
+
+
+def test_importing_it_imports_no_tensorflow_nor_music21():
+    code = "import sys, tagkit.data.demo; sys.exit(bool({'tensorflow', 'keras', 'music21'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(demo.__file__).parents[3]).returncode == 0

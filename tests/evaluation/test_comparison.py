@@ -1,0 +1,169 @@
+import copy
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from tagkit.evaluation import compare, metrics
+from tagkit.evaluation.compare import ComparisonError
+
+rng = np.random.default_rng(0)
+CLIPS, TAGS = 120, ("guitar", "piano", "drums")
+LABELS = rng.random((CLIPS, 3)) < 0.4
+CLUSTERS = np.repeat(np.arange(CLIPS // 2), 2)
+
+
+def result(model="dm16", skill=1.0, seed=0, **changes) -> dict:
+    """A result as `Evaluation.to_dict` writes it, of a network whose scores are the labels in noise."""
+    noise = np.random.default_rng([seed, int(skill)]).standard_normal(LABELS.shape)
+    scores = metrics.score_tags(LABELS, skill * LABELS + noise, TAGS, CLUSTERS)
+    packed = {
+        m: " ".join(str(round(10_000 * v)) for v in scores.macro_resamples(k))
+        for m, k in (("roc_auc", "roc"), ("pr_auc", "pr"))
+    }
+    config = {"model": model, "windowing": None, "loss": "sigmoid_cross_entropy", "batch_size": 16}
+    config |= {"positive_factor": 1.0, "tag_balance": 0.0}
+    history = [{"step": 50, "valid_roc_auc": 0.6}, {"step": 100, "valid_roc_auc": 0.7}]
+    training = {
+        "history": history,
+        "steps_done": 100,
+        "cpu_seconds": 2.0,
+        "init": None,
+        "best_valid_roc_auc": skill / 4,
+        "config": config,
+    }
+    return {
+        "model": model,
+        "network": {"input": "raw", "windowing": "split", "parameters": 1000, "macs_per_second": 5_000_000},
+        "training": training,
+        **{"dataset": "tones", "data": "abc", "split": "order", "part": "test", "clips": CLIPS, "min_positives": 1},
+        **{"interval": "95 %", "seed": seed, "resampled": packed},
+        "roc_auc": scores.macro("roc").value,
+        "pr_auc": scores.macro("pr").value,
+        "tags": {t: {"roc_auc": scores.roc[k], "pr_auc": scores.pr[k]} for k, t in enumerate(TAGS)},
+    } | changes
+
+
+def test_seeds_of_one_network_are_taken_together():
+    groups = compare.group([result(seed=2), result(seed=0), result("ds256ra", 2.0)])
+    assert [(g.name, g.seeds) for g in groups] == [("dm16", (0, 2)), ("ds256ra", (0,))]
+    values = [result(seed=s)["roc_auc"] for s in (0, 2)]
+    score = groups[0].score("roc_auc")
+    assert score.value == pytest.approx(np.mean(values))
+    assert score.low < score.value < score.high
+    assert groups[0].examples_per_cpu_second == 16 * 100 / 2
+    assert compare.curves(groups)["curves"] == {"dm16": [0.6, 0.7], "ds256ra": [0.6, 0.7]}
+
+
+def test_the_paired_difference_is_that_of_the_same_resampled_clips():
+    weak, strong = compare.group([result(skill=1.0), result("ds256ra", 2.0)])
+    weights = np.concatenate(list(metrics.cluster_weights(CLUSTERS, 1000, 0)))
+    expected = []
+    for k in range(200):
+        clips = np.repeat(np.arange(CLIPS), weights[k].astype(int))
+        macro = []
+        for skill in (1.0, 2.0):
+            noise = np.random.default_rng([0, int(skill)]).standard_normal(LABELS.shape)
+            scores = skill * LABELS + noise
+            macro.append(np.mean([roc_auc_score(LABELS[clips, t], scores[clips, t]) for t in range(3)]))
+        expected.append(macro[1] - macro[0])
+    gain = strong.resamples("roc_auc") - weak.resamples("roc_auc")
+    np.testing.assert_allclose(gain[:200], expected, atol=1.01e-4)  # resamples are kept in ten-thousandths
+
+    found = compare.difference(strong, weak)
+    assert 0 < found.interval.low < found.interval.value < found.interval.high
+    assert found.p < 1e-4
+    assert compare.difference(weak, strong).interval.value == -found.interval.value
+
+
+def test_pairing_pays_where_networks_err_alike():
+    """Nearly the same scores: the difference is far more certain than either score."""
+    one, other = compare.group([result(skill=1.0), result("twin", 1.04)])
+    noisy = np.hypot(*(np.std(g.resamples("roc_auc")) for g in (one, other)))
+    gain = one.resamples("roc_auc") - other.resamples("roc_auc")
+    assert np.std(gain) < noisy
+    same, twin = compare.group([result(), result("twin")])
+    assert compare.difference(same, twin) == compare.Difference(metrics.Interval(0, 0, 0), 1.0)
+
+
+def test_p_values_are_as_rare_as_they_say():
+    """Two networks of equal skill, many times: a p below .1 comes about once in ten."""
+    p = []
+    for k in range(120):
+        one, other = compare.group([result(skill=1.0, seed=k), result("twin", 1.0, seed=500 + k)])
+        p.append(compare.difference(one, other).p)
+    assert 0.02 < np.mean(np.array(p) < 0.1) < 0.2
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(compare.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    p = stats.uniform.rvs(size=9, random_state=1)
+    adjusted = compare.holm(p)
+    assert (adjusted >= p).all() and adjusted[p.argmin()] == pytest.approx(min(1, 9 * p.min()))
+
+
+def test_the_reference_is_chosen_by_validation_and_not_by_the_test_part():
+    lucky = result("lucky", 3.0)
+    lucky["training"] = lucky["training"] | {"best_valid_roc_auc": 0.1}
+    frame = compare.table(compare.group([result(skill=1.0), lucky]))
+    assert list(frame.index) == ["lucky", "dm16"]
+    assert frame.loc["dm16", "difference"] is None
+    assert frame.loc["lucky", "difference"].low > 0
+    text = compare.as_text(frame)
+    assert text.loc["dm16", "difference"] == "reference" and text.loc["lucky", "MMAC/s"] == "5.0"
+    assert compare.markdown(text).count("\n") == 3
+
+
+@pytest.mark.parametrize("key", ["split", "data", "part", "min_positives"])
+def test_scores_of_different_conditions_do_not_compare(key):
+    other = result("ds256ra") | {key: "something else"}
+    with pytest.raises(ComparisonError, match=f"dm16 and ds256ra differ in {key}"):
+        compare.group([result(), other])
+
+
+def test_what_cannot_be_compared_is_said(tmp_path):
+    with pytest.raises(ComparisonError, match="nothing to compare"):
+        compare.group([])
+    with pytest.raises(ComparisonError, match="Two results are of dm16 with the same seed"):
+        compare.group([result(), result()])
+    fewer = copy.deepcopy(result("ds256ra"))
+    del fewer["tags"]["piano"]
+    with pytest.raises(ComparisonError, match="different tags"):
+        compare.group([result(), fewer])
+    with pytest.raises(ComparisonError, match="no 'dm99' to compare with: take one of dm16"):
+        compare.table(compare.group([result()]), "dm99")
+    with pytest.raises(ComparisonError, match="holds no results"):
+        compare.load(tmp_path)
+    with pytest.raises(ComparisonError, match="no 'dm99' here"):
+        compare.pick(compare.group([result()]), ["dm99"])
+
+
+def test_a_half_written_result_is_not_read(tmp_path):
+    (tmp_path / "dm16-0.json").write_text("{}")
+    (tmp_path / ".123.dm8-0.json").write_text("{")
+    assert compare.load(tmp_path) == [{}]
+
+
+def test_runs_of_one_network_with_other_settings_are_told_apart_by_their_folders():
+    both = [result(), result(skill=2.0), result("mkc_r")]
+    assert [compare.name_of(r) for r in compare.told_apart(both, ["a/x", "b/x", "c"])] == ["a/x", "b/x", "mkc_r"]
+    assert compare.told_apart([result(), result(seed=1)], ["a", "b"])[0] == result()
+    longer = result(seed=1)
+    longer["training"]["config"] |= {"steps": 99}
+    other = [result() | {"training": result()["training"]}, longer]
+    other[0]["training"]["config"] |= {"steps": 9}
+    assert [compare.name_of(r) for r in compare.told_apart(other, ["a", "b"])] == ["a", "b"]
+    with pytest.raises(ComparisonError, match="Results of dm16 were trained with different steps"):
+        compare.group(other)
+
+
+def test_a_name_says_what_departs_from_the_row():
+    config = result()["training"]["config"]
+    focal = result()["training"] | {"config": config | {"loss": "focal"}}
+    merged = result()["network"] | {"windowing": "superpool_c", "usual_windowing": False}
+    assert compare.name_of(result(training=focal, network=merged)) == "dm16 superpool_c focal"
+    assert compare.name_of(result(training=result()["training"] | {"init": {"dataset": "demo"}})) == "dm16 from demo"
+    weights = {"loss": "predecessor_weighted", "positive_factor": 10.0, "tag_balance": 0.0}
+    weighted = result()["training"] | {"config": config | weights}
+    assert compare.name_of(result(training=weighted)) == "dm16 predecessor_weighted TPF 10 TB 0"

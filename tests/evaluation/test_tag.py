@@ -1,0 +1,279 @@
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from tagkit import audio, cli
+from tagkit.data.windows import part_positions
+from tagkit.evaluation import sweep
+from tagkit.evaluation import tag as tagging
+from tagkit.evaluation.sweep import Failed
+from tagkit.evaluation.tag import Tagger
+from tagkit.graph import windowing
+from tagkit.graph.scorer import predict
+from tagkit.system import paths
+from tagkit.training.config import TrainingConfig
+from tagkit.training.loop import train
+from tagkit.training.runs import Run
+
+SR = 16_000
+
+
+@pytest.fixture(scope="module")
+def run(tone_records, tmp_path_factory) -> Run:
+    config = TrainingConfig(model="ds256ra", steps=30, batch_size=8, eval_every=15, learning_rate=1e-3)
+    return train(config, tone_records, tmp_path_factory.mktemp("runs") / "run", progress=False)
+
+
+@pytest.fixture(scope="module")
+def tagger(run) -> Tagger:
+    return Tagger(run, batch_size=5)  # windows of three clips in one batch
+
+
+@pytest.fixture
+def music(tone_catalog, tmp_path):
+    """Four good files in two folders, three bad ones, a hidden one and a picture."""
+    root = tmp_path / "music"
+    for place, clip_id in (("a.wav", "30"), ("more/a.wav", "31"), ("more/b.wav", "32"), ("z.wav", "33")):
+        (root / place).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(tone_catalog.root / tone_catalog.clips.at[clip_id, "path"], root / place)
+    (root / "empty.mp3").write_bytes(b"")
+    (root / "text.flac").write_text("no sound")
+    whole = (root / "a.wav").read_bytes()
+    (root / "more" / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    (root / ".hidden.wav").write_bytes(b"")
+    (root / "cover.jpg").write_bytes(b"no sound either")
+    return root
+
+
+def noise(samples, seed=0):
+    return np.random.default_rng(seed).normal(0, 3000, samples).astype(np.int16)
+
+
+def direct(run, windows):
+    """Scores of int16 windows (windows, window), without any of tagkit's ways of scoring."""
+    logits = run.model()(windows[..., None].astype(np.float32) / 32_768, training=False).numpy()
+    return (1 / (1 + np.exp(-logits))).mean(0)
+
+
+def test_the_scores_are_those_of_evaluation(tagger, run, tone_records, tone_catalog):
+    positions = part_positions(tone_records, "test")
+    expected = predict(run.model(), tone_records, positions)
+    ids = tone_records.catalog.clips.index[positions]
+    results = list(tagger.each(tone_catalog.root / tone_catalog.clips.at[i, "path"] for i in ids))
+    np.testing.assert_allclose([r.scores for r in results], expected, atol=1e-5)
+    one = tagger(results[0].path)
+    np.testing.assert_allclose(one.scores, expected[0], atol=1e-5)
+    assert list(one.top(2)) == [one.tags[k] for k in np.argsort(-expected[0])[:2]]
+
+
+@pytest.mark.parametrize(("samples", "windows"), [(1, 1), (1_600, 1), (38_832, 1), (38_833, 2), (100_000, 3)])
+def test_every_length_is_covered(tagger, run, tmp_path, samples, windows):
+    y = noise(samples)
+    audio.save(tmp_path / "y.wav", y)
+    tagged = tagger(tmp_path / "y.wav")
+    starts = np.linspace(0, max(samples - 38_832, 0), windows).round().astype(int)
+    cut = np.stack([np.pad(y[s : s + 38_832], (0, max(38_832 - samples, 0))) for s in starts])
+    np.testing.assert_allclose(tagged.scores, direct(run, cut), atol=1e-5)
+    np.testing.assert_allclose(tagged.starts_s, starts / SR)
+    assert tagged.duration_s == samples / SR and tagged.window_scores.shape == (windows, 3)
+
+
+def test_samples_are_taken_like_files(tagger, tmp_path):
+    y = noise(50_000)
+    audio.save(tmp_path / "y.wav", y)
+    from_file = tagger(tmp_path / "y.wav").scores
+    for samples in (y, audio.to_float(y)):
+        np.testing.assert_allclose(tagger(samples).scores, from_file, atol=1e-6)
+    with pytest.raises(audio.AudioError, match="shape"):
+        tagger(np.zeros((2, 100), np.int16))
+
+
+def test_a_finer_taggram_reaches_the_end(tagger):
+    fine = tagger(noise(80_000), hop_s=0.25)
+    np.testing.assert_allclose(np.diff(fine.starts_s), 0.25)
+    assert fine.starts_s[-1] + fine.window_s >= fine.duration_s > fine.starts_s[-2] + fine.window_s
+
+
+def test_long_sounds_lie_on_disk_and_are_the_same(tmp_path):
+    soundfile.write(tmp_path / "long.flac", noise(3_000_000), SR)
+    spooled = sweep.decode(tmp_path / "long.flac", 8_000, most_samples=100_000)
+    assert isinstance(spooled, np.memmap)
+    held = sweep.decode(tmp_path / "long.flac", 8_000)
+    assert not isinstance(held, np.memmap)
+    expected = audio.load_int16(tmp_path / "long.flac", 8_000)
+    np.testing.assert_array_equal(spooled, expected)
+    np.testing.assert_array_equal(held, expected)
+
+
+def test_bad_files_fail_in_their_place(tagger, music):
+    found = list(sweep.find_files([music / "z.wav", music]))
+    names = ["z.wav", "a.wav", "empty.mp3", "a.wav", "b.wav", "cut.wav", "text.flac", "z.wav"]
+    assert [p.name for p in found] == names
+    results = list(tagger.each(found, jobs=3))
+    failed = {k for k, r in enumerate(results) if isinstance(r, Failed)}
+    assert failed == {2, 5, 6}
+    assert [r.path for r in results] == found
+    assert all(str(found[k]) in results[k].reason and "\n" not in results[k].reason for k in failed)
+    np.testing.assert_allclose(results[0].scores, results[7].scores, atol=1e-6)
+
+
+def test_one_hour_after_the_other_decodes_no_more_than_it_must(tagger, music, monkeypatch):
+    """Files are decoded a few ahead of the one that is asked for, not all at once."""
+    decoded = []
+    monkeypatch.setattr(sweep, "_decode_or_fail", lambda path, sr: (decoded.append(path), (path, noise(40_000)))[1])
+    results = tagger.each([f"{k}.wav" for k in range(100)], jobs=2)
+    next(results)
+    assert len(decoded) < 15
+    results.close()
+
+
+def test_networks_of_whole_clips_are_refused(run, monkeypatch):
+    monkeypatch.setattr(Run, "model", lambda self: windowing.superpool("ds256ra", "mean", 3))
+    with pytest.raises(tagging.TaggingError, match="one window"):
+        Tagger(run)
+
+
+def test_without_a_run_it_says_how_to_get_one(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
+    assert cli.main(["tag", "x.wav"]) == 1
+    assert "make demo" in (error := capsys.readouterr().err) and len(error.strip().splitlines()) == 1
+
+
+def test_the_demos_run_is_the_default(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
+    shutil.copytree(run.root, paths.runs_dir() / "demo" / "dm16")
+    assert tagging.find_run().root == paths.runs_dir() / "demo" / "dm16"
+
+
+def tag(*arguments):
+    return cli.main(["tag", *map(str, arguments)])
+
+
+def test_the_table_names_what_failed_and_states_the_calibration(run, music, capsys):
+    assert tag(music, "--run", run.root, "--top", 2) == 3
+    done = capsys.readouterr()
+    failures = [line for line in done.err.splitlines() if line.startswith("tagkit tag: ")]
+    assert len(failures) == 3
+    assert all(any(name in line for line in failures) for name in ("empty.mp3", "text.flac", "cut.wav"))
+    lines = done.out.splitlines()
+    for line, name in zip(
+        lines[1:5], ("music/a.wav", "music/more/a.wav", "music/more/b.wav", "music/z.wav"), strict=True
+    ):
+        assert line.split()[0].endswith(name) and len(line.split()[0]) <= 60  # a longer path is cut on its left
+    assert "Calibration, on the 6 clips of the valid part (split order, tones)" in done.out
+    assert sum(tag in lines[1] for tag in ("low", "middle", "high")) == 2
+
+
+def test_exit_codes(run, music, capsys):
+    assert tag(music / "a.wav", "--run", run.root) == 0
+    assert tag(music / "empty.mp3", music / "missing.wav", "--run", run.root) == 1
+    assert "missing.wav does not exist" in capsys.readouterr().err
+    (music / "nothing").mkdir()
+    assert tag(music / "nothing", "--run", run.root) == 1
+    assert "nothing holds no audio file" in capsys.readouterr().err
+    for wrong in (["tag"], ["tag", "x", "--top", "0"], ["tag", "x", "--format", "xml"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(wrong)
+        assert stop.value.code == 2
+
+
+def test_json_and_csv_hold_every_score(run, tagger, music, capsys):
+    expected = tagger(music / "a.wav")
+    assert tag(music, "--run", run.root, "--format", "json", "--top", 1) == 3
+    content = json.loads(capsys.readouterr().out)
+    assert len(content["files"]) == 4 and len(content["failed"]) == 3
+    first = content["files"][0]
+    np.testing.assert_allclose([first["scores"][t] for t in expected.tags], expected.scores, atol=1e-5)
+    assert [row["tag"] for row in first["top"]] == list(expected.top(1))
+    assert content["calibration"]["part"] == "valid"
+
+    assert tag(music, "--run", run.root, "--format", "csv") == 3
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 4 and rows[0]["path"] == str(music / "a.wav")
+    np.testing.assert_allclose([float(rows[0][t]) for t in expected.tags], expected.scores, atol=1e-5)
+
+
+def test_an_unknown_calibration_is_said(run, music, tmp_path, capsys):
+    moved = tmp_path / "moved"
+    shutil.copytree(run.root, moved)
+    (moved / "calibration.json").unlink(missing_ok=True)
+    record = json.loads((moved / "run.json").read_text()) | {"records": str(tmp_path / "gone")}
+    (moved / "run.json").write_text(json.dumps(record))
+    assert tag(music / "a.wav", "--run", moved) == 0
+    assert "is not known: " in capsys.readouterr().out
+
+
+def test_each_file_has_its_taggram(run, music, tmp_path):
+    assert tag(music, "--run", run.root, "--taggram", tmp_path / "pictures") == 3
+    assert {p.name for p in (tmp_path / "pictures").iterdir()} == {
+        "a.wav.png",
+        "a.wav (2).png",
+        "b.wav.png",
+        "z.wav.png",
+    }
+
+
+# On Linux `ru_maxrss` also counts what this process, which starts the other, has in memory; VmHWM does not.
+PEAK = """
+import pathlib, re, resource, sys
+from tagkit import cli
+code = cli.main(sys.argv[1:])
+status = pathlib.Path("/proc/self/status")
+if status.is_file():
+    peak = 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", status.read_text())[1])
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def test_three_hours_fit_into_two_gigabytes(run, tmp_path):
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", SR, 1, "PCM_16") as sound:
+        for k in range(180):
+            sound.write(noise(60 * SR, k))
+    command = [sys.executable, "-c", PEAK, "tag", str(path), "--run", str(run.root), "--format", "csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith(f"{path},10800.000,")
+    assert int(done.stderr.split()[-1]) < 2e9
+
+
+@pytest.mark.real_data
+def test_a_folder_of_real_clips_and_bad_files(run, real_data, tmp_path, capsys):
+    """100 real recordings and 10 bad files: 100 rows, 10 errors that name them, exit code 3."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    good = [p for p in sorted((real_data / "mini-mtat" / "mp3").rglob("*.mp3")) if p.stat().st_size > 100_000][:100]
+    for k, path in enumerate(good):
+        (folder / f"{k:03} {path.name}").symlink_to(path)
+    cut = good[0].read_bytes()
+    bad = [
+        b"",
+        b"\0" * 5_000,
+        b"text",
+        cut[:50],
+        os.urandom(100_000),
+        b"RIFF",
+        b"fLaC",
+        b"OggS" * 99,
+        b"ID3",
+        b"%PDF-1.4",
+    ]
+    for k, content in enumerate(bad):
+        (folder / f"bad {k}.{('mp3', 'wav', 'flac', 'ogg', 'm4a')[k % 5]}").write_bytes(content)
+    assert tag(folder, "--run", run.root, "--format", "csv") == 3
+    done = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    failures = [line for line in done.err.splitlines() if line.startswith("tagkit tag: ")]
+    assert len(rows) == 100
+    assert len(failures) == 10 and all(any(f"bad {k}." in line for line in failures) for k in range(10))

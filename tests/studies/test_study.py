@@ -1,0 +1,192 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tagkit.evaluation import compare
+from tagkit.graph import windowing, zoo
+from tagkit.graph.specs import WINDOWINGS
+from tagkit.studies import plans, runner, writeup
+from tagkit.studies.plans import PLANS, Entry, Plan
+from tagkit.system import files
+from tagkit.training.config import TrainingConfig
+
+SMALL = Plan(
+    "zoo",
+    "tones",
+    (
+        Entry("ds256ra", "kernel sizes"),
+        Entry("mkc_r", "kernel sizes"),
+        Entry("ds256ra", "losses", {"loss": "focal"}, "f"),
+    ),
+    budget_s=0.2,
+    seeds=2,
+    base=TrainingConfig(batch_size=4, speed_semitones=0, attenuation_db=0),
+    validations=2,
+    finalists=1,
+)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_every_row_of_the_predecessor_and_every_family_is_studied():
+    from tagkit.graph import predecessor
+
+    studied = {e.model for e in PLANS["zoo"].entries}
+    variants = {"ds256rb_linear", "ds256rb_elu"}
+    assert {row.name for row in predecessor.ROWS} - variants <= studied
+    assert {"samplecnn", "samplecnn_se", "samplecnn_res", "samplecnn_rese", "crnn", "crnn_mel", "musicnn"} <= studied
+    for model in ("dm16", "ds256ra"):
+        merged = {e.settings["windowing"] for e in plans.windowings(model)}
+        assert merged == set(WINDOWINGS) - {"split"}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_plans_are_settled(name):
+    """Every entry has its own name and file, names a row, and its windowing fits the row."""
+    entries = PLANS[name].entries
+    assert len({e.slug for e in entries}) == len(entries)
+    for e in entries:
+        config = replace(PLANS[name].base, model=e.model, **e.settings)
+        windowing.settle(zoo.find(e.model), config.windowing, 465_984)
+
+
+def test_a_study_trains_scores_and_is_written_up_from_its_records_alone(home, tone_records):
+    runner.run(SMALL, tone_records, jobs=0, progress=False)
+    results = compare.load(runner.results_folder(SMALL))
+    groups = {g.name: g for g in compare.group(results)}
+    assert sorted(len(g.seeds) for g in groups.values()) == [1, 1, 2], "one finalist gets the second seed"
+    first = {name: g.first["training"] for name, g in groups.items()}
+    finalist = max(groups.values(), key=lambda g: len(g.seeds))
+    assert first[finalist.name]["best_valid_roc_auc"] == max(t["best_valid_roc_auc"] for t in first.values())
+    for g in groups.values():
+        steps = {r["training"]["config"]["steps"] for r in g.results}
+        assert len(steps) == 1, "all seeds train equally long"
+        assert g.training("cpu_seconds") < 10
+    assert first["ds256ra"]["config"]["steps"] > 2
+
+    before = {p: p.stat().st_mtime_ns for p in runner.results_folder(SMALL).iterdir()}
+    runner.run(SMALL, tone_records, jobs=0, progress=False)
+    assert {p: p.stat().st_mtime_ns for p in runner.results_folder(SMALL).iterdir()} == before, "nothing is redone"
+
+    page, *figures = writeup.write()
+    assert page == home / "docs" / "results.md" and all(f.is_file() for f in figures)
+    text = page.read_text()
+    assert str(groups["ds256ra"].score("roc_auc")) in text
+    assert (
+        "### Every network on its own windows" in text and "SampleCNN (Won et al. 2020) | raw | clean | 0.9058" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("study", "kept", "message"),
+    [
+        ("zoo", "dm16-focal-*.json", "zoo hold no network as its row draws it"),
+        ("recordings", "logmel-*.json", "recordings hold no network of the waveform"),
+        ("pretraining", "dm16-after-*.json", "pretraining hold no training from scratch"),
+    ],
+)
+def test_half_a_study_that_says_nothing_is_not_written_up(tmp_path, study, kept, message):
+    (tmp_path / study).mkdir()
+    for path in (Path(__file__).parents[2] / "docs" / "results" / study).glob(kept):
+        shutil.copy(path, tmp_path / study)
+    with pytest.raises(compare.ComparisonError, match=f"{message} yet; go on with `tagkit study {study}`"):
+        writeup.write(tmp_path, tmp_path / "results.md", tmp_path / "figures")
+    assert not (tmp_path / "results.md").exists() and not (tmp_path / "figures").exists()
+
+
+def test_a_study_is_interrupted_by_ctrl_c_and_goes_on(home, tone_records):
+    script = home / "study.py"
+    script.write_text(
+        "from tests.test_study import SMALL, runner\nfrom dataclasses import replace\n"
+        "from tagkit.data.records import Records\n"
+        "if __name__ == '__main__':\n"
+        f"    plan = replace(SMALL, budget_s=600, seeds=1, entries=SMALL.entries[:2])\n"
+        f"    runner.run(plan, Records.open({str(tone_records.root)!r}))\n"
+    )
+    runs = home / "runs" / "study" / "zoo"
+    here = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen([sys.executable, script], env=here, stderr=subprocess.PIPE, start_new_session=True)
+    while process.poll() is None and len(list(runs.glob("*/run.json"))) < 2:
+        time.sleep(0.1)
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert len(list(runs.glob("*/checkpoint.npz"))) == 2, "both trainings were saved"
+    steps = files.read_json(runs / "ds256ra-0" / "run.json")["config"]["steps"]
+    assert runner._steps_there(SMALL, SMALL.entries[0]) == steps, "it goes on as long as planned"
+
+
+def test_one_failing_training_stops_no_other_and_is_all_that_is_heard_of(home, tone_records, capfd):
+    broken = replace(SMALL.entries[1], settings={"learning_rate": 1e30})
+    plan_of_two = replace(SMALL, entries=(broken, SMALL.entries[0]), seeds=1)
+    with pytest.raises(runner.StudyError, match="1 trainings failed, as said above: mkc_r seed 0"):
+        runner.run(plan_of_two, tone_records, progress=False)
+    assert "cuda" not in (said := capfd.readouterr().err) and said.strip().startswith("mkc_r seed 0: "), said
+    assert runner.result_path(SMALL, SMALL.entries[0], 0).is_file()
+
+
+def test_results_of_another_budget_are_not_taken_for_done(home, tone_records):
+    one = replace(SMALL, entries=SMALL.entries[:1], seeds=1)
+    runner.run(one, tone_records, jobs=0, progress=False)
+    with pytest.raises(runner.StudyError, match=r"has budget_s 0\.2, this study 5"):
+        runner.run(replace(one, budget_s=5), tone_records, jobs=0, progress=False)
+
+
+def test_results_of_other_settings_are_not_taken_for_done(home, tone_records):
+    one = replace(SMALL, entries=SMALL.entries[:1], seeds=1)
+    runner.run(one, tone_records, jobs=0, progress=False)
+    runner.run(one, tone_records, jobs=0, progress=False)
+    softer = replace(one, base=replace(one.base, attenuation_db=3.0))
+    with pytest.raises(runner.StudyError, match=r"has attenuation_db 0, this study 3.0; remove it"):
+        runner.run(softer, tone_records, jobs=0, progress=False)
+
+
+def test_who_asks_for_one_entry_hears_why_it_has_one_seed(home, tone_records, capsys):
+    runner.run(SMALL, tone_records, jobs=0, only=["mkc_r"], progress=False)
+    assert "One seed was trained of mkc_r: more are for the 1 best of all entries" in capsys.readouterr().err
+
+
+def test_pretraining_is_done_once_for_each_seed_and_adopted(home, tone_records, monkeypatch):
+    monkeypatch.setattr(runner, "rendered", lambda clips: tone_records)
+    before = plans.Pretraining(20, budget_s=0.2)
+    entries = (Entry("ds256ra", "p", name="fresh"), Entry("ds256ra", "p", name="after", pretraining=before))
+    study = replace(SMALL, name="pretraining", entries=entries, seeds=1)
+    runner.run(study, tone_records, jobs=0, progress=False)
+    results = {r["name"]: r for r in compare.load(runner.results_folder(study))}
+    assert results["fresh"]["training"]["init"] is None
+    assert results["after"]["training"]["init"]["data"] == tone_records.fingerprint
+    assert str(home) not in runner.result_path(study, entries[1], 0).read_text(), "no path of this machine"
+    text = writeup.write()[0].read_text()
+    assert "| fresh |" in text and "ROC-AUC above `fresh`" in text
+
+
+def test_budgets_become_as_many_steps_before_every_validation(tone_records, monkeypatch):
+    monkeypatch.setattr(runner, "step_seconds", lambda config, records: 0.3)
+    steps = [runner.settle_steps(SMALL, budget, SMALL.base, tone_records) for budget in (0, 0.1, 5, 60)]
+    assert steps == [2, 2, 16, 200]
+
+
+def test_names_of_losses_and_plans_agree():
+    from tagkit.cli import study
+    from tagkit.training import config, losses
+
+    assert tuple(losses.LOSSES) == config.LOSSES
+    assert ("split", "none", *(windowing.PREFIX + name for name in windowing.METHODS)) == WINDOWINGS
+    assert tuple(PLANS) == study.PLANS
+
+
+def test_an_unknown_entry_is_named(home, tone_records):
+    with pytest.raises(ValueError, match="zoo has no 'dm99'"):
+        runner.run(SMALL, tone_records, only=["dm99"])
