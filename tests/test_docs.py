@@ -116,10 +116,10 @@ def test_faults_in_markdown_are_found(tmp_path, text, fault):
 @pytest.mark.parametrize(
     ("code", "fault"),
     [
-        ("from tagkit import tags\ntags.nothing(1)", "tags.nothing does not exist"),
-        ("from tagkit import files\nfiles.write_json('a')", "missing a required argument"),
-        ("from tagkit import files\nfiles.write_json('a', b)", "`b` is not defined"),
-        ("from tagkit import files\nfiles.write_json('a', content=[b for b in 'ab'])", None),
+        ("from tagkit.data import tags\ntags.nothing(1)", "tags.nothing does not exist"),
+        ("from tagkit.system import files\nfiles.write_json('a')", "missing a required argument"),
+        ("from tagkit.system import files\nfiles.write_json('a', b)", "`b` is not defined"),
+        ("from tagkit.system import files\nfiles.write_json('a', content=[b for b in 'ab'])", None),
     ],
 )
 def test_faults_in_code_are_found(tmp_path, code, fault):

@@ -21,7 +21,8 @@ from tagkit.system import paths  # noqa: E402
 CELL = """
 import os
 os.environ["TAGKIT_HOME"] = {home!r}
-from tagkit import widgets, workspace
+from tagkit import workspace
+from tagkit.listening import widgets
 run, records = workspace.run("dm16"), workspace.records("demo")
 clips = {{records.catalog[i].title: records.waveform(i)[: 7 * 16_000] for i in records.catalog.ids("test")[3:6]}}
 widgets.explorer([widgets.network(run.model(), clips)])

@@ -9,7 +9,7 @@ from tagkit.listening import widgets
 SR = jupyter.SR
 MADE = """
 import numpy as np
-from tagkit import widgets
+from tagkit.listening import widgets
 from tagkit.graph import zoo
 noise = 0.1 * np.random.default_rng(0).standard_normal(16000)
 seen = widgets.network(zoo.build("dm16"), {"noise": noise}, stages=["conv1", "conv2"])

@@ -10,15 +10,15 @@ import time
 import numpy as np
 import pytest
 from forked import ended, start, start_workers, wait_for
-from test_training import STAGES
 
 from tagkit.deploy import launch
 from tagkit.deploy.launch import LaunchError
 from tagkit.training import loop
-from tagkit.training.config import TrainingConfig
+from tagkit.training.config import Stage, TrainingConfig
 from tagkit.training.runs import Run
 
 SETTINGS = {"steps": 24, "batch_size": 6, "eval_every": 3}
+STAGES = (Stage("adam", 1e-3, validations=1), Stage("sgd", 1e-2, patience=1), Stage("sgd", 1e-12, patience=2))
 TRAIN = ("--model", "ds256ra", "--steps", 24, "--batch-size", 6, "--eval-every", 6, "--learning-rate", 0.001)
 
 

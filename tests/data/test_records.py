@@ -143,11 +143,11 @@ def test_a_killed_run_resumes_to_the_same_bytes(tone_catalog, tmp_path):
     catalog_file.write_bytes(pickle.dumps(tone_catalog))
     out = tmp_path / "killed"
     code = (
-        "import pickle, pathlib, sys, time; from tagkit import audio, records;"
+        "import pickle, pathlib, sys, time; from tagkit import audio; from tagkit.data.prepare import prepare;"
         "decode = audio.load_int16;"
         "audio.load_int16 = lambda *a: (time.sleep(.02), decode(*a))[1];"  # slow enough to be hit in the middle
         "catalog = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes());"
-        "records.prepare(catalog, sys.argv[2], clips_per_shard=2, jobs=1, progress=False)"
+        "prepare(catalog, sys.argv[2], clips_per_shard=2, jobs=1, progress=False)"
     )
     command = [sys.executable, "-c", code, str(catalog_file), str(out)]
     kills = 0

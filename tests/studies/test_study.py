@@ -108,7 +108,7 @@ def test_half_a_study_that_says_nothing_is_not_written_up(tmp_path, study, kept,
 def test_a_study_is_interrupted_by_ctrl_c_and_goes_on(home, tone_records):
     script = home / "study.py"
     script.write_text(
-        "from tests.test_study import SMALL, runner\nfrom dataclasses import replace\n"
+        "from tests.studies.test_study import SMALL, runner\nfrom dataclasses import replace\n"
         "from tagkit.data.records import Records\n"
         "if __name__ == '__main__':\n"
         f"    plan = replace(SMALL, budget_s=600, seeds=1, entries=SMALL.entries[:2])\n"
