@@ -4,8 +4,7 @@ import pytest
 from tagkit.data.prepare import prepare
 from tagkit.data.windows import part_positions, window_starts
 from tagkit.evaluation import evaluate
-from tagkit.graph import scorer
-from tagkit.graph import windowing
+from tagkit.graph import scorer, windowing
 from tagkit.training.config import TrainingConfig
 from tagkit.training.loop import train
 from tagkit.training.runs import TrainingError
