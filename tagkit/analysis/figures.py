@@ -70,9 +70,9 @@ def draw_filters(runs: Mapping[str, Run], folder: Path) -> list[Path]:
     """Draw the first stage's filters of every raw-waveform run, beside those that its seed gives; the paths."""
     paths = []
     for name, run in runs.items():
-        model = run.model()
-        if not is_raw(model):
+        if not run.row.reads_waveform:
             continue
+        model = run.model()
         stage = geometry.stages(model)[0].name
         probe = spectra.tone_probe(model, [stage], levels_dbfs=(LEVEL_DBFS,))
         before = spectra.tone_probe(run.model(trained=False), [stage], levels_dbfs=(LEVEL_DBFS,))
@@ -128,11 +128,6 @@ def selective(
     labels = records.catalog.labels[list(tags)].to_numpy(bool)[some[once]]
     independent = heard.of(once)
     return selectivity.of_stages(independent.means, independent.maxima, labels, tags)
-
-
-def is_raw(model) -> bool:
-    """Whether a network works on the bare waveform: its first stage is not a spectrogram."""
-    return not any(layer.name.startswith(("logmel_", "fbank_")) for layer in model.layers)
 
 
 def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Axes | np.ndarray]:

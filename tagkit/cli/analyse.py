@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     paths += figures.draw_filters(runs, out / "figures") if twin else []
     print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
     print(f"Numbers {report.write_numbers(analyses, out / 'analysis.json')}")
-    if not any(figures.is_raw(run.model()) for run in runs.values()):
+    if not any(run.row.reads_waveform for run in runs.values()):
         print("No page to listen to: none of these networks reads the bare waveform.")
         return 0
     page = run_page.write_page(runs, records, out / "listen.html", analyses=analyses)

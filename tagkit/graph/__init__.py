@@ -27,6 +27,19 @@ def stages(model):
     return outputs
 
 
+def sampling_rate(model) -> int:
+    """The sampling rate of the waveforms that a network takes, Hz: its attribute `sr`, which `zoo.build` sets.
+
+    Raises
+    ------
+    ValueError
+        The network was made elsewhere and does not say.
+    """
+    if not hasattr(model, "sr"):
+        raise ValueError(f"{model.name} does not say its sampling rate; set `model.sr` to it, in Hz.")
+    return model.sr
+
+
 def boxes(model):
     """What `tagkit.plots.architecture` draws of a model: (stage, frames, channels) of every stage of maps.
 

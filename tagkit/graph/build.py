@@ -50,7 +50,9 @@ def build_row(row, n_tags=50, samples=None, seed=0, synchronized=False):
         ) from error
     features = embed(blocks, levels)
     logits = blocks.dense(features, n_tags, "logits", dtype="float32")
-    return keras.Model(waveform, logits, name=row.name)
+    network = keras.Model(waveform, logits, name=row.name)
+    network.sr = row.sr
+    return network
 
 
 def trunk(blocks, waveform):

@@ -238,6 +238,11 @@ class Row:
     windowing: tuple[str, ...] = ("split", "none")
     sr: int = 16_000
 
+    @property
+    def reads_waveform(self) -> bool:
+        """Whether the first filters are learned from the waveform: no fixed spectrogram stands before them."""
+        return not isinstance(self.frontend, Mel | Filterbank)
+
     def to_dict(self) -> dict:
         """Return the row as JSON-ready data; `from_dict` is the inverse."""
         return _plain(self)

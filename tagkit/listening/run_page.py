@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tagkit.analysis import spectra
-from tagkit.analysis.figures import LEVEL_DBFS, is_raw, listen_through, selective
+from tagkit.analysis.figures import LEVEL_DBFS, listen_through, selective
 from tagkit.analysis.report import Analysis
 from tagkit.analysis.selectivity import own_tags
 from tagkit.data.records import Records
@@ -58,7 +58,7 @@ def write_page(
     RecordsError, TrainingError, PageTooLargeError
         The split has no test clips, a run has no weights yet, or the page would take 2 MB or more.
     """
-    models = {name: model for name, run in runs.items() if is_raw(model := run.model())}
+    models = {name: run.model() for name, run in runs.items() if run.row.reads_waveform}
     if not models:
         raise ValueError(f"None of {', '.join(runs)} takes a raw waveform, so there is nothing to listen to.")
     first = next(iter(runs.values()))

@@ -53,6 +53,11 @@ class Run:
         return TrainingConfig.from_dict(self.record["config"])
 
     @property
+    def row(self) -> specs.Row:
+        """The architecture."""
+        return specs.Row.from_dict(self.record["row"])
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """Tags in the order of the model's outputs."""
         return tuple(self.record["tags"])
@@ -93,7 +98,7 @@ class Run:
         return path
 
     def model(self, trained: bool = True) -> keras.Model:
-        """The network with its best weights, or as its seed initialises it (the untrained twin).
+        """The network with its best weights, or as its seed initialises it (the random-initialisation control).
 
         It is rebuilt from the architecture in run.json and plain weights: no code is loaded from the folder.
 
@@ -102,14 +107,14 @@ class Run:
         TrainingError
             There are no weights yet, or they are not this network's.
         """
-        row = specs.Row.from_dict(self.record["row"])
-        model = self.windowing.build(row, len(self.tags), self.config.seed)
+        model = self.windowing.build(self.row, len(self.tags), self.config.seed)
         if trained:
             try:
                 model.load_weights(self.best_weights)
             except (OSError, ValueError, KeyError) as error:
                 raise TrainingError(
-                    f"{self.best_weights} holds no weights of {row.name} ({error}); remove {self.root} and train again."
+                    f"{self.best_weights} holds no weights of {self.row.name} ({error}); "
+                    f"remove {self.root} and train again."
                 ) from error
         return model
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tagkit import graph
 from tagkit.graph import blocks, zoo
-from tagkit.graph.specs import Conv, Head, Row
+from tagkit.graph.specs import Bank, Conv, Head, Row
 
 from .sizes import FRAMES, PARAMETERS
 
@@ -178,3 +178,12 @@ def test_mistakes_are_named():
         Row.from_dict({"table": "Conv", "size": 3})
     with pytest.raises(ValueError, match="no pooling is called 'median'"):
         zoo.build(Row("x", 1000, (Conv(4, 4, pool=4, pooling="median"),), Head(), "test"))
+
+
+def test_a_row_says_whether_it_reads_the_waveform_and_a_network_at_which_rate():
+    reads = {name: row.reads_waveform for name, row in zoo.ROWS.items()}
+    assert reads["dm16"] and not reads["logmel"]
+    assert {zoo.ROWS[name].frontend for name, raw in reads.items() if raw and zoo.ROWS[name].frontend} == {Bank()}
+    assert graph.sampling_rate(zoo.build("dm16")) == 16_000
+    with pytest.raises(ValueError, match="elsewhere does not say its sampling rate"):
+        graph.sampling_rate(keras.Sequential(name="elsewhere"))
