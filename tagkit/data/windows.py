@@ -163,7 +163,7 @@ class TrainingWindows:
                 if gain[row] != 1:
                     y = np.multiply(y, np.float32(gain[row]), out=None if y.dtype == np.int16 else y)
                 x[i, k] = y
-        return x.reshape(self._shape(rows)), self.labels[clips[rows]].astype(np.float32)
+        return x if self.windows else x[:, 0], self.labels[clips[rows]].astype(np.float32)
 
     def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
         """A window of a clip, (window,), that starts at the share `where` of the starts that there are."""
