@@ -1,6 +1,6 @@
-"""The site that `make docs` builds: README and guides, the executed notebooks, and the API from its docstrings.
+"""The site that `make docs` builds: README and guides, executed notebooks, and the API from its docstrings.
 
-The root of the sources is the repository's, so every link means the same here as it does in the repository.
+Sphinx reads the repository itself, so every link means the same on the site as in the repository.
 """
 
 from pathlib import Path
@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[1]
 EXECUTED = ROOT / "build" / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SMOKE = """```{note}
-Executed within seconds, on tiny data: these networks have hardly learned anything, so its sounds, figures and numbers
-only show what the page looks like. What the text says of them was found with `make demo` and
+This page was executed within seconds on tiny data. Its networks have hardly learned anything, so sounds, figures and
+numbers only show what the page looks like. The findings in the text come from `make demo` and
 `notebooks/execute.py --full`.
 ```"""
-NO_WIDGET = "*Here is a widget, which needs a running kernel: open the notebook in Jupyter.*"
+NO_WIDGET = "*This widget needs a running kernel: open the notebook in Jupyter.*"
 
 project = "tagkit"
 author = "the authors of tagkit"
@@ -33,9 +33,9 @@ exclude_patterns = [".*", "build", "data/[!R]*", "runs", "tagkit", "tests", "**/
 extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc"]
 
 myst_heading_anchors = 4
-nb_execution_mode = "off"  # notebooks/execute.py has done that
-nb_ipywidgets_js = {}  # from a CDN, and of no use without a kernel
-nb_output_stderr = "remove"  # progress bars, and what TensorFlow says when it starts
+nb_execution_mode = "off"  # notebooks/execute.py executes them
+nb_ipywidgets_js = {}  # they would load from a CDN, and do nothing without a kernel
+nb_output_stderr = "remove"  # progress bars and TensorFlow's start-up messages
 
 default_role = "py:obj"
 autodoc_member_order = "bysource"
@@ -61,7 +61,7 @@ TOCTREES = """
 :glob:
 
 docs/*
-Where data lie <data/README>
+The data folder <data/README>
 ```
 
 ```{toctree}
@@ -75,9 +75,20 @@ notebooks/*
 ```{toctree}
 :hidden:
 :caption: API
-:glob:
 
-docs/api/*
+docs/api/workspace
+docs/api/audio
+docs/api/data
+docs/api/graph
+docs/api/training
+docs/api/evaluation
+docs/api/analysis
+docs/api/plots
+docs/api/listening
+docs/api/studies
+docs/api/deploy
+docs/api/cli
+docs/api/system
 ```
 
 ```{toctree}
@@ -91,9 +102,12 @@ docs/decisions/index
 
 
 def complete(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Put the contents of the site behind the README, and the outputs of its execution into each notebook."""
+    """Add the table of contents to the README, its modules to each API page, and its outputs to each notebook."""
     if docname == root_doc:
         source[0] += TOCTREES
+    elif docname.startswith("docs/api/"):
+        source[0] += reference(Path(docname).name)
+        app.env.note_dependency(ROOT / "tagkit")  # a folder: read these pages at every build, for new modules
     elif docname.startswith("notebooks/"):
         path = EXECUTED / f"{Path(docname).name}.ipynb"
         app.env.note_dependency(path)
@@ -101,6 +115,14 @@ def complete(app: Sphinx, docname: str, source: list[str]) -> None:
             source[0] = nbformat.writes(without_widgets(nbformat.read(path, as_version=4)))
         else:
             logging.getLogger(__name__).warning("%s is missing: `make docs` executes it.", path.relative_to(ROOT))
+
+
+def reference(room: str) -> str:
+    """All modules of one folder of tagkit, or one module, for autodoc; each object stands where it is defined."""
+    paths = [*(ROOT / "tagkit").glob(f"{room}.py"), *(ROOT / "tagkit" / room).rglob("*.py")]
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths}
+    block = "\n## {0}\n\n```{{eval-rst}}\n.. automodule:: {0}\n   :ignore-module-all:\n```\n"
+    return "".join(block.format(name) for name in sorted(names) if not name.endswith("__main__"))
 
 
 def without_widgets(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
