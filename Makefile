@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: help install demo test lint unit test-browser test-cluster test-faults audit notebooks docs links bench picture \
 	lock clean
 
-help:  ## this list
+help:  ## list the targets
 	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
 
 install: .venv/installed  ## set up .venv with the locked dependencies
@@ -19,32 +19,32 @@ install: .venv/installed  ## set up .venv with the locked dependencies
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install  ## render a tagged dataset, train two networks on it, score them, hear what they learned
+demo: install  ## render a tagged dataset, train two networks, score them, and listen to what they learned
 	$(BIN)/tagkit demo
 
-test: lint unit notebooks docs  ## lint, import contracts, tests, every notebook, and the site
+test: lint unit notebooks docs  ## run lint, import contracts, tests, every notebook, and the site
 
-lint: install  ## ruff and the import contracts
+lint: install  ## check the code with ruff, and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-unit: install  ## the tests
+unit: install  ## run the tests
 	$(BIN)/pytest
 
-test-browser: install  ## only the tests that drive a real Chromium
+test-browser: install  ## run only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser
 
-test-cluster: install  ## trainings in several processes and on several devices, preparation on a cluster: same results
+test-cluster: install  ## train in several processes and on several devices, prepare on a cluster: results stay the same
 	$(BIN)/pytest -m "" tests/cluster -s
 
-test-faults: install  ## jobs killed, stopped and damaged again and again: same results, and a table
+test-faults: install  ## kill, stop and damage jobs again and again: results stay the same; prints a table
 	$(BIN)/pytest -m "" tests/faults
 
-audit: install  ## known weaknesses of the locked packages; fails where pypi.org cannot be asked
+audit: install  ## check the locked packages for known vulnerabilities; needs pypi.org
 	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/install.lock
 
-notebooks: install  ## execute every notebook on tiny data; copies with their outputs lie in build/notebooks
+notebooks: install  ## execute every notebook on tiny data into build/notebooks
 	$(BIN)/python notebooks/execute.py
 
 # Pages of notebooks that were executed in earnest (notebooks/execute.py --full) stay as they are.
@@ -54,10 +54,10 @@ docs: install  ## build the site from guides, docstrings and executed notebooks:
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/site
 	$(BIN)/python -m tests.pages build/site
 
-links: docs  ## ask every address that the site links to whether it answers; needs the internet
+links: docs  ## check every external link of the site; needs the internet
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/sphinx-build --quiet -b linkcheck -c docs -d build/doctrees . build/links
 
-bench: .venv/bench  ## measure against PyTorch, librosa and others, write docs/benchmarks.md; ONLY=prepare for one topic of it
+bench: .venv/bench  ## measure tagkit against PyTorch, librosa and others, write docs/benchmarks.md; ONLY=prepare runs one topic
 	$(BIN)/python -m benchmarks $(ONLY)
 
 # PyPI's PyTorch brings 2.5 GB of CUDA on Linux; the same version without it is taken where pip's index has that one.
@@ -66,10 +66,10 @@ bench: .venv/bench  ## measure against PyTorch, librosa and others, write docs/b
 		|| $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.lock
 	@touch $@
 
-picture: install  ## photograph the listening page and the explorer of runs/demo for the README; needs Chromium
+picture: install  ## take the README's screenshots of the listening page and the explorer of runs/demo; needs Chromium
 	$(BIN)/python -m tests.browser.picture
 
-lock: install  ## write the lock files anew from pyproject.toml
+lock: install  ## rewrite the lock files from pyproject.toml
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
 		--custom-compile-command 'make lock' bootstrap.in -o bootstrap.lock
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
@@ -77,5 +77,5 @@ lock: install  ## write the lock files anew from pyproject.toml
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --constraint install.lock bench.in -o bench.lock
 
-clean:  ## remove what was built; data/ and runs/ stay
+clean:  ## delete what was built; data/ and runs/ stay
 	rm -rf .venv build dist
