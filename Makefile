@@ -1,12 +1,12 @@
-# `make help` lists the targets. Everything is installed into .venv; no target needs root.
+# `make help` lists the targets. Everything is installed into .venv; only test-debian13 needs root.
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit test-browser test-cluster test-faults audit notebooks docs links bench picture \
-	lock clean
+.PHONY: help install demo test lint unit test-browser test-cluster test-faults test-debian13 audit notebooks docs site \
+	links bench picture lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## +' '/^[a-z-]+:.*##/ {printf "%-14s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## +' '/^[a-z0-9-]+:.*##/ {printf "%-15s%s\n", $$1, $$2}' Makefile
 
 install: .venv/installed  ## set up .venv with the locked dependencies
 
@@ -15,8 +15,9 @@ install: .venv/installed  ## set up .venv with the locked dependencies
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo 'Installing the locked packages into .venv: some minutes on the first call.'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/install.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/install.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q tagkit
 	@touch $@
 
 demo: install  ## render a tagged dataset, train two networks, score them, and listen to what they learned
@@ -24,10 +25,13 @@ demo: install  ## render a tagged dataset, train two networks, score them, and l
 
 test: lint unit notebooks docs  ## run lint, import contracts, tests, every notebook, and the site
 
-lint: install  ## check the code with ruff, and the import contracts
+lint: install  ## check the code, the import contracts, the declared dependencies, and the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/deptry tagkit notebooks
+	$(BIN)/deptry . tests tests/*/ --ignore DEP002,DEP004
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 unit: install  ## run the tests
 	$(BIN)/pytest
@@ -41,6 +45,9 @@ test-cluster: install  ## train in several processes and on several devices, pre
 test-faults: install  ## kill, stop and damage jobs again and again: results stay the same; prints a table
 	$(BIN)/pytest -m "" tests/faults
 
+test-debian13:  ## run the tests in a Debian 13 chroot with Python 3.13; needs root and debootstrap; TARGET=test for all
+	.ci/debian13 $(TARGET)
+
 audit: install  ## check the locked packages for known vulnerabilities; needs pypi.org
 	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/install.lock
 
@@ -53,6 +60,10 @@ docs: install  ## build the site from guides, docstrings and executed notebooks:
 	rm -rf build/site
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/site
 	$(BIN)/python -m tests.pages build/site
+
+site: demo  ## execute every notebook in full on the data and runs of `make demo` (hours), then build the site
+	$(BIN)/python notebooks/execute.py --full
+	$(MAKE) docs
 
 links: docs  ## check every external link of the site; needs the internet
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/sphinx-build --quiet -b linkcheck -c docs -d build/doctrees . build/links

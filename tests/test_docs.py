@@ -32,7 +32,7 @@ def test_code_names_only_what_there_is(path):
 
 @pytest.mark.parametrize("path", [p for p in TEXTS if "```sh" in p.read_text()], ids=name)
 def test_commands_are_accepted_by_the_command_line(path):
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
     for block in re.findall(r"```sh\n(.*?)```", path.read_text(), re.S):
         for line in re.split("\n|&&", block):
             program, *arguments = shlex.split(line.partition(" > ")[0], comments=True) or [""]

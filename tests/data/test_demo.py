@@ -10,6 +10,7 @@ from pathlib import Path
 
 import filelock
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -56,12 +57,19 @@ def wait_for_clips(root, n, process):
         time.sleep(0.02)
 
 
+def in_session(process, session):
+    """Whether a process belongs to this terminal session and is alive."""
+    try:
+        return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):  # it ended meanwhile
+        return False
+
+
 def session_is_empty(session, within_s=10):
     """Whether no process of this terminal session is left after some seconds."""
     limit = time.monotonic() + within_s
     while time.monotonic() < limit:
-        listed = subprocess.run(["ps", "-o", "stat=", "--sid", str(session)], capture_output=True, text=True)
-        if not [state for state in listed.stdout.split() if not state.startswith("Z")]:
+        if not any(in_session(process, session) for process in psutil.process_iter()):
             return True
         time.sleep(0.1)
     return False

@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 
+import kubernetes_validate
 import pytest
 
 from tagkit import cli
@@ -60,10 +61,14 @@ def test_kubernetes_machines_find_each_other(job):
 
 @pytest.mark.parametrize("machines", [1, 3])
 def test_kubernetes_takes_it(machines):
-    """Against the schemas of Kubernetes, where their package is installed."""
-    schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed: did not run")
-    for item in cloud.kubernetes(Job("a", "b", "--model dm16", machines=machines, gpus=1))["items"]:
-        schemas.validate(item, "1.29", strict=True)
+    """Against the schemas of Kubernetes itself."""
+    items = cloud.kubernetes(Job("a", "b", "--model dm16", machines=machines, gpus=1))["items"]
+    assert items
+    for item in items:
+        kubernetes_validate.validate(item, "1.29", strict=True)
+    items[-1]["spec"]["complitions"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError, match="complitions"):
+        kubernetes_validate.validate(items[-1], "1.29", strict=True)
 
 
 def test_the_slurm_script_tells_every_task_where_it_is(job, tmp_path):
