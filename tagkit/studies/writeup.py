@@ -14,29 +14,28 @@ from tagkit.system import files, paths
 
 HEAD = """# Results
 
-Written by `tagkit results` from the records in `docs/results/`, one small JSON file for each training, and from
-nothing else.
+`tagkit results` writes this page from the records in `docs/results/` and nothing else.
 
-Every score is a mean over seeds (*over seeds*: the lowest and the highest). Its interval draws whole pieces, or
-artists, of the test part again and again, for these trained networks; it is made of percentiles, so for average
-precision, which repeated clips raise, it leans upwards. *Difference* is that of macro ROC-AUC to the table's reference,
-paired over the same resamples, and *p* its two-sided value, adjusted for the number of networks by Holm's method; it
-takes the difference as normally distributed, and the interval, which is not adjusted, does not: near 0 they may
-disagree. *valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts windows in
-training, or whole clips where the windowing makes an example of a clip.
+Every score is a mean over seeds; *over seeds* gives the lowest and the highest. Its interval comes from a percentile
+bootstrap over whole pieces, or artists, of the test part, for these trained networks. Repeated clips raise average
+precision, so the intervals of PR-AUC lean upwards. *Difference* is the difference in macro ROC-AUC from the table's
+reference, paired over the same resamples. *p* is its two-sided p-value, adjusted for the number of networks by Holm's
+method; it assumes a normal distribution. The interval is not adjusted and does not assume one, so near 0 the two may disagree.
+*valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts training windows, or whole
+clips where the windowing makes one example of a clip.
 """
 
 RECORDED = (
-    "487 clips of 243 recordings of the Emotify collection (Magnatune's music), in MagnaTagATune's layout, with the "
-    "tags that MagnaTagATune's clips of the same recordings carry. Artists were dealt to the folders, so the split "
-    "`pons` shares none between its parts, but for one test clip. It is not MagnaTagATune's own test part and compares "
-    "with no score on it."
+    "487 clips of 243 recordings in the Emotify collection (Magnatune's music), in MagnaTagATune's layout, with the "
+    "tags of MagnaTagATune's clips of the same recordings. Each artist's clips are in one folder, so the parts of the "
+    "split `pons` share no artist, except for one test clip. This is not MagnaTagATune's own test part: do not compare "
+    "these scores with any on it."
 )
 
 # What networks are given, as evaluation records it.
 KINDS = {
-    "raw": "on the bare waveform",
-    "learned bank": "on the waveform, by filters that start at the mel scale and are trained",
+    "raw": "on the raw waveform",
+    "learned bank": "on the waveform, with filters that start at the mel scale and are trained",
     "mel": "on a spectrogram",
 }
 
@@ -126,12 +125,12 @@ def _pretraining(groups: Sequence[Group]) -> str:
     gain = gain.loc[gain.mean(axis=1).sort_values(ascending=False).index]
     return "\n".join(
         [
-            f"## Pre-training on rendered music\n\n{_terms(groups)}",
-            "The trunk is trained on rendered clips with exact tags, gets a new last layer, and is trained on.",
+            f"## Pretraining on rendered music\n\n{_terms(groups)}",
+            "The trunk is trained on rendered clips with exact tags, gets a new last layer, and is trained on recordings.",
             "*Varied*: rendered windows are also played faster, slower and softer.\n",
-            _picture("Scores with and without pre-training", "results_pretraining"),
+            _picture("Scores with and without pretraining", "results_pretraining"),
             _table(groups, scratch),
-            f"\nWhat it brings each tag: ROC-AUC above `{scratch}`, mean over seeds. Single tags are noisy.\n",
+            f"\nGain of each tag in ROC-AUC over `{scratch}`, mean over seeds. Single tags are noisy.\n",
             compare.markdown(gain.map("{:+.3f}".format), "tag") + "\n",
         ]
     )
@@ -152,11 +151,11 @@ def _beside() -> str:
     before = {s.model: {"input": s.input, "ROC-AUC": f"{s.roc_auc:.4f}"} for s in published.PREDECESSOR}
     return "\n".join(
         [
-            "## Beside the literature\n",
-            "None of the scores above compares with these, which are of other data. Among themselves they compare only",
-            "within a split. How to rerun them: [reproduce.md](reproduce.md).\n",
+            "## Published scores\n",
+            "Do not compare these with the scores above, which come from other data, and compare them with each other",
+            "only within a split. To rerun them, see [reproduce.md](reproduce.md).\n",
             compare.markdown(pd.DataFrame.from_dict(rows, orient="index"), "model") + "\n",
-            f"The predecessor's scores compare with nothing else: {published.PREDECESSOR_NOTE}.\n",
+            f"The predecessor's scores are not comparable with any others: {published.PREDECESSOR_NOTE}.\n",
             compare.markdown(pd.DataFrame.from_dict(before, orient="index"), "model") + "\n",
         ]
     )
@@ -170,14 +169,14 @@ def _terms(groups: Sequence[Group]) -> str:
     seeds = _seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {_seeds(counts[-1])}"
     sentences = [
         f"{len(groups)} networks, {seeds} each.",
-        f"A training has {budgets} s of CPU time on one core for its steps",
-        f"(really spent: {spent.quantile(0.05):.0f} to {spent.quantile(0.95):.0f} s, 5th to 95th percentile: further",
-        "seeds take as many steps as the first one could pay for, on whatever machine).",
-        "Learning rate and schedule are the same for all and were tuned for none; a batch is 16 windows, or 4 clips.",
+        f"Each training has {budgets} s of CPU time on one core for its steps",
+        f"(actually used: {spent.quantile(0.05):.0f} to {spent.quantile(0.95):.0f} s, 5th to 95th percentile, as later",
+        "seeds run as many steps as the first could afford, on whatever machine).",
+        "All networks share one learning rate and schedule, tuned for none; a batch is 16 windows, or 4 clips.",
         compare.conditions(groups),
     ]
     if lacking := groups[0].first["incomplete_resamples"]:
-        sentences.append(f"In {lacking:.0%} of the resamples some tag has no clip; they average over the others.")
+        sentences.append(f"In {lacking:.0%} of the resamples, some tag has no clip; these average over the other tags.")
     return " ".join(sentences)
 
 
@@ -191,14 +190,14 @@ def _verdict(groups: Sequence[Group]) -> str:
     sentences += [
         _beside_mel(compare.best(some), mel, KINDS[kind]) for kind, some in kinds.items() if some and kind != "mel"
     ]
-    sentences.append("What was tried: [decision 12](decisions/0012-a-filter-bank-that-starts-as-the-ears.md).")
+    sentences.append("[Decision 12](decisions/0012-a-filter-bank-that-starts-as-the-ears.md) lists what was tried.")
     return f"**Raw against spectrogram.** {' '.join(sentences)}\n"
 
 
 def _beside_mel(raw: Group, mel: Group, kind: str) -> str:
     """How far a network of the waveform is from a spectrogram network."""
     gap = compare.difference(raw, mel).interval
-    answer = "no difference could be shown"
+    answer = "no significant difference"
     if gap.low > 0:
         answer = "it is ahead"
     if gap.high < 0:
