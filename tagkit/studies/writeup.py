@@ -20,9 +20,9 @@ Every score is a mean over seeds; *over seeds* gives the lowest and the highest.
 bootstrap over whole pieces, or artists, of the test part, for these trained networks. Repeated clips raise average
 precision, so the intervals of PR-AUC lean upwards. *Difference* is the difference in macro ROC-AUC from the table's
 reference, paired over the same resamples. *p* is its two-sided p-value, adjusted for the number of networks by Holm's
-method; it assumes a normal distribution. The interval is not adjusted and does not assume one, so near 0 the two may disagree.
-*valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts training windows, or whole
-clips where the windowing makes one example of a clip.
+method; it assumes a normal distribution. The interval is not adjusted and does not assume one, so near 0 the two may
+disagree. *valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts training
+windows, or whole clips where the windowing makes one example of a clip.
 """
 
 RECORDED = (
@@ -126,8 +126,8 @@ def _pretraining(groups: Sequence[Group]) -> str:
     return "\n".join(
         [
             f"## Pretraining on rendered music\n\n{_terms(groups)}",
-            "The trunk is trained on rendered clips with exact tags, gets a new last layer, and is trained on recordings.",
-            "*Varied*: rendered windows are also played faster, slower and softer.\n",
+            "The trunk is trained on rendered clips with exact tags, gets a new last layer, and is trained on",
+            "recordings. *Varied*: rendered windows are also played faster, slower and softer.\n",
             _picture("Scores with and without pretraining", "results_pretraining"),
             _table(groups, scratch),
             f"\nGain of each tag in ROC-AUC over `{scratch}`, mean over seeds. Single tags are noisy.\n",
