@@ -150,14 +150,14 @@ def _evaluate(root: Path, n: int) -> float:
     from tagkit.data.records import Records
     from tagkit.evaluation import metrics
     from tagkit.graph import zoo
-    from tagkit.graph.scorer import Predictor
+    from tagkit.graph.scorer import Scorer
 
     records = Records.open(root / f"growth-records-{n}")
-    predict = Predictor(zoo.build(MODEL))
-    predict(records, np.arange(4))
+    score = Scorer(zoo.build(MODEL))
+    score(records, np.arange(4))
     everything = np.arange(len(records.catalog))
     started = time.process_time()
-    scores = predict(records, everything)
+    scores = score(records, everything)
     tags = records.catalog.tags()
     labels = records.catalog.labels[list(tags)].to_numpy(bool)
     metrics.score_tags(labels, scores, tags, everything)

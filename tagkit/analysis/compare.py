@@ -42,7 +42,7 @@ class Summaries:
         return len(next(iter(self.means.values())))
 
     def of(self, clips: np.ndarray) -> "Summaries":
-        """Those of some of the clips, by position."""
+        """Those of some of the clips, by their indices."""
         parts = (self.means, self.maxima, self.spreads)
         return Summaries(*({stage: x[clips] for stage, x in part.items()} for part in parts))
 
@@ -202,7 +202,7 @@ def jackknife(
     Parameters
     ----------
     estimate : callable
-        Of the positions of some of the clips, rising.
+        Of the indices of some of the clips, rising.
     clips : int
     groups, parts, seed
         As in `cka_interval`.

@@ -14,7 +14,6 @@ from tagkit.analysis import compare, geometry, selectivity, spectra
 from tagkit.analysis.compare import Summaries
 from tagkit.data.records import Records
 from tagkit.evaluation import compare as comparison
-from tagkit.evaluation import evaluate
 from tagkit.training.runs import Run
 
 MOST_CLIPS = 300  # listened through to find each channel's own tag
@@ -91,41 +90,40 @@ def draw_filters(runs: Mapping[str, Run], folder: Path) -> list[Path]:
     return paths
 
 
-def listen_through(model: keras.Model, records: Records, positions: np.ndarray, progress: bool = True) -> Summaries:
+def listen_through(model: keras.Model, records: Records, indices: np.ndarray, progress: bool = True) -> Summaries:
     """Summaries of every channel for some clips of the records, the first 300 of them at most.
 
     Parameters
     ----------
     model : keras.Model
     records : Records
-    positions : ndarray of int (clips,)
-        The clips, as positions in `records`.
+    indices : ndarray of int (clips,)
     progress : bool
         Show a progress bar.
     """
-    some = positions[:MOST_CLIPS]
+    some = indices[:MOST_CLIPS]
     waveforms = (records.waveform(records.catalog.clips.index[p]) for p in some)
     bar = tqdm(waveforms, f"listen through {model.name}", len(some), unit="clip", disable=not progress)
     return compare.summarise(model, bar, sr=records.sr)
 
 
 def selective(
-    heard: Summaries, records: Records, positions: np.ndarray, tags: Sequence[str]
+    heard: Summaries, records: Records, indices: np.ndarray, tags: Sequence[str]
 ) -> dict[str, selectivity.Selectivity]:
     """Which channels tell which tags, by stage, from one clip of each piece.
 
     Parameters
     ----------
     heard : Summaries
-        Of the clips at `positions`, in that order.
+        Of the clips at `indices`, in that order.
     records : Records
-    positions : ndarray of int (clips,)
+    indices : ndarray of int (clips,)
         Held-out clips.
     tags : sequence of str
     """
-    some = np.asarray(positions)[: len(heard)]
-    once = selectivity.first_of_each(evaluate.cluster_names(records, some, records.catalog.cluster_by))
-    labels = records.catalog.labels[list(tags)].to_numpy(bool)[some[once]]
+    some = np.asarray(indices)[: len(heard)]
+    once = selectivity.first_of_each(records.clusters(some))
+    labels = records.labels(some[once], tags)
     independent = heard.of(once)
     return selectivity.of_stages(independent.means, independent.maxima, labels, tags)
 

@@ -18,8 +18,6 @@ from tagkit.analysis.figures import LEVEL_DBFS, MOST_CLIPS, listen_through, save
 from tagkit.analysis.selectivity import Selectivity
 from tagkit.analysis.spectra import ToneProbe
 from tagkit.data.records import Records
-from tagkit.data.windows import part_positions
-from tagkit.evaluation import evaluate
 from tagkit.system import files
 from tagkit.training.runs import Run
 
@@ -130,11 +128,11 @@ def analyse(
     model, tags, clips = run.model(), run.tags, min(clips or MOST_CLIPS, MOST_CLIPS)
     before = run.model(trained=False) if twin else None
     split = run.record["split"]
-    held_out = part_positions(records, "test", split)[:clips]
+    held_out = records.part("test", split)[:clips]
     others = np.setdiff1d(np.arange(len(records.catalog.clips)), held_out)
-    positions = np.concatenate([held_out, others])[:clips]
-    heard = listen_through(model, records, positions, progress)
-    heard_before = listen_through(before, records, positions, progress) if before else None
+    indices = np.concatenate([held_out, others])[:clips]
+    heard = listen_through(model, records, indices, progress)
+    heard_before = listen_through(before, records, indices, progress) if before else None
     test = np.arange(len(held_out))
     ids = records.catalog.clips.index[held_out[:CONSTRUCTED_FROM]]
     return Analysis(
@@ -147,7 +145,7 @@ def analyse(
         heard_untrained=heard_before,
         channels=selective(heard.of(test), records, held_out, tags),
         channels_untrained=selective(heard_before.of(test), records, held_out, tags) if heard_before else {},
-        pieces=evaluate.cluster_names(records, positions, records.catalog.cluster_by),
+        pieces=records.clusters(indices),
     )
 
 

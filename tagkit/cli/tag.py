@@ -70,9 +70,9 @@ def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width:
         name = name if len(name) <= width else "…" + name[1 - width :]
         tqdm.write(f"{name:<{width}}  {_clock(result.duration_s):>8}  {scores}")
     if count:
-        calibrate, unknown = _calibration(tagger)
+        calibration, unknown = _calibration(tagger)
         print(f"\nScores by {tagger.run.root}: 0 to 1, the mean over windows of {tagger.window / tagger.sr:.1f} s.")
-        print(calibrate.sentences() if calibrate else unknown)
+        print(calibration.sentences() if calibration else unknown)
     return count
 
 
@@ -87,15 +87,15 @@ def _print_csv(tagger: "Tagger", results: "Iterable[Tagged]") -> int:
 
 
 def _print_json(tagger: "Tagger", results: "Iterable[Tagged]", failed: "list[Failed]", top: int) -> int:
-    calibrate, unknown = _calibration(tagger)
-    rows = [_json_row(result, calibrate, top) for result in results]
+    calibration, unknown = _calibration(tagger)
+    rows = [_json_row(result, calibration, top) for result in results]
     record = tagger.run.record
     content = {
         "run": str(tagger.run.root),
         "model": tagger.run.config.model,
         "trained_on": {key: record[key] for key in ("dataset", "split", "data")},
         "window_s": tagger.window / tagger.sr,
-        "calibration": calibrate.to_dict() if calibrate else None,
+        "calibration": calibration.to_dict() if calibration else None,
         "calibration_unknown": unknown,
         "files": rows,
         "failed": [{"path": str(f.path), "reason": f.reason} for f in failed],
@@ -121,11 +121,11 @@ def _json_row(result: "Tagged", calibration: "Calibration | None", top: int) -> 
 def _calibration(tagger: "Tagger") -> "tuple[Calibration | None, str | None]":
     """The run's calibration, or why it is not known."""
     from tagkit.data.records import RecordsError
-    from tagkit.evaluation import calibration
+    from tagkit.evaluation import calibrate
     from tagkit.training.runs import TrainingError
 
     try:
-        return calibration.of_run(tagger.run), None
+        return calibrate.of_run(tagger.run), None
     except (RecordsError, TrainingError) as error:
         return None, f"How far these scores can be trusted is not known: {error}"
 

@@ -24,15 +24,14 @@ def training_batches(
 
 
 def evaluation_windows(
-    records: Records, positions: np.ndarray, window: int, batch_size: int
+    records: Records, indices: np.ndarray, window: int, batch_size: int
 ) -> tuple[tf.data.Dataset, np.ndarray]:
     """All windows of some clips in order, and the clip that each belongs to.
 
     Parameters
     ----------
     records : Records
-    positions : ndarray of int (clips,)
-        Positions in `records`.
+    indices : ndarray of int (clips,)
     window : int
         Samples.
     batch_size : int
@@ -43,16 +42,16 @@ def evaluation_windows(
     dataset : tf.data.Dataset
         One-tuples of a batch (batch_size, window) of int16.
     owner : ndarray of int (windows,)
-        Row of `positions` that each window was cut from; the padding has no owner.
+        Row of `indices` that each window was cut from; the padding has no owner.
     """
-    starts = [window_starts(int(records.lengths[p]), window) for p in positions]
-    owner = np.repeat(np.arange(len(positions)), [len(s) for s in starts])
-    cuts = list(zip(np.asarray(positions)[owner], np.concatenate(starts), strict=True))
+    starts = [window_starts(int(records.lengths[p]), window) for p in indices]
+    owner = np.repeat(np.arange(len(indices)), [len(s) for s in starts])
+    cuts = list(zip(np.asarray(indices)[owner], np.concatenate(starts), strict=True))
 
     def batch(k: int) -> tuple[np.ndarray]:
         x = np.zeros((batch_size, window), np.int16)
-        for row, (position, start) in enumerate(cuts[k * batch_size : (k + 1) * batch_size]):
-            x[row] = records.read(position, start, window)
+        for row, (index, start) in enumerate(cuts[k * batch_size : (k + 1) * batch_size]):
+            x[row] = records.read(index, start, window)
         return (x,)
 
     batches = _read_ahead(batch, range(-(-len(cuts) // batch_size)), ((batch_size, window),), (tf.int16,))
@@ -60,13 +59,13 @@ def evaluation_windows(
 
 
 def evaluation_clips(
-    records: Records, positions: np.ndarray, window: int, windows: int | None, batch_size: int
+    records: Records, indices: np.ndarray, window: int, windows: int | None, batch_size: int
 ) -> tf.data.Dataset:
     """Some clips in order, each as all of its windows, for networks that merge them.
 
     Parameters
     ----------
-    records, positions, window
+    records, indices, window
         As for `evaluation_windows`.
     windows : int or None
         Windows of each clip; None: as many as cover it. Only clips with equally many share a batch.
@@ -78,9 +77,9 @@ def evaluation_clips(
     tf.data.Dataset
         One-tuples of a batch (clips, windows, window) of int16.
     """
-    starts = {p: window_starts(int(records.lengths[p]), window, windows) for p in positions}
+    starts = {p: window_starts(int(records.lengths[p]), window, windows) for p in indices}
     batches: list[list[int]] = []
-    for p in positions:
+    for p in indices:
         last = batches[-1] if batches else []
         if last and len(starts[last[0]]) == len(starts[p]) and (len(last) + 1) * len(starts[p]) <= batch_size:
             last.append(p)

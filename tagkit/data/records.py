@@ -85,22 +85,52 @@ class Records:
         return [str(self.root / shard["name"]) for shard in self.manifest["shards"]]
 
     @cached_property
-    def positions(self) -> dict[str, int]:
-        """Position of each clip id in the catalog."""
+    def index_of(self) -> dict[str, int]:
+        """Index of each clip in the catalog, by clip id."""
         return {clip_id: i for i, clip_id in enumerate(self.catalog.clips.index)}
+
+    def part(self, name: str, split: str | None = None) -> np.ndarray:
+        """Indices of the clips of one part of a split (default: the records' own), (clips,).
+
+        RecordsError if there are none.
+        """
+        ids = self.catalog.ids(name, split)
+        if not len(ids):
+            split = split or self.catalog.default_split
+            raise RecordsError(
+                f"{self.root} has no {name} clips in its split {split!r}; prepare more clips or choose another split."
+            )
+        return np.array([self.index_of[i] for i in ids])
+
+    def labels(self, indices: np.ndarray, tags: Sequence[str]) -> np.ndarray:
+        """Which clips have which tags: bool (clips, tags), with the tags in this order."""
+        return self.catalog.labels[list(tags)].to_numpy(bool)[indices]
 
     @cached_property
     def lengths(self) -> np.ndarray:
         """Length of each clip in samples, (clips,)."""
         return self._places[:, 2]
 
-    def read(self, position: int, start: int = 0, length: int | None = None) -> np.ndarray:
-        """Samples of the clip at `position` of the catalog, from `start`, as int16 (length,), read-only.
+    def clusters(self, indices: np.ndarray, by: str | None = None) -> np.ndarray:
+        """The artist or song of each clip, (clips,); a clip without one is a cluster of its own.
+
+        Parameters
+        ----------
+        indices : ndarray of int (clips,)
+        by : {"artist", "song"}, optional
+            Default: as the catalog says.
+        """
+        clips = self.catalog.clips.iloc[indices]
+        names = clips[by or self.catalog.cluster_by]
+        return np.where(names == "", "clip " + clips.index.astype(str), names)
+
+    def read(self, index: int, start: int = 0, length: int | None = None) -> np.ndarray:
+        """Samples of one clip from `start`, as int16 (length,), read-only.
 
         Samples past the clip's end are zeros. Without `length`, the clip to its end. RecordsError where its shard is
         cut short.
         """
-        shard, offset, samples = self._places[position].tolist()
+        shard, offset, samples = self._places[index].tolist()
         start = min(start, samples)
         length = samples - start if length is None else length
         there = min(length, samples - start)
@@ -121,15 +151,15 @@ class Records:
 
     def waveform(self, clip_id: str) -> np.ndarray:
         """The whole clip as float32 in [-1, 1), (samples,)."""
-        return audio.to_float(self.read(self.positions[clip_id]))
+        return audio.to_float(self.read(self.index_of[clip_id]))
 
-    def levels_dbfs(self, positions: Sequence[int] | None = None) -> np.ndarray:
+    def levels_dbfs(self, indices: Sequence[int] | None = None) -> np.ndarray:
         """Root mean square level of some clips (default: all), (clips,), in dB relative to full scale.
 
         A sine at full scale has -3 dBFS; digital silence is given as -120.
         """
-        chosen = range(len(self.catalog)) if positions is None else positions
-        power = [np.square(self.read(p), dtype=np.float64).mean() / 32_768**2 for p in chosen]
+        chosen = range(len(self.catalog)) if indices is None else indices
+        power = [np.square(self.read(i), dtype=np.float64).mean() / 32_768**2 for i in chosen]
         return 10 * np.log10(np.maximum(power, 1e-12))
 
     def verify(self, progress: bool = False) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagkit.data.records import Records, RecordsError
+from tagkit.data.records import Records
 
 # Independent random streams are drawn from (seed, purpose, index).
 _ORDER, _CROP = 0, 1
@@ -79,10 +79,10 @@ class TrainingWindows:
     Attributes
     ----------
     records : Records
-    positions : ndarray of int (clips,)
-        The clips to draw from, as positions in `records`.
+    indices : ndarray of int (clips,)
+        The clips to draw from, by their indices in `records`.
     labels : ndarray of bool (clips, tags)
-        In the order of `positions`.
+        In the order of `indices`.
     window : int
         Samples.
     windows : int or None
@@ -96,7 +96,7 @@ class TrainingWindows:
     """
 
     records: Records
-    positions: np.ndarray
+    indices: np.ndarray
     labels: np.ndarray
     window: int
     windows: int | None
@@ -135,9 +135,8 @@ class TrainingWindows:
         RecordsError
             The split has no training clips.
         """
-        positions = part_positions(records, "train", split)
-        labels = records.catalog.labels[list(tags)].to_numpy(bool)[positions]
-        return cls(records, positions, labels, window, windows, **settings)
+        indices = records.part("train", split)
+        return cls(records, indices, records.labels(indices, tags), window, windows, **settings)
 
     def batch(self, step: int, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch number `step`: windows (batch[, windows], window) int16 and labels (batch, tags) float32.
@@ -159,7 +158,7 @@ class TrainingWindows:
         x = np.empty((len(chosen), each, self.window), np.int16)
         for i, row in enumerate(chosen):
             for k in range(each):
-                y = self._cut(self.positions[clips[row]], where[row, k], speed[row])
+                y = self._cut(self.indices[clips[row]], where[row, k], speed[row])
                 if gain[row] != 1:
                     y = np.multiply(y, np.float32(gain[row]), out=None if y.dtype == np.int16 else y)
                 x[i, k] = y
@@ -174,18 +173,7 @@ class TrainingWindows:
 
     @property
     def _n(self) -> int:
-        return len(self.positions)
+        return len(self.indices)
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(self._n)
-
-
-def part_positions(records: Records, part: str, split: str | None = None) -> np.ndarray:
-    """Positions in `records` of the clips of one part of a split, (clips,); RecordsError where there are none."""
-    ids = records.catalog.ids(part, split)
-    if not len(ids):
-        name = split or records.catalog.default_split
-        raise RecordsError(
-            f"{records.root} has no {part} clips in its split {name!r}; prepare more clips or choose a split."
-        )
-    return np.array([records.positions[i] for i in ids])

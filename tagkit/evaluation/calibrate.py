@@ -4,17 +4,15 @@ A network that is calibrated gives the score .8 to tags of which 80 % are there.
 measured once, on clips that it was not trained on, and kept beside its weights (calibration.json).
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from tagkit.data.records import Records
-from tagkit.data.windows import part_positions
-from tagkit.graph.scorer import predict
+from tagkit.graph.scorer import Scorer
 from tagkit.system import files
-from tagkit.training.runs import BEST_WEIGHTS, Run
+from tagkit.training.runs import Run
 
 FILE = "calibration.json"
 BINS = 10
@@ -123,18 +121,17 @@ def of_run(run: Run, records: Records | None = None) -> Calibration:
     RecordsError
         There are no records.
     """
-    weights = hashlib.sha256((run.root / BEST_WEIGHTS).read_bytes()).hexdigest()[:16]
+    weights = run.weights_sha256[:16]
     path = run.root / FILE
     if path.is_file():
         stored = Calibration.from_dict(files.read_json(path))
         if stored.record["weights"] == weights:
             return stored
     records = run.open_records(records)
-    positions = part_positions(records, "valid", run.record["split"])
-    labels = records.catalog.labels[list(run.tags)].to_numpy(bool)[positions]
+    indices = records.part("valid", run.record["split"])
     record = {"dataset": run.record["dataset"], "data": records.fingerprint, "split": run.record["split"]}
-    record |= {"part": "valid", "clips": len(positions), "weights": weights}
-    measured = reliability(labels, predict(run.model(), records, positions), record)
+    record |= {"part": "valid", "clips": len(indices), "weights": weights}
+    measured = reliability(records.labels(indices, run.tags), Scorer(run.model())(records, indices), record)
     if os.access(run.root, os.W_OK):
         files.write_json(path, measured.to_dict())
     return measured

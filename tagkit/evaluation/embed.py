@@ -1,22 +1,19 @@
 """Embeddings for finding similar music: what a network's last hidden layer makes of windows and of files."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from sklearn.neighbors import NearestNeighbors
 
 from tagkit.evaluation.sweep import Failed, Rows, Source, Sweep
-from tagkit.evaluation.tag import find_run, window_network, windows_at_once
-from tagkit.graph.scorer import to_waveform
+from tagkit.evaluation.tag import find_run, window_network
+from tagkit.graph.scorer import Scorer
 from tagkit.system import files
-from tagkit.training.runs import BEST_WEIGHTS, Run
+from tagkit.training.runs import Run
 
 FORMAT = 1
 
@@ -62,15 +59,9 @@ class Embedder:
         self.run, self.sr = run, run.record["row"]["sr"]
         model = window_network(run)
         self.window = model.input_shape[1]
-        batch_size = batch_size or windows_at_once(self.window)
         penultimate = model.get_layer("logits_dense").input
-        network = keras.Model(model.inputs[0], penultimate)
         self.units = penultimate.shape[-1]
-        vectors = tf.function(
-            lambda x: tf.cast(network(to_waveform(x), training=False), tf.float32),
-            input_signature=[tf.TensorSpec((batch_size, self.window), tf.int16)],
-        )
-        self.sweep = Sweep(lambda x: vectors(x).numpy(), self.window, self.sr, batch_size)
+        self.sweep = Sweep(Scorer(model, batch_size, penultimate), self.sr)
 
     @classmethod
     def open(cls, root: str | Path | None = None) -> "Embedder":
@@ -88,12 +79,11 @@ class Embedder:
 
     def about(self) -> dict:
         """What makes two embeddings comparable: the network, its weights, and its windows."""
-        weights = hashlib.sha256((self.run.root / BEST_WEIGHTS).read_bytes()).hexdigest()[:16]
         return {
             "format": FORMAT,
             "run": str(self.run.root),
             "model": self.run.config.model,
-            "weights": weights,
+            "weights": self.run.weights_sha256[:16],
             "sample_rate": self.sr,
             "window": self.window,
         }

@@ -8,10 +8,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from tagkit.data.records import Records
-from tagkit.data.windows import part_positions
 from tagkit.evaluation import metrics
 from tagkit.graph.describe import clip_macs, describe_model
-from tagkit.graph.scorer import Predictor
+from tagkit.graph.scorer import Scorer
 from tagkit.system import files
 from tagkit.training.runs import Run, code_version
 
@@ -97,12 +96,12 @@ def evaluate(
     """
     records = run.open_records(records)
     records.verify(progress)
-    positions = part_positions(records, part, run.record["split"])
+    indices = records.part(part, run.record["split"])
     model = run.model()
-    scores = _scores(model, records, positions, f"evaluate {run.root.name}", progress)
-    labels = records.catalog.labels[list(run.tags)].to_numpy(bool)[positions]
+    scores = _scores(model, records, indices, f"evaluate {run.root.name}", progress)
+    labels = records.labels(indices, run.tags)
     cluster_by = cluster_by or records.catalog.cluster_by
-    clusters = cluster_names(records, positions, cluster_by)
+    clusters = records.clusters(indices, cluster_by)
     record = {
         "model": run.config.model,
         "network": describe_network(run, model),
@@ -114,20 +113,20 @@ def evaluate(
         "seed": run.record["seed"],
         "data": records.fingerprint,
         "code": code_version(),
-        "clips": len(positions),
+        "clips": len(indices),
         "min_positives": min_positives,
         "interval": f"95 % percentile bootstrap over {len(set(clusters))} {cluster_by}s, {resamples} resamples",
     }
     return Evaluation(metrics.score_tags(labels, scores, run.tags, clusters, min_positives, resamples), record)
 
 
-def _scores(model: keras.Model, records: Records, positions: np.ndarray, title: str, progress: bool) -> np.ndarray:
+def _scores(model: keras.Model, records: Records, indices: np.ndarray, title: str, progress: bool) -> np.ndarray:
     """Probabilities (clips, tags), a few clips at a time, so that the bar shows where it is."""
-    predictor, parts = Predictor(model), np.split(positions, range(AT_A_TIME, len(positions), AT_A_TIME))
-    with tqdm(total=len(positions), desc=title, unit="clip", disable=not progress) as bar:
+    scorer, parts = Scorer(model), np.split(indices, range(AT_A_TIME, len(indices), AT_A_TIME))
+    with tqdm(total=len(indices), desc=title, unit="clip", disable=not progress) as bar:
         scores = []
         for some in parts:
-            scores.append(predictor(records, some))
+            scores.append(scorer(records, some))
             bar.update(len(some))
     return np.concatenate(scores)
 
@@ -153,20 +152,6 @@ def describe_training(run: Run) -> dict:
     history = [{key: round(h[key], 4) for key in ("step", "loss", "valid_roc_auc")} for h in run.record["history"]]
     config = {key: value for key, value in run.record["config"].items() if key != "init"}  # a path; `init` says what of
     return done | {"best_valid_roc_auc": best, "history": history, "config": config}
-
-
-def cluster_names(records: Records, positions: np.ndarray, by: str) -> np.ndarray:
-    """The artist or song of each clip, (clips,); a clip without one is a cluster of its own.
-
-    Parameters
-    ----------
-    records : Records
-    positions : ndarray of int (clips,)
-        The clips, as positions in `records`.
-    by : {"artist", "song"}
-    """
-    clips = records.catalog.clips.iloc[positions]
-    return np.where(clips[by] == "", "clip " + clips.index.astype(str), clips[by])
 
 
 def save(evaluation: Evaluation, path: str | Path) -> None:

@@ -7,7 +7,7 @@ memory.
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from tagkit import audio
 from tagkit.data.folder import AUDIO_SUFFIXES
 from tagkit.data.windows import window_starts
+from tagkit.graph.scorer import Scorer
 
 # A sound of up to half an hour at 16 kHz is held in memory, a longer one in a nameless temporary file.
 MOST_SAMPLES = 30 * 60 * 16_000
@@ -55,21 +56,17 @@ class Rows:
 
 
 class Sweep:
-    """Applies a function of windows to every window of many sounds.
+    """Scores every window of many sounds, with batches that span files.
 
     Parameters
     ----------
-    apply : callable
-        From windows (batch_size, window) of int16 to an array (batch_size, ...).
-    window : int
-        Samples.
+    scorer : Scorer
     sr : int
         Hz; files at other rates are resampled.
-    batch_size : int
     """
 
-    def __init__(self, apply: Callable[[np.ndarray], np.ndarray], window: int, sr: int, batch_size: int):
-        self.apply, self.window, self.sr, self.batch_size = apply, window, sr, batch_size
+    def __init__(self, scorer: Scorer, sr: int):
+        self.scorer, self.window, self.sr = scorer, scorer.window, sr
 
     def one(self, source: Source, hop_s: float | None = None) -> Rows:
         """All windows of one sound.
@@ -127,13 +124,13 @@ class Sweep:
     def _all(self, sounds: "Iterable[_Waiting | Failed]") -> Iterator[Rows | Failed]:
         """Fill batches with the windows of one sound after the other; give each result once its last window has one."""
         queue: deque[_Waiting | Failed] = deque()
-        batch, owners = np.zeros((self.batch_size, self.window), np.int16), []
+        batch, owners = np.zeros((self.scorer.batch_size, self.window), np.int16), []
         for sound in sounds:
             queue.append(sound)
             for start in getattr(sound, "starts", ()):
                 sound.cut(start, out=batch[len(owners)])
                 owners.append(sound)
-                if len(owners) == self.batch_size:
+                if len(owners) == self.scorer.batch_size:
                     self._apply(batch, owners)
                     yield from _done(queue)
             yield from _done(queue)
@@ -142,7 +139,7 @@ class Sweep:
         yield from _done(queue)
 
     def _apply(self, batch: np.ndarray, owners: "list[_Waiting]") -> None:
-        for owner, row in zip(owners, self.apply(batch), strict=False):  # the last batch may not be full
+        for owner, row in zip(owners, self.scorer.windows(batch), strict=False):  # the last batch may not be full
             owner.rows.append(row)
         owners.clear()
 

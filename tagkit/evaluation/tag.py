@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from tagkit.evaluation.sweep import Failed, Rows, Source, Sweep
-from tagkit.graph.scorer import to_waveform
+from tagkit.graph.scorer import Scorer
 from tagkit.system import paths
 from tagkit.training.runs import Run, TrainingError
 
@@ -80,12 +79,7 @@ class Tagger:
         self.run, self.tags, self.sr = run, run.tags, run.record["row"]["sr"]
         self.model = window_network(run)
         self.window = self.model.input_shape[1]
-        batch_size = batch_size or windows_at_once(self.window)
-        scores = tf.function(
-            lambda x: tf.sigmoid(self.model(to_waveform(x), training=False)),
-            input_signature=[tf.TensorSpec((batch_size, self.window), tf.int16)],
-        )
-        self.sweep = Sweep(lambda x: scores(x).numpy(), self.window, self.sr, batch_size)
+        self.sweep = Sweep(Scorer(self.model, batch_size), self.sr)
 
     @classmethod
     def open(cls, root: str | Path | None = None) -> "Tagger":
@@ -129,11 +123,6 @@ class Tagger:
             starts_s=found.starts / self.sr,
             window_s=self.window / self.sr,
         )
-
-
-def windows_at_once(window: int) -> int:
-    """As many windows as bounded memory takes: 64, or fewer of those that are longer than a few seconds."""
-    return min(64, max(1, 64 * 59_049 // window))
 
 
 def window_network(run: Run):

@@ -11,8 +11,7 @@ from tagkit.analysis.figures import LEVEL_DBFS, listen_through, selective
 from tagkit.analysis.report import Analysis
 from tagkit.analysis.selectivity import own_tags
 from tagkit.data.records import Records
-from tagkit.data.windows import part_positions
-from tagkit.graph.scorer import predict
+from tagkit.graph.scorer import Scorer
 from tagkit.listening import page
 from tagkit.training.runs import Run
 
@@ -62,21 +61,21 @@ def write_page(
     if not models:
         raise ValueError(f"None of {', '.join(runs)} takes a raw waveform, so there is nothing to listen to.")
     first = next(iter(runs.values()))
-    positions = part_positions(records, "test", first.record["split"])
-    chosen = positions[varied(records.catalog.labels[list(first.tags)].to_numpy(bool)[positions], clips)]
+    indices = records.part("test", first.record["split"])
+    chosen = indices[varied(records.labels(indices, first.tags), clips)]
     known = {found.name: found for found in analyses}
     probes, twins, scores, channel_tags = {}, {}, {}, {}
     for name, model in models.items():
         tags, found = runs[name].tags, known.get(name)
-        scores[name] = [_top(tags, row) for row in predict(model, records, chosen)]
+        scores[name] = [_top(tags, row) for row in Scorer(model)(records, chosen)]
         if found is not None:
             channels, probes[name], twins[name] = found.channels, found.probe, found.untrained
         else:
-            channels = selective(listen_through(model, records, positions, progress), records, positions, tags)
+            channels = selective(listen_through(model, records, indices, progress), records, indices, tags)
             probes[name] = spectra.tone_probe(model, sr=records.sr, levels_dbfs=(LEVEL_DBFS,))
             twins[name] = _probe_untrained(runs[name], records.sr) if twin else None
         channel_tags[name] = {stage: own_tags(each) for stage, each in channels.items()}
-    shown = [records.catalog.clip(position) for position in chosen]
+    shown = [records.catalog.clip(index) for index in chosen]
     seconds = SECONDS.get(len(models), FEWEST_SECONDS)
     pieces = [page.excerpt(clip, seconds, y=records.waveform(clip.clip_id), sr=records.sr) for clip in shown]
     measured = page.Measured(probes, twins, scores, channel_tags)

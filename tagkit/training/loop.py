@@ -13,7 +13,6 @@ generator. Of several processes that train one network together, only the chief 
 folder holds.
 """
 
-import hashlib
 import json
 import signal
 import threading
@@ -33,9 +32,9 @@ from tqdm.auto import tqdm
 
 from tagkit.data.batches import training_batches
 from tagkit.data.records import Records
-from tagkit.data.windows import TrainingWindows, part_positions
+from tagkit.data.windows import TrainingWindows
 from tagkit.graph import windowing, zoo
-from tagkit.graph.scorer import Predictor, to_waveform
+from tagkit.graph.scorer import Scorer, to_waveform
 from tagkit.system import files
 from tagkit.training import optimizers
 from tagkit.training.config import TrainingConfig
@@ -131,9 +130,9 @@ class Trainer:
             )
         devices.check(config.batch_size)
         # Before run.json exists: a split without clips must not bind the folder to its settings.
-        train = part_positions(records, "train", config.split)
-        self.valid = part_positions(records, "valid", config.split)
-        self.valid_labels = records.catalog.labels[list(self.tags)].to_numpy(bool)[self.valid]
+        train = records.part("train", config.split)
+        self.valid = records.part("valid", config.split)
+        self.valid_labels = records.labels(self.valid, self.tags)
         if not (self.valid_labels.any(0) & ~self.valid_labels.all(0)).any():
             raise TrainingError(
                 f"No tag tells the {len(self.valid)} valid clips of {records.root} apart; give it more."
@@ -151,7 +150,7 @@ class Trainer:
         if not self.run and devices.chief:
             files.write_json(out / "run.json", record)
         self.run = self.run or Run(out, record)
-        self.predict = Predictor(self.model)
+        self.score = Scorer(self.model)
         self.input = TrainingWindows.of(records, self.tags, plan.samples, plan.windows, **config.windows)
         self.loss = optimizers.build_loss(config, self.input.labels.sum(0))
         self.stages = optimizers.stages(config)
@@ -234,7 +233,7 @@ class Trainer:
         """Scores of the valid clips, (clips, tags): each process scores its share of them."""
         share = self.devices.rows(len(self.valid))
         scores = np.zeros(self.valid_labels.shape, np.float32)
-        scores[share] = self.predict(self.records, self.valid[share])
+        scores[share] = self.score(self.records, self.valid[share])
         return self.devices.total(scores)
 
     def _event_writer(self) -> tf.summary.SummaryWriter:
@@ -387,9 +386,8 @@ def _origin(root: str | None, row: zoo.Row) -> dict | None:
     for key in ("stages", "frontend", "activation", "sr"):
         if run.record["row"][key] != ours[key]:
             raise TrainingError(f"{root} holds a {run.config.model}, which has other {key} than {row.name}.")
-    weights = hashlib.sha256(run.best_weights.read_bytes()).hexdigest()
     kept = {key: run.record[key] for key in ("dataset", "data", "split", "seed", "code")}
-    return {"model": run.config.model, "weights_sha256": weights} | kept
+    return {"model": run.config.model, "weights_sha256": run.weights_sha256} | kept
 
 
 def adopt_weights(model: keras.Model, run: Run) -> None:

@@ -1,5 +1,6 @@
 """Trained networks on disk: what a run folder holds, and what its scores depend on."""
 
+import hashlib
 import importlib.metadata
 import platform
 import subprocess
@@ -96,6 +97,11 @@ class Run:
         if not path.is_file():
             raise TrainingError(f"{path} is missing: the run has not reached its first validation; train it on.")
         return path
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the best weights, 64 hex digits; TrainingError where there are none yet."""
+        return hashlib.sha256(self.best_weights.read_bytes()).hexdigest()
 
     def model(self, trained: bool = True) -> keras.Model:
         """The network with its best weights, or as its seed initialises it (the random-initialisation control).

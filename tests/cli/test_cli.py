@@ -16,8 +16,7 @@ from tagkit.cli import download
 from tagkit.data import folder, magnatagatune
 from tagkit.data.download import DATASETS
 from tagkit.data.records import Records
-from tagkit.data.windows import part_positions
-from tagkit.graph.scorer import predict
+from tagkit.graph.scorer import Scorer
 from tagkit.training.runs import Run
 
 TAGKIT = [sys.executable, "-m", "tagkit.cli"]
@@ -175,14 +174,14 @@ def test_real_recordings_from_files_to_scores(real_data, tmp_path, capsys):
 def assert_tagging_scores_as_evaluation(catalog, run, scores, capsys):
     """`tagkit tag` gives the test part's files the scores that `tagkit evaluate` came from, and with them its AUCs."""
     records = Records.open(run.records_root)
-    positions = part_positions(records, "test")
-    paths = [str(catalog[records.catalog.clips.index[k]].path) for k in positions]
+    indices = records.part("test")
+    paths = [str(catalog[records.catalog.clips.index[k]].path) for k in indices]
     assert cli.main(["tag", *paths, "--run", str(run.root), "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["files"]
     assert [row["path"] for row in rows] == paths
     tagged = np.array([[row["scores"][tag] for tag in run.tags] for row in rows])
-    np.testing.assert_allclose(tagged, predict(run.model(), records, positions), atol=1e-5, rtol=0)
-    labels = records.catalog.labels.to_numpy(bool)[positions]
+    np.testing.assert_allclose(tagged, Scorer(run.model())(records, indices), atol=1e-5, rtol=0)
+    labels = records.catalog.labels.to_numpy(bool)[indices]
     for tag, result in scores["tags"].items():
         truth = labels[:, records.catalog.labels.columns.get_loc(tag)]
         auc = roc_auc_score(truth, tagged[:, run.tags.index(tag)])

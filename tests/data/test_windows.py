@@ -7,7 +7,6 @@ from tagkit.data.batches import evaluation_clips, evaluation_windows, training_b
 from tagkit.data.records import RecordsError
 from tagkit.data.windows import (
     TrainingWindows,
-    part_positions,
     play,
     window_starts,
 )
@@ -32,7 +31,7 @@ def test_a_batch_depends_on_seed_and_step_alone(windows, tone_records):
 
 
 def test_an_epoch_shows_every_training_clip_once(windows):
-    n = len(windows.positions)
+    n = len(windows.indices)
     for epoch in range(3):
         assert sorted(windows._order(epoch)) == list(range(n))
     assert (windows._order(0) != windows._order(1)).any()
@@ -93,7 +92,7 @@ def test_all_windows_of_a_clip_stand_in_order_each_in_its_share(tone_records):
     x, y = windows.batch(2)
     assert x.shape == (PLAIN.batch_size, 4, 8_000) and y.shape == (PLAIN.batch_size, 1)
     np.testing.assert_array_equal(x, windows.batch(2)[0])
-    whole = [tone_records.read(p) for p in windows.positions]
+    whole = [tone_records.read(p) for p in windows.indices]
     for example in x:
         # Noise makes every cut unique: it is found in one clip, and there in the quarter that is its own.
         y = next(y for y in whole if _find(y, example[0]) >= 0)
@@ -108,12 +107,12 @@ def _find(y, cut):
 
 @pytest.mark.parametrize(("windows", "counts"), [(5, {5}), (None, {3})])
 def test_evaluation_gives_whole_clips_their_windows_in_order(windows, counts, tone_records):
-    positions = part_positions(tone_records, "test")
-    batches = [x.numpy() for (x,) in evaluation_clips(tone_records, positions, 30_000, windows, batch_size=6)]
-    assert {x.shape[1] for x in batches} == counts and sum(map(len, batches)) == len(positions)
+    indices = tone_records.part("test")
+    batches = [x.numpy() for (x,) in evaluation_clips(tone_records, indices, 30_000, windows, batch_size=6)]
+    assert {x.shape[1] for x in batches} == counts and sum(map(len, batches)) == len(indices)
     assert max(x.shape[0] * x.shape[1] for x in batches) <= 6
     x = np.concatenate(batches)
-    np.testing.assert_array_equal(x[3, -1], tone_records.read(positions[3])[-30_000:])
+    np.testing.assert_array_equal(x[3, -1], tone_records.read(indices[3])[-30_000:])
 
 
 def test_window_starts_refuses_nothing():
@@ -122,19 +121,19 @@ def test_window_starts_refuses_nothing():
 
 
 def test_evaluation_sees_all_windows_in_order(tone_records):
-    positions = part_positions(tone_records, "test")
-    dataset, owner = evaluation_windows(tone_records, positions, 30_000, batch_size=4)
+    indices = tone_records.part("test")
+    dataset, owner = evaluation_windows(tone_records, indices, 30_000, batch_size=4)
     x = np.concatenate([x.numpy() for (x,) in dataset])
     assert len(x) % 4 == 0 and len(x) >= len(owner)
     np.testing.assert_array_equal(owner, np.repeat(np.arange(6), 3))
-    np.testing.assert_array_equal(x[2], tone_records.read(positions[0])[-30_000:])
+    np.testing.assert_array_equal(x[2], tone_records.read(indices[0])[-30_000:])
 
 
 def test_a_split_without_clips_is_refused(tone_catalog, tone_records):
     with pytest.raises(ValueError, match="no split 'pons'; choose one of order"):
-        part_positions(tone_records, "test", "pons")
+        tone_records.part("test", "pons")
     with pytest.raises(RecordsError, match="no holdout clips"):
-        part_positions(tone_records, "holdout")
+        tone_records.part("holdout")
 
 
 @pytest.mark.parametrize("speed", [0.89, 0.999, 1.0001, 1.12])

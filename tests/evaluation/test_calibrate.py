@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from tagkit.data.records import RecordsError
-from tagkit.data.windows import part_positions
 from tagkit.evaluation import calibrate
-from tagkit.graph.scorer import predict
+from tagkit.graph.scorer import Scorer
 from tagkit.system import files
 from tagkit.training.config import TrainingConfig
 from tagkit.training.loop import train
@@ -35,12 +34,12 @@ def test_a_bin_of_few_pairs_says_nothing():
 
 def test_a_run_is_measured_once_on_its_validation_part(run, tone_records, monkeypatch):
     measured = calibrate.of_run(run)
-    positions = part_positions(tone_records, "valid")
-    scores = predict(run.model(), tone_records, positions)
+    indices = tone_records.part("valid")
+    scores = Scorer(run.model())(tone_records, indices)
     assert measured.pairs.tolist() == np.histogram(scores, np.linspace(0, 1, 11))[0].tolist()
     assert measured.record["clips"] == 6 and measured.record["part"] == "valid" and measured.record["split"] == "order"
 
-    monkeypatch.setattr(calibrate, "predict", None)  # a second measurement would fail
+    monkeypatch.setattr(calibrate, "Scorer", None)  # a second measurement would fail
     again = calibrate.of_run(run)
     np.testing.assert_array_equal(again.share, measured.share)
     assert "6 clips of the valid part (split order, tones)" in again.sentences()

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from tagkit.data.prepare import prepare
-from tagkit.data.windows import part_positions, window_starts
+from tagkit.data.windows import window_starts
 from tagkit.evaluation import evaluate
-from tagkit.graph import scorer, windowing
+from tagkit.graph import windowing
+from tagkit.graph.scorer import Scorer
 from tagkit.training.config import TrainingConfig
 from tagkit.training.loop import train
 from tagkit.training.runs import TrainingError
@@ -19,10 +20,10 @@ def run(tone_records, tmp_path_factory):
 def test_a_clip_scores_the_mean_of_its_windows(run, tone_records):
     model = run.model()
     window = model.input_shape[1]
-    positions = part_positions(tone_records, "test")
-    scores = scorer.predict(model, tone_records, positions, batch_size=3)
-    for row, position in enumerate(positions):
-        y = tone_records.read(position)
+    indices = tone_records.part("test")
+    scores = Scorer(model, batch_size=3)(tone_records, indices)
+    for row, index in enumerate(indices):
+        y = tone_records.read(index)
         cuts = np.stack([y[s : s + window] for s in window_starts(len(y), window)]) / 32_768
         logits = model(cuts[..., None].astype(np.float32), training=False).numpy()
         np.testing.assert_allclose(scores[row], (1 / (1 + np.exp(-logits))).mean(0), atol=1e-6)
@@ -31,10 +32,10 @@ def test_a_clip_scores_the_mean_of_its_windows(run, tone_records):
 @pytest.mark.parametrize("method", ["c", "mean"])
 def test_a_network_of_many_windows_scores_each_clip_as_it_would_alone(method, tone_records):
     model = windowing.superpool("ds256ra", method, n_tags=3, windows=12 if method == "c" else None)
-    positions = part_positions(tone_records, "test")
-    scores = scorer.predict(model, tone_records, positions, batch_size=40)
-    for row, position in enumerate(positions):
-        y = tone_records.read(position)
+    indices = tone_records.part("test")
+    scores = Scorer(model, batch_size=40)(tone_records, indices)
+    for row, index in enumerate(indices):
+        y = tone_records.read(index)
         starts = window_starts(len(y), 38_832, 12 if method == "c" else None)
         cuts = np.stack([y[s : s + 38_832] for s in starts]) / 32_768
         logits = model(cuts[None, ..., None].astype(np.float32), training=False).numpy()[0]
@@ -80,6 +81,6 @@ def test_other_records_are_refused(run, tone_catalog, tmp_path):
 
 def test_clips_without_an_artist_are_clusters_of_their_own(tone_records):
     tone_records.catalog.clips.loc["35", "artist"] = ""
-    names = evaluate.cluster_names(tone_records, part_positions(tone_records, "test"), "artist")
+    names = tone_records.clusters(tone_records.part("test"), "artist")
     tone_records.catalog.clips.loc["35", "artist"] = "artist 11"
     assert list(names[-3:]) == ["artist 11", "artist 11", "clip 35"]

@@ -11,13 +11,12 @@ import pytest
 import soundfile
 
 from tagkit import audio, cli
-from tagkit.data.windows import part_positions
 from tagkit.evaluation import sweep
 from tagkit.evaluation import tag as tagging
 from tagkit.evaluation.sweep import Failed
 from tagkit.evaluation.tag import Tagger
 from tagkit.graph import windowing
-from tagkit.graph.scorer import predict
+from tagkit.graph.scorer import Scorer
 from tagkit.system import paths
 from tagkit.training.config import TrainingConfig
 from tagkit.training.loop import train
@@ -64,9 +63,9 @@ def direct(run, windows):
 
 
 def test_the_scores_are_those_of_evaluation(tagger, run, tone_records, tone_catalog):
-    positions = part_positions(tone_records, "test")
-    expected = predict(run.model(), tone_records, positions)
-    ids = tone_records.catalog.clips.index[positions]
+    indices = tone_records.part("test")
+    expected = Scorer(run.model())(tone_records, indices)
+    ids = tone_records.catalog.clips.index[indices]
     results = list(tagger.each(tone_catalog.root / tone_catalog.clips.at[i, "path"] for i in ids))
     np.testing.assert_allclose([r.scores for r in results], expected, atol=1e-5)
     one = tagger(results[0].path)

@@ -88,10 +88,10 @@ def test_the_best_channel_of_each_tag_is_looked_for_in_all_stages():
 
 
 def test_selective_channels_are_looked_for_in_one_clip_of_each_piece(tone_records):
-    positions = np.array([tone_records.positions[i] for i in tone_records.catalog.ids("test")])
-    artists = tone_records.catalog.clips["artist"].iloc[positions]
-    labels = tone_records.catalog.labels.iloc[positions[selectivity.first_of_each(artists)]]
+    indices = tone_records.part("test")
+    artists = tone_records.catalog.clips["artist"].iloc[indices]
+    labels = tone_records.catalog.labels.iloc[indices[selectivity.first_of_each(artists)]]
     heard = compare.Summaries(*({"conv1": np.arange(12.0).reshape(6, 2)} for _ in range(3)))
-    found = figures.selective(heard, tone_records, positions, ("low", "middle", "high"))
+    found = figures.selective(heard, tone_records, indices, ("low", "middle", "high"))
     assert found["conv1"].positives.tolist() == labels[["low", "middle", "high"]].sum().tolist()
-    assert found["conv1"].positives.sum() == artists.nunique() < len(positions)
+    assert found["conv1"].positives.sum() == artists.nunique() < len(indices)

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tagkit.data.records import Records, RecordsError
-from tagkit.data.windows import part_positions, window_starts
+from tagkit.data.windows import window_starts
 from tagkit.deploy.export import card, runtimes
 from tagkit.deploy.export.portable import portable
 from tagkit.evaluation import calibrate, evaluate
-from tagkit.graph.scorer import to_waveform
+from tagkit.graph.scorer import Scorer
 from tagkit.system import files
 from tagkit.training.runs import Run, TrainingError, code_version
 
@@ -87,7 +86,7 @@ def export(run: Run, form: str, out: str | Path | None = None, records: Records 
         raise ExportError(f"{run.root} sees all windows of a clip at once; export a run of a network of one window.")
     runtimes.check(form)
     windows, source = _windows(run, records, model.input_shape[1])
-    expected = tf.sigmoid(model(to_waveform(windows), training=False)).numpy()
+    expected = Scorer(model, len(windows)).windows(windows)
     temporary = out.with_name(f".{os.getpid()}.{out.name}")
     temporary.mkdir(parents=True)
     try:
@@ -158,11 +157,11 @@ def _windows(run: Run, records: Records | None, window: int) -> tuple[np.ndarray
     """Windows (windows, window) of int16 to compare on: of test clips, or noise where the records are gone."""
     try:
         records = run.open_records(records)
-        positions = part_positions(records, "test", run.record["split"])
+        indices = records.part("test", run.record["split"])
     except (RecordsError, TrainingError):
         loudness = np.geomspace(10, 10_000, MOST_WINDOWS)[:, None]
         noise = np.random.default_rng(0).normal(0, loudness, (MOST_WINDOWS, window))
         return np.clip(noise, -32768, 32767).astype(np.int16), "noise"
-    cuts = [(p, s) for p in positions for s in window_starts(int(records.lengths[p]), window)]
+    cuts = [(p, s) for p in indices for s in window_starts(int(records.lengths[p]), window)]
     chosen = np.linspace(0, len(cuts) - 1, min(MOST_WINDOWS, len(cuts))).round().astype(int)
     return np.stack([records.read(*cuts[k], window) for k in chosen]), f"windows of {run.record['dataset']}'s test part"
