@@ -171,7 +171,7 @@ def _terms(groups: Sequence[Group]) -> str:
         f"{len(groups)} networks, {seeds} each.",
         f"Each training has {budgets} s of CPU time on one core for its steps",
         f"(actually used: {spent.quantile(0.05):.0f} to {spent.quantile(0.95):.0f} s, 5th to 95th percentile, as later",
-        "seeds run as many steps as the first could afford, on whatever machine).",
+        "seeds repeat the first one's number of steps, on any machine).",
         "All networks share one learning rate and schedule, tuned for none; a batch is 16 windows, or 4 clips.",
         compare.conditions(groups),
     ]
