@@ -34,6 +34,7 @@ from tagkit.cli import (
 )
 from tagkit.deploy import storage
 from tagkit.system import quiet
+from tagkit.system.arguments import RemoteFolder
 
 _COMMANDS = (
     *(demo, download, render, prepare, lastfm, train, launch, cloud, evaluate, compare, analyse),
@@ -44,11 +45,11 @@ _COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; TAGKIT_DEBUG=1 shows the traceback of an error."""
     args = _parser().parse_args(arguments)
-    remotes = _take_local_copies(args)
+    mirrors = _take_local_copies(args)
     try:
         if args.needs_tensorflow:
             quiet.import_tensorflow()
-        with storage.following(remotes):
+        with storage.following(mirrors):
             return args.run(args) or 0
     except KeyboardInterrupt as stop:
         print(f"\n{str(stop) or 'Interrupted; the same command goes on from here.'}", file=sys.stderr)
@@ -60,16 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _take_local_copies(args: argparse.Namespace) -> list[storage.Remote]:
-    """Put the local copies in the place of the remote folders among the arguments; returns these."""
-    found = []
+def _take_local_copies(args: argparse.Namespace) -> list[storage.Mirror]:
+    """Put local copies in the place of the remote folders among the arguments; returns their mirrors."""
+    mirrors: dict[str, storage.Mirror] = {}
+
+    def copy(value: object) -> object:
+        if isinstance(value, list):
+            return [copy(each) for each in value]
+        if isinstance(value, RemoteFolder):
+            return mirrors.setdefault(value.url, storage.Mirror(value.url)).copy
+        return value
+
     for name, value in list(vars(args).items()):
-        values = value if isinstance(value, list) else [value]
-        if here := [each for each in values if isinstance(each, storage.Remote)]:
-            copies = [each.copy if each in here else each for each in values]
-            setattr(args, name, copies if isinstance(value, list) else copies[0])
-            found += here
-    return found
+        setattr(args, name, copy(value))
+    return list(mirrors.values())
 
 
 def _parser() -> argparse.ArgumentParser:

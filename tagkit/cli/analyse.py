@@ -6,7 +6,7 @@ its filters on the one below, which channel tells which tag, and how alike the n
 
 import argparse
 
-from tagkit.deploy.storage import folder
+from tagkit.system.arguments import folder
 
 NEEDS_TENSORFLOW = True
 

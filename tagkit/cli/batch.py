@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tagkit.deploy.storage import folder, local
+from tagkit.system.arguments import folder, local
 
 if TYPE_CHECKING:
     from tagkit.evaluation.sweep import Failed

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tagkit.deploy.storage import local
+from tagkit.system.arguments import local
 
 NEEDS_TENSORFLOW = False
 

@@ -5,7 +5,7 @@ Runs of one network with several seeds are taken together. The reference is the 
 
 import argparse
 
-from tagkit.deploy.storage import folder, local
+from tagkit.system.arguments import folder, local
 
 NEEDS_TENSORFLOW = True
 

@@ -2,8 +2,8 @@
 
 import argparse
 
-from tagkit.deploy.storage import local
 from tagkit.system import paths
+from tagkit.system.arguments import local
 
 NEEDS_TENSORFLOW = False
 NAMES = ("magnatagatune", "fma_small", "fma_medium", "fma_large", "fma_full", "fma_metadata", "msd_lastfm")

@@ -7,7 +7,7 @@ could be embedded.
 import argparse
 
 from tagkit.cli import batch
-from tagkit.deploy.storage import local
+from tagkit.system.arguments import local
 
 NEEDS_TENSORFLOW = True
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tagkit.deploy.storage import folder, local
+from tagkit.system.arguments import folder, local
 
 NEEDS_TENSORFLOW = True
 FEWEST_RESAMPLES = 100  # with fewer, a rare tag may be in none

@@ -7,7 +7,7 @@ import argparse
 import shlex
 import sys
 
-from tagkit.deploy.storage import folder, local
+from tagkit.system.arguments import folder, local
 
 NEEDS_TENSORFLOW = True
 

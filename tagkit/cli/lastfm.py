@@ -5,7 +5,7 @@ The key of the API is read from the environment variable LASTFM_API_KEY and neve
 
 import argparse
 
-from tagkit.deploy.storage import local
+from tagkit.system.arguments import local
 
 NEEDS_TENSORFLOW = False
 

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from tagkit.cli.batch import positive
-from tagkit.deploy.storage import folder, local
+from tagkit.system.arguments import folder, local
 
 if TYPE_CHECKING:
     from tagkit.data.catalog import Catalog

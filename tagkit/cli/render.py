@@ -3,7 +3,7 @@
 import argparse
 
 from tagkit.cli.batch import positive
-from tagkit.deploy.storage import local
+from tagkit.system.arguments import local
 
 NEEDS_TENSORFLOW = False
 

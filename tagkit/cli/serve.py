@@ -9,8 +9,8 @@ import socket
 import sys
 
 from tagkit.cli.batch import positive
-from tagkit.deploy.storage import folder
 from tagkit.system import extras
+from tagkit.system.arguments import folder
 
 NEEDS_TENSORFLOW = True
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -6,7 +6,7 @@ Results are small JSON files in docs/results/; `tagkit results` writes them up.
 import argparse
 
 from tagkit.cli.batch import positive
-from tagkit.deploy.storage import folder
+from tagkit.system.arguments import folder
 
 NEEDS_TENSORFLOW = True
 PLANS = ("zoo", "recordings", "pretraining")

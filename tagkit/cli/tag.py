@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagkit.cli import batch
-from tagkit.deploy.storage import local
+from tagkit.system.arguments import local
 
 if TYPE_CHECKING:
     from tagkit.evaluation.calibrate import Calibration

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import fields, replace
 
-from tagkit.deploy.storage import folder
+from tagkit.system.arguments import folder
 from tagkit.training import recipes
 from tagkit.training.config import LOSSES, TrainingConfig
 

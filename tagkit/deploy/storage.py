@@ -1,180 +1,157 @@
-"""Folders in object storage (gs://, s3://, whatever fsspec can open), worked on through copies on the local disk.
+"""Folders in object storage (gs://, s3://, whatever fsspec opens), used through copies on the local disk.
 
-A command reads and writes the copy, at the speed of a disk. `following` brings it up to date first, passes on what the
-command has finished while it works, and the rest when it ends, however it ends. Another machine goes on from there.
+A command reads and writes the copy, at the speed of a disk. `following` fetches what is newer in the store before the
+command starts, and sends what the command has written while it works and when it ends, however it ends. Nothing is
+ever removed from the store.
 """
 
-import argparse
 import hashlib
+import os
 import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
 
 import filelock
 
 from tagkit.system import extras, files, paths
 
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
 EVERY_S = 30.0
-# What tells one content of an object from another, in the words of the different stores.
-_MARKS = ("generation", "etag", "ETag", "md5Hash", "mtime", "created", "LastModified")
+# The time of the last change, in the listings of the different stores; others are asked file by file.
+_MODIFIED = ("mtime", "LastModified", "last_modified", "updated")
 
 
-class RemoteError(OSError):
-    """A remote folder cannot be opened, or it and its copy were both changed."""
+class StorageError(OSError):
+    """A folder in object storage cannot be opened, read or written."""
 
 
-@dataclass(frozen=True)
-class Remote:
-    """A folder that `url` names.
+class _Stamp(NamedTuple):
+    """What tells two versions of a file apart: bytes, and the time of the last change in ns."""
+
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "_Stamp":
+        return cls(status.st_size, status.st_mtime_ns)
+
+    def replaces(self, here: "_Stamp") -> bool:
+        """Whether this version in the store is another one than that here, and not older."""
+        return self != here and self.modified >= here.modified
+
+
+class Mirror:
+    """A folder in object storage and its copy on the local disk.
+
+    A file here and its original have the same time of change while they are the same, so that the next command knows
+    that without fetching or reading either.
 
     Attributes
     ----------
     url : str
-        Such as gs://bucket/runs/dm16.
+        Such as ``gs://bucket/runs/dm16``.
+    copy : path
+        The copy, in data/remote; it has the folder's name, by which datasets and runs are called.
     """
 
-    url: str
+    def __init__(self, url: str):
+        self.url = url
+        name, digest = re.sub(r"\W+", "-", url).strip("-"), hashlib.sha256(url.encode()).hexdigest()
+        self.copy = paths.data_dir() / "remote" / f"{name}-{digest[:8]}" / "copy" / PurePosixPath(url).name
+        self._same: dict[str, _Stamp] = {}  # files here that the store has, too
 
-    @property
-    def copy(self) -> Path:
-        """The local copy, in data/remote."""
-        return self._home / "folder" / PurePosixPath(self.url).name  # datasets and runs are called by their folders
-
-    @property
-    def _home(self) -> Path:
-        name = re.sub(r"\W+", "-", self.url).strip("-")
-        return paths.data_dir() / "remote" / f"{name}-{hashlib.sha256(self.url.encode()).hexdigest()[:8]}"
-
-    def pull(self, progress: bool = True) -> None:
-        """Make the folder and its copy alike: whatever changed on one side since they last were goes to the other.
+    def fetch(self, progress: bool = True) -> None:
+        """Fetch the files that the copy lacks or has in an older version.
 
         Raises
         ------
-        RemoteError
-            A file was changed on both sides, or the folder cannot be opened.
+        StorageError
+            The folder cannot be opened or read.
         """
-        self._sync(("there", "here"), progress)
-
-    def push(self) -> None:
-        """Pass on what changed in the copy, in the order in which it was written; see `pull`."""
-        self._sync(("here",), progress=False)
-
-    def _sync(self, sides: tuple[str, ...], progress: bool) -> None:
         from tqdm.auto import tqdm  # here, so that `tagkit --help` does without it
 
-        self.copy.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self._home / "lock"), _told(self.url):
-            store = _Store(self.url)
-            state = self._home / "state.json"
-            agreed = files.read_json(state) if state.is_file() else {}
-            here, there = self._here(), store.marks()
-            if "there" in sides:  # what is missing here before a command begins is fetched again, not removed there
-                agreed = {name: marks for name, marks in agreed.items() if name in here}
-            changed = self._changes(here, there, agreed, store)
-            todo = [(side, name) for side in sides for name in changed[side]]
-            try:
-                for side, name in tqdm(todo, f"copy {self.url}", unit="file", disable=not (progress and todo)):
-                    local = self.copy / name
-                    if side == "there":
-                        store.fetch(name, local) if name in there else local.unlink()
-                        agreed[name] = [_stamp(local), there.get(name)]
-                    elif name in here:
-                        content = _digest(local)
-                        store.put(local, name)
-                        agreed[name] = [here[name], content]  # its mark there is known later, or never: a cut line
-                    else:
-                        store.remove(name)
-                if any(side == "here" for side, _ in todo):
-                    there = store.marks()
-                    agreed |= {name: [here.get(name), there.get(name)] for side, name in todo if side == "here"}
-            finally:  # what was copied is remembered, even if the next file could not be
-                files.write_json(state, {name: marks for name, marks in agreed.items() if marks != [None, None]})
+        with self._open() as (system, root):
+            here, there = self._here(), self._there(system, root)
+            wanted = [name for name, stamp in there.items() if name not in here or stamp.replaces(here[name])]
+            for name in tqdm(wanted, f"fetch {self.url}", unit="file", disable=not (progress and wanted)):
+                with files.atomic(self.copy / name) as temporary:
+                    system.get_file(f"{root}/{name}", str(temporary))
+                    os.utime(temporary, ns=(there[name].modified,) * 2)
+            self._same = {name: stamp for name, stamp in self._here().items() if stamp == there.get(name)}
 
-    def _changes(self, here: dict, there: dict, agreed: dict, store: "_Store") -> dict[str, list[str]]:
-        """Names of what changed on each side since both agreed; what changed in the same way is agreed on."""
-        changed = {"here": [], "there": []}
-        for name in here.keys() | there.keys() | agreed.keys():
-            ours, theirs = now = [here.get(name), there.get(name)]
-            was_ours, was_theirs = agreed.get(name, [None, None])
-            if isinstance(was_theirs, str) and theirs and store.digest(name) == was_theirs:
-                was_theirs = theirs  # what was pushed last
-            if now in ([None, None], [was_ours, was_theirs]):
-                agreed[name] = now
-            elif ours == was_ours:
-                changed["there"].append(name)
-            elif theirs == was_theirs or theirs is None:  # of a file that one side removed, the other side's stays
-                changed["here"].append(name)
-            elif ours is None:
-                changed["there"].append(name)
-            elif store.digest(name) == _digest(self.copy / name):
-                agreed[name] = now
-            else:
-                raise RemoteError(
-                    f"{self.url}/{name} was changed there and in its copy {self.copy / name}; remove one of them."
-                )
-        # A network's weights are written before the checkpoint that counts on them; what was removed goes last.
-        changed["here"].sort(key=lambda name: here[name][1] if name in here else float("inf"))
-        return changed
+    def send(self) -> None:
+        """Send the files that were written here, in the order in which they were.
 
-    def _here(self) -> dict[str, list[int]]:
-        found = {path.relative_to(self.copy).as_posix(): path for path in self.copy.rglob("*") if path.is_file()}
-        stamps = {name: _stamp(path) for name, path in found.items() if _is_finished(name)}
-        return {name: stamp for name, stamp in stamps.items() if stamp}  # not what was removed meanwhile
+        Raises
+        ------
+        StorageError
+            The folder cannot be opened or written.
+        """
+        here = {name: stamp for name, stamp in self._here().items() if stamp != self._same.get(name)}
+        if not here:
+            return
+        with self._open() as (system, root):
+            # A network's weights are written before the checkpoint that counts on them.
+            for name in sorted(here, key=lambda name: here[name].modified):
+                system.put_file(str(self.copy / name), f"{root}/{name}")
+                self._same[name] = here[name]
+            there = self._there(system, root)
+            for name, stamp in here.items():
+                if name in there and there[name].size == stamp.size:
+                    self._date(name, stamp, there[name])
 
+    def _date(self, name: str, sent: _Stamp, there: _Stamp) -> None:
+        """Give a file that was sent the date of its original, unless it has been written again since."""
+        with suppress(FileNotFoundError), (self.copy / name).open("rb") as file:
+            if _Stamp.of(os.fstat(file.fileno())) == sent:  # through the open file, which no new one can take over
+                os.utime(file.fileno(), ns=(there.modified,) * 2)
+                self._same[name] = there
 
-class _Store:
-    """What fsspec opens for a URL, in the few words that are needed here; names are relative to the folder."""
+    def _here(self) -> dict[str, _Stamp]:
+        found = {}
+        for path in self.copy.rglob("*"):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                if _is_finished(name := path.relative_to(self.copy).as_posix()) and path.is_file():
+                    found[name] = _Stamp.of(path.stat())
+        return found
 
-    def __init__(self, url: str):
+    def _there(self, system: "AbstractFileSystem", root: str) -> dict[str, _Stamp]:
+        system.invalidate_cache()
+        found = {}
+        for path, info in system.find(root, detail=True).items():
+            name = path.removeprefix(root).strip("/")
+            if ".." in PurePosixPath(name).parts or "\\" in name:
+                raise StorageError(f"{self.url} holds a file named {name}, which would lie outside its folder.")
+            if name and _is_finished(name):
+                found[name] = _Stamp(info["size"], _modified_ns(system, path, info))
+        return found
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple["AbstractFileSystem", str]]:
+        """The store and the folder's path in it; one process at a time, with the stores' errors as sentences."""
         try:
             import fsspec
 
-            options = {"auto_mkdir": True} if url.startswith("file://") else {}
-            self.system, self.root = fsspec.core.url_to_fs(url, **options)
+            options = {"auto_mkdir": True} if self.url.startswith("file://") else {}
+            system, root = fsspec.core.url_to_fs(self.url, **options)
         except (ImportError, ValueError) as error:
-            raise RemoteError(f"{url} cannot be opened ({error}); {extras.install('storage')}.") from error
-        self.url = url
-
-    def marks(self) -> dict[str, list]:
-        self.system.invalidate_cache()
-        found = self.system.find(self.root, detail=True)
-        objects = {path.removeprefix(self.root).strip("/"): info for path, info in found.items()}
-        for name in objects:
-            if ".." in PurePosixPath(name).parts or "\\" in name:
-                raise RemoteError(f"{self.url} holds a file named {name}, which would lie outside its folder.")
-        return {name: _mark(info) for name, info in objects.items() if name and _is_finished(name)}
-
-    def fetch(self, name: str, local: Path) -> None:
-        with files.atomic(local) as temporary:
-            self.system.get_file(self._path(name), str(temporary))
-
-    def put(self, local: Path, name: str) -> None:
-        self.system.put_file(str(local), self._path(name))
-
-    def remove(self, name: str) -> None:
-        self.system.rm_file(self._path(name))
-
-    def digest(self, name: str) -> str:
-        with self.system.open(self._path(name), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def _path(self, name: str) -> str:
-        return f"{self.root.rstrip('/')}/{name}"
-
-
-@contextmanager
-def _told(url: str) -> Iterator[None]:
-    """Errors of the stores' own classes as a RemoteError that names the folder."""
-    try:
-        yield
-    except (OSError, ValueError):
-        raise
-    except Exception as error:  # each store has classes of its own, which only it can name
-        raise RemoteError(f"{url} could not be read or written ({type(error).__name__}: {error}).") from error
+            raise StorageError(f"{self.url} cannot be opened ({error}); {extras.install('storage')}.") from error
+        self.copy.mkdir(parents=True, exist_ok=True)
+        try:
+            with filelock.FileLock(self.copy.parent.parent / "lock"):
+                yield system, root.rstrip("/")
+        except (OSError, ValueError):
+            raise
+        except Exception as error:  # each store has classes of its own, which only it can name
+            reason = f"{type(error).__name__}: {error}"
+            raise StorageError(f"{self.url} could not be read or written ({reason}).") from error
 
 
 def _is_finished(name: str) -> bool:
@@ -182,64 +159,42 @@ def _is_finished(name: str) -> bool:
     return not re.search(r"(^|/)\.", name)
 
 
-def _mark(info: dict) -> list:
-    return [info["size"], *(str(info[key]) for key in _MARKS if key in info)]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _stamp(path: Path) -> "list[int] | None":
-    if not path.is_file():
-        return None
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def folder(text: str) -> "Path | Remote":
-    """A folder that a command is given: a path, or the URL of one in object storage."""
-    return Remote(text.rstrip("/")) if _URL.match(text) else Path(text)
-
-
-def local(text: str) -> Path:
-    """A file or folder of this machine that a command is given; a URL is refused instead of taken for a path."""
-    if _URL.match(text):
-        raise argparse.ArgumentTypeError(f"{text} is a URL; only a file or folder of this machine will do here.")
-    return Path(text)
-
-
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
+def _modified_ns(system: "AbstractFileSystem", path: str, info: dict) -> int:
+    """When an object was last changed, to the microsecond; from the listing where it says that."""
+    when = next((info[key] for key in _MODIFIED if key in info), None) or system.modified(path)
+    if isinstance(when, str):
+        when = datetime.fromisoformat(when)
+    seconds = when.timestamp() if isinstance(when, datetime) else when
+    return round(seconds * 1e6) * 1000
 
 
 @contextmanager
-def following(remotes: Iterable[Remote]) -> Iterator[None]:
-    """Bring the copies up to date; pass on what changes in them during the block, and when it ends in whatever way.
+def following(mirrors: Iterable[Mirror]) -> Iterator[None]:
+    """Bring copies up to date, and send what is written into them during the block, and when it ends in whatever way.
 
-    A push that fails is tried again, with a line on standard error; the last one raises.
+    Sending is tried every `EVERY_S` seconds; if it fails, a line on standard error says so. The last attempt raises.
     """
-    remotes = list(remotes)
-    if not remotes:
+    mirrors = list(mirrors)
+    if not mirrors:
         yield
         return
-    for remote in remotes:
-        remote.pull()
+    for mirror in mirrors:
+        mirror.fetch()
     stop = threading.Event()
-    thread = threading.Thread(target=_push_now_and_then, args=(remotes, stop), daemon=True)
+    thread = threading.Thread(target=_send_now_and_then, args=(mirrors, stop), daemon=True)
     thread.start()
     with ExitStack() as ending:
-        for remote in remotes:
-            ending.callback(remote.push)  # each, even if another one fails
+        for mirror in mirrors:
+            ending.callback(mirror.send)  # each, even if another one fails
         ending.callback(thread.join)
         ending.callback(stop.set)
         yield
 
 
-def _push_now_and_then(remotes: list[Remote], stop: threading.Event) -> None:
+def _send_now_and_then(mirrors: list[Mirror], stop: threading.Event) -> None:
     while not stop.wait(EVERY_S):
-        for remote in remotes:
+        for mirror in mirrors:
             try:
-                remote.push()
+                mirror.send()
             except (OSError, ValueError) as error:
-                print(f"tagkit: {remote.url} could not be written ({error}); trying again.", file=sys.stderr)
+                print(f"tagkit: {mirror.url} could not be written ({error}); trying again.", file=sys.stderr)

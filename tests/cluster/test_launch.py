@@ -115,7 +115,7 @@ def train_in_stages(records, out):
     from tagkit.training.loop import train
 
     devices = choose("cpu")
-    run = storage.Remote(out)
+    run = storage.Mirror(out)
     with storage.following([run]):
         train(TrainingConfig("ds256ra", **SETTINGS, stages=STAGES), Records.open(records), run.copy, devices=devices)
 
