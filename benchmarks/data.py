@@ -45,7 +45,7 @@ def magnatagatune_like(root: Path, clips: int, seconds: float = CLIP_S) -> Catal
     pool = root / "pool"
     for k in range(min(POOL, clips)):
         if not (pool / f"{k}.mp3").is_file():
-            audio.save(pool / f"{k}.mp3", tune(k, seconds))
+            audio.save(pool / f"{k}.mp3", tune(k, seconds), 16_000)
     names = [f"{FOLDERS[k % 16]}/artist_{k // 4}-album-{k}-piece-0-29.mp3" for k in range(clips)]
     for k, name in enumerate(names):
         path = root / "mp3" / name

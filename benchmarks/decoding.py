@@ -17,7 +17,7 @@ def tagkit(catalog: Catalog, jobs: int) -> Callable:
 
     def job():
         with tempfile.TemporaryDirectory(dir=catalog.root) as out:
-            prepare(catalog, out, jobs=jobs, progress=False)
+            prepare(catalog, out, sr=16_000, jobs=jobs, progress=False)
 
     return job
 
@@ -93,6 +93,6 @@ def load(paths: Sequence[Path]) -> Callable:
 
     def job():
         for path in paths:
-            audio.load_int16(path)
+            audio.load_int16(path, 16_000)
 
     return job

@@ -119,7 +119,7 @@ def _prepare(root: Path, n: int) -> float:
     catalog = magnatagatune.read(root / f"growth-{n}")
     shutil.rmtree(root / f"growth-records-{n}", ignore_errors=True)
     started = time.process_time()
-    prepare(catalog, root / f"growth-records-{n}", jobs=1, progress=False)
+    prepare(catalog, root / f"growth-records-{n}", sr=16_000, jobs=1, progress=False)
     return time.process_time() - started
 
 

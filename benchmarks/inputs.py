@@ -21,7 +21,7 @@ def run(setting: Setting) -> Result:
     """Each network in a process of its own, where both ways take turns with the same step."""
     n = setting.size(96, 6)
     catalog = magnatagatune_like(setting.folder / f"mtat-{n}", n, setting.size(round(CLIP_S), 3))
-    records = prepare(catalog, setting.folder / f"records-{n}", progress=False)
+    records = prepare(catalog, setting.folder / f"records-{n}", sr=16_000, progress=False)
     result = Result()
     for name in list(NETWORKS)[: setting.size(4, 1)]:
         steps = setting.size(NETWORKS[name], 2)

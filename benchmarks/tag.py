@@ -48,7 +48,7 @@ def make_run(name: str, folder: str, out: str) -> None:
     from tagkit.training.loop import train
 
     catalog = magnatagatune_like(Path(folder) / "mtat-48", 48, 4)
-    records = prepare(catalog, Path(folder) / "records-48", progress=False)
+    records = prepare(catalog, Path(folder) / "records-48", sr=16_000, progress=False)
     train(TrainingConfig(model=name, steps=2, batch_size=2, eval_every=2), records, out, progress=False)
 
 

@@ -50,7 +50,7 @@ def catalog(dataset: str = "demo") -> Catalog:
 
 def records(dataset: str = "demo") -> Records:
     """The records of a dataset, prepared if they are not there yet."""
-    return prepare(catalog(dataset), paths.data_dir() / "records" / dataset)
+    return prepare(catalog(dataset), paths.data_dir() / "records" / dataset, sr=16_000)
 
 
 def config(model: str, **changes) -> TrainingConfig:

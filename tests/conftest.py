@@ -67,7 +67,9 @@ def tone_catalog(tmp_path_factory) -> Catalog:
 @pytest.fixture(scope="session")
 def tone_records(tone_catalog, tmp_path_factory) -> Records:
     """`tone_catalog`, prepared."""
-    return prepare(tone_catalog, tmp_path_factory.mktemp("records"), clips_per_shard=5, jobs=2, progress=False)
+    return prepare(
+        tone_catalog, tmp_path_factory.mktemp("records"), sr=16_000, clips_per_shard=5, jobs=2, progress=False
+    )
 
 
 @pytest.fixture(scope="session")

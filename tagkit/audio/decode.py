@@ -1,12 +1,10 @@
-"""Audio files to mono waveforms and back: decode, mix down, resample, encode."""
+"""Audio files to mono waveforms: decode, mix down, resample."""
 
 import re
-import shutil
 import struct
 import subprocess
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from tagkit.audio.integrity import find_damage
-from tagkit.system import extras, files
+from tagkit.audio.formats import FFMPEG_READS, AudioError, find_ffmpeg, to_float, to_int16
+from tagkit.audio.integrity import check_integrity
+from tagkit.system import extras
 
 RATES_HZ = (1_000, 768_000)
 LONGEST_S = 12 * 3600
@@ -33,28 +32,7 @@ LOUDEST_FLOAT = 100.0
 INT16_SUBTYPE = "PCM_16"
 # One block takes ffmpeg a second; after this long without one it hangs.
 STALL_S = 120.0
-# Only containers of audio: playlists and scripts, which make ffmpeg open other files, are not among them.
-FFMPEG_FORMATS = (
-    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,matroska,mov,mp3,mpc,mpc8,"
-    "mpeg,mpegts,ogg,rm,tak,tta,voc,w64,wav,wv"
-)
-# What `save` writes: the format and subtype of libsndfile, and the container of ffmpeg.
-SOUNDFILE_FORMATS = {
-    ".wav": ("WAV", "PCM_16"),
-    ".flac": ("FLAC", "PCM_16"),
-    ".aiff": ("AIFF", "PCM_16"),
-    ".aif": ("AIFF", "PCM_16"),
-    ".caf": ("CAF", "PCM_16"),
-    ".ogg": ("OGG", "VORBIS"),
-    ".opus": ("OGG", "OPUS"),
-    ".mp3": ("MP3", "MPEG_LAYER_III"),
-}
-FFMPEG_WRITES = {".m4a": "ipod", ".mp4": "mp4", ".aac": "adts", ".wma": "asf", ".ac3": "ac3", ".mka": "matroska"}
 AU_FLOAT_HEADER = struct.Struct(">4s5I")
-
-
-class AudioError(ValueError):
-    """An audio file cannot be used; the message is one sentence with the file, the reason and what to do."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +45,7 @@ class _Source:
     blocks: Iterator[np.ndarray]
 
 
-def load(path: str | Path, sr: int = 16_000) -> np.ndarray:
+def load(path: str | Path, sr: int) -> np.ndarray:
     """Load a file as a mono waveform: the values that records hold and models are trained on.
 
     Parameters
@@ -89,7 +67,7 @@ def load(path: str | Path, sr: int = 16_000) -> np.ndarray:
     return to_float(load_int16(path, sr))
 
 
-def load_int16(path: str | Path, sr: int = 16_000) -> np.ndarray:
+def load_int16(path: str | Path, sr: int) -> np.ndarray:
     """Load a file as a mono waveform of 16-bit integers.
 
     libsndfile reads the file where it can (WAV, AIFF, FLAC, Ogg, Opus, MP3, ...), else ffmpeg does (M4A, WMA, AC-3,
@@ -110,7 +88,7 @@ def load_int16(path: str | Path, sr: int = 16_000) -> np.ndarray:
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def stream(path: str | Path, sr: int = 16_000) -> Iterator[np.ndarray]:
+def stream(path: str | Path, sr: int) -> Iterator[np.ndarray]:
     """Load a file piece by piece, in the memory of one piece; joined, they are what `load_int16` gives.
 
     Yields
@@ -146,57 +124,6 @@ def duration(path: str | Path) -> float:
             return sound.frames / sound.samplerate
     with _ffmpeg_source(path) as source:
         return sum(len(block) for block in source.blocks) / source.sr
-
-
-def save(path: str | Path, y: np.ndarray, sr: int = 16_000) -> None:
-    """Write a waveform in the format that the suffix names, 16 bits deep where the format is lossless.
-
-    libsndfile writes .wav, .flac, .aiff, .caf, .ogg, .opus and .mp3; pydub and ffmpeg write .m4a, .mp4, .aac, .wma,
-    .ac3 and .mka.
-
-    Parameters
-    ----------
-    path : path
-        Takes its name only when the file is complete.
-    y : array (samples,) or (samples, channels) of int16 or float
-        Floats beyond [-1, 1) are clipped.
-    sr : int
-        Sampling rate in Hz.
-
-    Raises
-    ------
-    AudioError
-        `y` is empty, holds NaN or infinity, or the format does not take it.
-    """
-    path = Path(path)
-    y = np.asarray(y)
-    if y.size == 0 or y.ndim > 2:
-        raise AudioError(f"{path}: cannot write an array of shape {y.shape}; give (samples,) or (samples, channels).")
-    if not np.isfinite(y).all():
-        raise AudioError(f"{path}: cannot write a waveform with NaN or infinity in it; replace those values.")
-    pcm = y if y.dtype == np.int16 else to_int16(y)
-    suffix = path.suffix.lower()
-    if suffix not in SOUNDFILE_FORMATS and suffix not in FFMPEG_WRITES:
-        known = ", ".join((*SOUNDFILE_FORMATS, *FFMPEG_WRITES))
-        raise AudioError(f"{path}: cannot write {suffix or 'a file without a suffix'}; choose one of {known}.")
-    with files.atomic(path) as temporary:
-        if suffix in SOUNDFILE_FORMATS:
-            _save_soundfile(path, temporary, pcm, sr)
-        else:
-            _save_pydub(path, temporary, pcm, sr)
-
-
-def to_int16(y: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1) to int16: scaled by 32768, rounded, clipped."""
-    scaled = np.asarray(np.multiply(y, 32768.0))
-    np.rint(scaled, out=scaled)
-    np.clip(scaled, -32768, 32767, out=scaled)
-    return scaled.astype(np.int16)
-
-
-def to_float(y: np.ndarray) -> np.ndarray:
-    """int16 to float32 in [-1, 1): divided by 32768, exactly."""
-    return y.astype(np.float32) / np.float32(32768)
 
 
 @contextmanager
@@ -235,9 +162,7 @@ def _sound_file(handle: object, path: Path) -> Iterator[soundfile.SoundFile | No
 
 
 def _soundfile_source(sound: soundfile.SoundFile, path: Path, sr: int) -> _Source:
-    wrong = find_damage(sound, path)
-    if wrong:
-        raise AudioError(f"{path} {wrong}; fetch it again or leave it out.")
+    check_integrity(sound, path)
     exact = sound.channels == 1 and sound.samplerate == sr and sound.subtype == INT16_SUBTYPE
     return _Source(sound.samplerate, sound.channels, sound.frames, _soundfile_blocks(sound, exact))
 
@@ -293,19 +218,6 @@ def _mono_int16(path: Path, block: np.ndarray, resample: soxr.ResampleStream | N
     return to_int16(mono)
 
 
-def _ffmpeg() -> str | None:
-    """The ffmpeg on PATH, else the one in imageio-ffmpeg's wheel, else None."""
-    found = shutil.which("ffmpeg")
-    if found is None:
-        try:
-            import imageio_ffmpeg
-
-            found = imageio_ffmpeg.get_ffmpeg_exe()
-        except (ImportError, RuntimeError):
-            return None
-    return found
-
-
 @contextmanager
 def _ffmpeg_source(path: Path) -> Iterator[_Source]:
     """The first audio stream of a file as ffmpeg decodes it, block by block, at its own rate and channels.
@@ -313,14 +225,14 @@ def _ffmpeg_source(path: Path) -> Iterator[_Source]:
     Not through pydub: it holds the whole of a file in memory several times over, and needs ffprobe, which
     imageio-ffmpeg's wheel lacks. Any complaint of ffmpeg is damage: it goes on with what it can make out, silently.
     """
-    ffmpeg = _ffmpeg()
+    ffmpeg = find_ffmpeg()
     if ffmpeg is None:
         raise AudioError(
             f"{path} is in no format that libsndfile opens, and ffmpeg, which opens others, is not installed; "
             f"install it or {extras.install('formats')}."
         )
     command = [ffmpeg, "-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe"]
-    command += ["-format_whitelist", FFMPEG_FORMATS, "-i", f"file:{path}"]
+    command += ["-format_whitelist", FFMPEG_READS, "-i", f"file:{path}"]
     command += ["-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
     with (
         tempfile.TemporaryFile() as complaints,
@@ -365,35 +277,3 @@ def _complaint(complaints, path: Path) -> str:
     if not lines:
         return ""
     return f" (ffmpeg: {re.sub(' @ 0x[0-9a-f]+', '', lines[-1]).replace(f'file:{path}: ', '')})"
-
-
-def _save_soundfile(path: Path, temporary: Path, pcm: np.ndarray, sr: int) -> None:
-    channels = 1 if pcm.ndim == 1 else pcm.shape[1]
-    form, subtype = SOUNDFILE_FORMATS[path.suffix.lower()]
-    try:
-        with soundfile.SoundFile(temporary, "w", sr, channels, subtype, format=form) as sound:
-            # In pieces: libsndfile's Vorbis writer overflows its stack on a long array.
-            for start in range(0, len(pcm), 1 << 16):
-                piece = pcm[start : start + (1 << 16)]
-                # libsndfile 1.2 mixes the channels of int16 stereo on their way into an MP3; those of floats it keeps.
-                sound.write(to_float(piece) if form == "MP3" else piece)
-    except (soundfile.LibsndfileError, ValueError) as error:
-        raise AudioError(f"{path}: {path.suffix} cannot hold {channels} channels at {sr} Hz ({error}).") from error
-
-
-def _save_pydub(path: Path, temporary: Path, pcm: np.ndarray, sr: int) -> None:
-    ffmpeg = _ffmpeg()
-    if ffmpeg is None:
-        raise AudioError(f"{path}: writing {path.suffix} needs ffmpeg; install it, or {extras.install('formats')}.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydub's own: audioop is deprecated, invalid escapes, ffmpeg not on PATH
-        from pydub import AudioSegment
-        from pydub.exceptions import CouldntEncodeError
-    channels = 1 if pcm.ndim == 1 else pcm.shape[1]
-    segment = AudioSegment(pcm.tobytes(), sample_width=2, frame_rate=sr, channels=channels)
-    segment.converter = ffmpeg
-    try:
-        segment.export(temporary, format=FFMPEG_WRITES[path.suffix.lower()]).close()
-    except CouldntEncodeError as error:
-        reason = str(error).strip().splitlines()[-1].rstrip("'")
-        raise AudioError(f"{path}: ffmpeg cannot write {path.suffix} here ({reason}).") from error

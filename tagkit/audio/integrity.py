@@ -1,9 +1,11 @@
-"""What the header of an audio file promises, against what it holds: libsndfile goes by what it finds, silently."""
+"""Whether an audio file holds what its header promises; libsndfile reads what it finds and says nothing."""
 
 import re
 from pathlib import Path
 
 import soundfile
+
+from tagkit.audio.formats import AudioError
 
 # A length that writers to a pipe put where they cannot know it.
 UNKNOWN_BYTES = 0x7FFF_0000
@@ -11,18 +13,21 @@ UNKNOWN_BYTES = 0x7FFF_0000
 APPENDED_BYTES = 4096
 
 
-def find_damage(sound: soundfile.SoundFile, path: Path) -> str | None:
-    """What is wrong with an open file, as the end of a sentence that starts with its name; None if nothing shows.
+def check_integrity(sound: soundfile.SoundFile, path: Path) -> None:
+    """Compare what the header of an open file promises with what the file holds.
 
     Found are a WAV or AIFF file with less audio than its header declares, or with audio after the declared end; an
     Ogg file without a last page; an MP3 file whose number of frames does not fit its number of bytes. A cut MP3
     file with a frame count shows only when it is decoded, and one without a frame count never.
+
+    Raises
+    ------
+    AudioError
+        The two differ.
     """
-    if sound.format == "MP3":
-        return _mp3(sound, path)
-    if sound.format == "OGG":
-        return _ogg(path)
-    return _chunks(sound, path)
+    check = {"MP3": _mp3, "OGG": _ogg}.get(sound.format, _chunks)
+    if wrong := check(sound, path):
+        raise AudioError(f"{path} {wrong}; fetch it again or leave it out.")
 
 
 def _chunks(sound: soundfile.SoundFile, path: Path) -> str | None:
@@ -36,7 +41,7 @@ def _chunks(sound: soundfile.SoundFile, path: Path) -> str | None:
     return None
 
 
-def _ogg(path: Path) -> str | None:
+def _ogg(_sound: soundfile.SoundFile, path: Path) -> str | None:
     """The last page of an Ogg stream has a flag; a page is at most 65,307 bytes."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 2 * 65_307))

@@ -8,17 +8,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from tagkit import audio
 from tagkit.data import splits
 from tagkit.data.catalog import Catalog, CatalogError, inside
 from tagkit.data.tables import find_delimiter, read_rows
 
-# fmt: off
-AUDIO_SUFFIXES = (
-    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".caf", ".au", ".w64", ".rf64",
-    ".m4a", ".mp4", ".m4b", ".aac", ".wma", ".ac3", ".amr", ".ape", ".wv", ".tta", ".mka", ".mkv", ".webm",
-    ".mov", ".avi", ".mp2", ".mpc", ".dsf",
-)
-# fmt: on
 SPELLINGS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "mp3_path", "audio", "audio_path"),
     "id": ("clip_id", "id", "track_id", "clip"),
@@ -50,7 +44,7 @@ def read(root: str | Path, csv: str | Path | None = None, seed: int = 0) -> Cata
     beside them: clip_id (else the path is the id), artist, song, title, split (train, valid, test).
 
     Without `csv`, the first folder below `root` is the tag of all the audio files below it; audio files in `root`
-    itself have no tag. Files are taken by their suffix (`AUDIO_SUFFIXES`); hidden ones are passed over.
+    itself have no tag. Files are taken by their suffix (`tagkit.audio.SUFFIXES`); hidden ones are passed over.
 
     Splits: ``given``, where there is a split column; ``artist``, where the artists of at least three are known: no
     artist in two parts; else ``random``: 70 / 10 / 20 % of the clips. The first of these is the default.
@@ -114,10 +108,10 @@ def _read_folders(root: Path) -> tuple[pd.DataFrame, pd.DataFrame, None]:
         paths += [
             (relative / name).as_posix()
             for name in sorted(names)
-            if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
+            if Path(name).suffix.lower() in audio.SUFFIXES and not name.startswith(".")
         ]
     if not paths:
-        raise CatalogError(f"{root} holds no audio file; known suffixes are {', '.join(sorted(AUDIO_SUFFIXES))}.")
+        raise CatalogError(f"{root} holds no audio file; known suffixes are {', '.join(sorted(audio.SUFFIXES))}.")
     _check_names(root, paths)
     own = [PurePosixPath(path).parts[0] if "/" in path else "" for path in paths]
     tags = sorted(set(own) - {""})

@@ -28,7 +28,7 @@ FLUSHED_CLIPS = 8
 def prepare(
     catalog: Catalog,
     out: str | Path,
-    sr: int = 16_000,
+    sr: int,
     clips_per_shard: int = 32,
     jobs: int = -1,
     progress: bool = True,

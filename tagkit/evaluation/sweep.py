@@ -16,7 +16,6 @@ import joblib
 import numpy as np
 
 from tagkit import audio
-from tagkit.data.folder import AUDIO_SUFFIXES
 from tagkit.data.windows import window_starts
 from tagkit.graph.scorer import Scorer
 
@@ -155,7 +154,7 @@ def find_files(sources: Iterable[str | Path]) -> Iterator[Path | Failed]:
         if not source.is_dir():
             yield source
             continue
-        names = sorted(p for p in source.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+        names = sorted(p for p in source.rglob("*") if p.suffix.lower() in audio.SUFFIXES and p.is_file())
         shown = [p for p in names if not any(part.startswith(".") for part in p.relative_to(source).parts)]
         yield from shown or [Failed(source, f"{source} holds no audio file; name one, or a folder that holds some.")]
 

@@ -121,7 +121,7 @@ def rendered(clips: int) -> Records:
     out = paths.data_dir() / "records" / f"rendered-{clips}"
     if (out / "manifest.json").is_file():
         return Records.open(out)
-    return prepare(demo.render(paths.data_dir() / f"rendered-{clips}", clips, seed=RENDER_SEED), out)
+    return prepare(demo.render(paths.data_dir() / f"rendered-{clips}", clips, seed=RENDER_SEED), out, sr=16_000)
 
 
 def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records, jobs: int, progress: bool) -> None:

@@ -55,7 +55,7 @@ def texts(page, selector):
 
 def test_a_file_is_tagged_seen_and_played(page, run, tmp_path):
     path = tmp_path / "Mein Lied.wav"
-    audio.save(path, np.random.default_rng(0).normal(0, 0.1, 6 * SR))
+    audio.save(path, np.random.default_rng(0).normal(0, 0.1, 6 * SR), SR)
     choose(page, path)
     until(lambda: texts(page, ".taggram-name"), "no taggram came")
     assert texts(page, "#result h2") == ["Mein Lied.wav"]
@@ -76,7 +76,7 @@ def test_a_bad_file_is_refused_in_words_and_the_next_one_is_tagged(page, tmp_pat
     until(lambda: texts(page, "#status.problem"), "nothing was said")
     (said,) = texts(page, "#status.problem")
     assert said.startswith("<b>bad<b>.mp3 is no audio file") and "/" not in said
-    audio.save(tmp_path / "good.ogg", np.random.default_rng(0).normal(0, 0.1, SR))
+    audio.save(tmp_path / "good.ogg", np.random.default_rng(0).normal(0, 0.1, SR), SR)
     choose(page, tmp_path / "good.ogg")
     until(lambda: texts(page, ".taggram-name"), "no taggram came")
     assert texts(page, "#status.problem") == []

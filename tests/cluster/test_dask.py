@@ -58,7 +58,7 @@ def kill_at(out, shard_count, process):
 @pytest.fixture(scope="module")
 def whole(tone_catalog, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
-    prepare.prepare(tone_catalog, out, clips_per_shard=2, jobs=1, progress=False)
+    prepare.prepare(tone_catalog, out, sr=16_000, clips_per_shard=2, jobs=1, progress=False)
     return shards(out)
 
 
@@ -67,7 +67,7 @@ def test_a_local_cluster_makes_the_same_records(whole, tone_catalog, tmp_path):
         distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
         processes.on_cluster(cluster.scheduler_address),
     ):
-        made = prepare.prepare(tone_catalog, tmp_path, clips_per_shard=2, progress=False)
+        made = prepare.prepare(tone_catalog, tmp_path, sr=16_000, clips_per_shard=2, progress=False)
     assert shards(tmp_path) == whole
     assert list(made.quarantine["clip_id"]) == ["7"]
 
@@ -77,7 +77,7 @@ def test_a_lost_worker_costs_its_task_only(whole, tone_catalog, tmp_path):
     with hand_started(tmp_path, 2) as (address, workers):
         Thread(target=kill_at, args=(out, 3, workers[0].pid), daemon=True).start()
         with processes.on_cluster(address):
-            prepare.prepare(tone_catalog, out, clips_per_shard=2, progress=False)
+            prepare.prepare(tone_catalog, out, sr=16_000, clips_per_shard=2, progress=False)
         assert workers[0].wait(10) == -signal.SIGKILL
         assert workers[1].poll() is None
     assert shards(out) == whole

@@ -59,11 +59,11 @@ def audio_originals(work):
     rng = np.random.default_rng(0)
     y = 0.3 * np.sin(2 * np.pi * 440 * np.arange(SR) / SR) + 0.05 * rng.standard_normal(SR)
     for suffix in ("wav", "flac", "aiff", "mp3", "ogg", "opus", "m4a", "wma"):
-        audio.save(work / f"a.{suffix}", y)
+        audio.save(work / f"a.{suffix}", y, SR)
     soundfile.write(work / "a.float.wav", np.stack([y, y], axis=1), SR, subtype="FLOAT")
     soundfile.write(work / "a.24.wav", y, 44_100, subtype="PCM_24")
     paths = sorted(work.glob("a.*"))
-    return {path.name[2:]: (path.read_bytes(), audio.load_int16(path)) for path in paths}
+    return {path.name[2:]: (path.read_bytes(), audio.load_int16(path, SR)) for path in paths}
 
 
 def flip(data, rng, start=0):
@@ -152,10 +152,10 @@ def load_in_time(path, what):
     """A machine that stands still for a while is no hang: what takes too long gets a second chance."""
     try:
         with time_limit(what):
-            return audio.load_int16(path)
+            return audio.load_int16(path, SR)
     except OutOfTimeError:
         with time_limit(what):
-            return audio.load_int16(path)
+            return audio.load_int16(path, SR)
 
 
 def _read_audio(path, what, name, kind, right, same_head, unchanged):

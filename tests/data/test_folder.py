@@ -163,11 +163,11 @@ def test_twenty_files_in_ten_formats_hold_their_tones(tmp_path):
     for k in range(20):
         name = f"{k} tone.{suffixes[k % 10]}"
         y = (0.3 + 0.02 * k) * np.sin(2 * np.pi * (300 + 50 * k) * np.arange(16_000) / 16_000)
-        audio.save(tmp_path / name, y)
+        audio.save(tmp_path / name, y, 16_000)
         rows.append(f"{name},{1 - k % 2}")
     catalog = folder.read(tmp_path, write(tmp_path / "t.csv", "\n".join(rows)))
     for k, clip_id in enumerate(catalog.clips.index):
-        y = audio.load(catalog[clip_id].path)[4000:12_000]
+        y = audio.load(catalog[clip_id].path, 16_000)[4000:12_000]
         spectrum = np.abs(np.fft.rfft(y * np.hanning(8000)))
         assert spectrum.argmax() * 2 == pytest.approx(300 + 50 * k, abs=2)
         assert np.sqrt(2) * y.std() == pytest.approx(0.3 + 0.02 * k, rel=0.02)

@@ -77,15 +77,15 @@ def test_shards_are_plain_tfrecords(tone_records):
 
 def test_prepare_twice_does_nothing_and_other_settings_are_refused(tone_catalog, tone_records):
     before = {p.name: p.stat().st_mtime_ns for p in tone_records.root.glob("shard*")}
-    again = prepare(tone_catalog, tone_records.root, clips_per_shard=5, progress=False)
+    again = prepare(tone_catalog, tone_records.root, sr=16_000, clips_per_shard=5, progress=False)
     assert again.fingerprint == tone_records.fingerprint
     assert before == {p.name: p.stat().st_mtime_ns for p in tone_records.root.glob("shard*")}
     with pytest.raises(RecordsError, match="clips_per_shard 5, not 6"):
-        prepare(tone_catalog, tone_records.root, clips_per_shard=6, progress=False)
+        prepare(tone_catalog, tone_records.root, sr=16_000, clips_per_shard=6, progress=False)
 
 
 def test_a_flipped_bit_is_named(tone_catalog, tmp_path):
-    records = prepare(tone_catalog, tmp_path, clips_per_shard=20, jobs=1, progress=False)
+    records = prepare(tone_catalog, tmp_path, sr=16_000, clips_per_shard=20, jobs=1, progress=False)
     records.verify()
     shard = tmp_path / "shard-00001.tfrecord"
     data = bytearray(shard.read_bytes())
@@ -96,7 +96,7 @@ def test_a_flipped_bit_is_named(tone_catalog, tmp_path):
 
 
 def test_what_was_verified_is_not_read_again(tone_catalog, tmp_path, monkeypatch):
-    records = prepare(tone_catalog, tmp_path, clips_per_shard=20, jobs=1, progress=False)
+    records = prepare(tone_catalog, tmp_path, sr=16_000, clips_per_shard=20, jobs=1, progress=False)
     records.verify()
     monkeypatch.setattr("tagkit.data.records.digest", lambda path: pytest.fail(f"{path} was read"))
     records.verify()
@@ -127,7 +127,7 @@ def test_a_link_out_of_the_root_is_quarantined(tone_catalog, tmp_path):
         (root / row).symlink_to(tone_catalog.root / row)
     linked = type(tone_catalog)(**{**vars(tone_catalog), "root": root})
     with pytest.raises(RecordsError, match="leads out of"):
-        prepare(linked, tmp_path / "records", jobs=1, progress=False)
+        prepare(linked, tmp_path / "records", sr=16_000, jobs=1, progress=False)
 
 
 def test_opening_nothing_says_what_to_do(tmp_path):
@@ -138,7 +138,7 @@ def test_opening_nothing_says_what_to_do(tmp_path):
 def test_a_killed_run_resumes_to_the_same_bytes(tone_catalog, tmp_path):
     """Real SIGKILLs of a real process, at several moments, the last run left to finish."""
     whole = tmp_path / "whole"
-    prepare(tone_catalog, whole, clips_per_shard=2, jobs=1, progress=False)
+    prepare(tone_catalog, whole, sr=16_000, clips_per_shard=2, jobs=1, progress=False)
     catalog_file = tmp_path / "catalog.pickle"
     catalog_file.write_bytes(pickle.dumps(tone_catalog))
     out = tmp_path / "killed"
@@ -147,7 +147,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tone_catalog, tmp_path):
         "decode = audio.load_int16;"
         "audio.load_int16 = lambda *a: (time.sleep(.02), decode(*a))[1];"  # slow enough to be hit in the middle
         "catalog = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes());"
-        "prepare(catalog, sys.argv[2], clips_per_shard=2, jobs=1, progress=False)"
+        "prepare(catalog, sys.argv[2], sr=16_000, clips_per_shard=2, jobs=1, progress=False)"
     )
     command = [sys.executable, "-c", code, str(catalog_file), str(out)]
     kills = 0

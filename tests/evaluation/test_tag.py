@@ -76,7 +76,7 @@ def test_the_scores_are_those_of_evaluation(tagger, run, tone_records, tone_cata
 @pytest.mark.parametrize(("samples", "windows"), [(1, 1), (1_600, 1), (38_832, 1), (38_833, 2), (100_000, 3)])
 def test_every_length_is_covered(tagger, run, tmp_path, samples, windows):
     y = noise(samples)
-    audio.save(tmp_path / "y.wav", y)
+    audio.save(tmp_path / "y.wav", y, SR)
     tagged = tagger(tmp_path / "y.wav")
     starts = np.linspace(0, max(samples - 38_832, 0), windows).round().astype(int)
     cut = np.stack([np.pad(y[s : s + 38_832], (0, max(38_832 - samples, 0))) for s in starts])
@@ -87,7 +87,7 @@ def test_every_length_is_covered(tagger, run, tmp_path, samples, windows):
 
 def test_samples_are_taken_like_files(tagger, tmp_path):
     y = noise(50_000)
-    audio.save(tmp_path / "y.wav", y)
+    audio.save(tmp_path / "y.wav", y, SR)
     from_file = tagger(tmp_path / "y.wav").scores
     for samples in (y, audio.to_float(y)):
         np.testing.assert_allclose(tagger(samples).scores, from_file, atol=1e-6)

@@ -65,7 +65,7 @@ def prepare(watch: Watch, root: Path, catalog) -> None:
     from tagkit.data.prepare import prepare as prepare_records
 
     audio.load_int16 = watch.counted(audio.load_int16)
-    prepare_records(catalog, root, clips_per_shard=2, jobs=1, progress=False)
+    prepare_records(catalog, root, sr=16_000, clips_per_shard=2, jobs=1, progress=False)
 
 
 def render(watch: Watch, root: Path, scores: Path) -> None:

@@ -53,15 +53,15 @@ def whole(tone_records, tmp_path_factory):
 
 
 def test_prepare_on_a_full_disk_names_the_file_and_goes_on_once_there_is_room(tone_catalog, tmp_path, report):
-    whole = prepare.prepare(tone_catalog, tmp_path / "whole", jobs=1, clips_per_shard=2, progress=False)
+    whole = prepare.prepare(tone_catalog, tmp_path / "whole", sr=16_000, jobs=1, clips_per_shard=2, progress=False)
     with small_disk(tmp_path / "disk", "2m") as change:
         out = tmp_path / "disk" / "records"
         with pytest.raises(OSError, match=r"make room and run the command again: .*shard-000\d\d\.tfrecord"):
-            prepare.prepare(tone_catalog, out, jobs=1, clips_per_shard=2, progress=False)
+            prepare.prepare(tone_catalog, out, sr=16_000, jobs=1, clips_per_shard=2, progress=False)
         kept = {path.name: path.stat().st_mtime_ns for path in out.glob("shard-*.tfrecord")}
         assert kept and not list(out.glob(".*.shard*"))
         change("size=64m")
-        prepare.prepare(tone_catalog, out, jobs=1, clips_per_shard=2, progress=False)
+        prepare.prepare(tone_catalog, out, sr=16_000, jobs=1, clips_per_shard=2, progress=False)
         assert file_digests(out) == file_digests(whole.root)
         assert all((out / name).stat().st_mtime_ns == changed for name, changed in kept.items())
     report("disk full while preparing", 1)
@@ -86,7 +86,7 @@ def test_a_read_only_folder_is_named(tone_catalog, tmp_path, report):
     with small_disk(tmp_path / "disk", "1m") as change:
         change("ro")
         with pytest.raises(OSError, match=r"Read-only file system: .*disk") as caught:
-            prepare.prepare(tone_catalog, tmp_path / "disk" / "records", jobs=1, progress=False)
+            prepare.prepare(tone_catalog, tmp_path / "disk" / "records", sr=16_000, jobs=1, progress=False)
         assert "records" in str(caught.value)
     report("read-only folder", 1, identical="refused")
 
@@ -199,18 +199,18 @@ def test_two_trainings_in_one_folder(tone_records, whole, tmp_path, report):
 
 def test_two_of_everything_else_in_one_folder(tone_catalog, tmp_path):
     with filelock.FileLock(tmp_path / ".lock"), pytest.raises(RecordsError, match="being prepared by another process"):
-        prepare.prepare(tone_catalog, tmp_path, jobs=1, progress=False)
+        prepare.prepare(tone_catalog, tmp_path, sr=16_000, jobs=1, progress=False)
 
 
 def test_a_worker_that_the_system_kills_is_told(tone_catalog, tmp_path, report):
-    whole = prepare.prepare(tone_catalog, tmp_path / "whole", jobs=1, clips_per_shard=2, progress=False)
+    whole = prepare.prepare(tone_catalog, tmp_path / "whole", sr=16_000, jobs=1, clips_per_shard=2, progress=False)
     process = forked.start(tmp_path / "a.log", prepare_with_a_victim, tone_catalog, tmp_path / "records")
     with forked.ended([process]):
         process.join(120)
     assert process.exitcode == 1
     output = (tmp_path / "a.log").read_text()
     assert "A worker process was killed, perhaps for want of memory" in output, output
-    prepare.prepare(tone_catalog, tmp_path / "records", jobs=1, clips_per_shard=2, progress=False)
+    prepare.prepare(tone_catalog, tmp_path / "records", sr=16_000, jobs=1, clips_per_shard=2, progress=False)
     assert file_digests(tmp_path / "records") == file_digests(whole.root)
     report("out-of-memory killer on a worker", 1)
 
@@ -228,7 +228,7 @@ def prepare_with_a_victim(catalog, out: Path) -> int:
 
     threading.Thread(target=kill_one, daemon=True).start()
     try:
-        prepare.prepare(catalog, out, jobs=2, clips_per_shard=2, progress=False)
+        prepare.prepare(catalog, out, sr=16_000, jobs=2, clips_per_shard=2, progress=False)
     except RecordsError as error:
         print(error)
         return 1

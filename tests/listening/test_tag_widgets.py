@@ -66,14 +66,14 @@ def test_speakers_are_sorted_and_their_shares_are_shares(tagger):
 
 
 def test_an_upload_is_shown_or_refused_under_its_own_name(tagger, tmp_path):
-    audio.save(tmp_path / "y.ogg", sound())
+    audio.save(tmp_path / "y.ogg", sound(), SR)
     assert "srcdoc" in tag_widgets.uploaded(tagger, "song.ogg", (tmp_path / "y.ogg").read_bytes()).data
     refused = tag_widgets.uploaded(tagger, "song.ogg", b"nothing").data
     assert refused.startswith("**Not playable:** song.ogg ") and "/tmp" not in refused
 
 
 def test_the_chooser_shows_what_was_uploaded(tagger, tmp_path, capsys):
-    audio.save(tmp_path / "y.wav", sound(1))
+    audio.save(tmp_path / "y.wav", sound(1), SR)
     upload, _ = tag_widgets.chooser(tagger).children
     content = memoryview((tmp_path / "y.wav").read_bytes())
     today = datetime.datetime.now(datetime.UTC)

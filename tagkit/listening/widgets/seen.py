@@ -360,7 +360,7 @@ def example(catalog: Catalog, tag: str, number: int) -> tuple[Clip, np.ndarray]:
     """
     ids = catalog.labels.index[catalog.labels[tag]]
     clip = catalog[ids[number % len(ids)]]
-    return clip, audio.load(clip.path)
+    return clip, audio.load(clip.path, 16_000)
 
 
 def _wrapped(text: str, width: int = 70) -> str:
