@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tagkit import audio
-from tagkit.data import layout, magnatagatune, tags
+from tagkit.data import layout, magnatagatune
 from tagkit.data.catalog import Catalog
 
 POOL = 24
@@ -55,7 +55,7 @@ def magnatagatune_like(root: Path, clips: int, seconds: float = CLIP_S) -> Catal
     rng = np.random.default_rng(0)
     with (root / layout.ANNOTATIONS).open("w", newline="") as f:
         writer = csv.writer(f, delimiter="\t", quoting=csv.QUOTE_ALL)
-        writer.writerow(["clip_id", *tags.MAGNATAGATUNE_TOP50, "mp3_path"])
+        writer.writerow(["clip_id", *magnatagatune.TOP50, "mp3_path"])
         labels = (rng.random((clips, 50)) < 0.1).astype(int)
         writer.writerows([k, *labels[k], name] for k, name in enumerate(names))
     with (root / layout.CLIP_INFO).open("w", newline="") as f:

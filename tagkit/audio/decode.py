@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -127,7 +128,7 @@ def duration(path: str | Path) -> float:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[object]:
+def _open(path: Path) -> Iterator[BinaryIO]:
     """An open binary file that holds at least one byte."""
     try:
         if not path.is_file():
@@ -143,7 +144,7 @@ def _open(path: Path) -> Iterator[object]:
 
 
 @contextmanager
-def _sound_file(handle: object, path: Path) -> Iterator[soundfile.SoundFile | None]:
+def _sound_file(handle: BinaryIO, path: Path) -> Iterator[soundfile.SoundFile | None]:
     """The file as libsndfile opens it, or None where it does not know the format.
 
     It gets a descriptor and not the name, because it takes any bytes for sound under some names (.au, .vox, .gsm).
@@ -260,7 +261,7 @@ def _read_or_kill(process: subprocess.Popen, size: int) -> bytes:
         watchdog.cancel()
 
 
-def _ffmpeg_blocks(path: Path, process: subprocess.Popen, channels: int, complaints) -> Iterator[np.ndarray]:
+def _ffmpeg_blocks(path: Path, process: subprocess.Popen, channels: int, complaints: BinaryIO) -> Iterator[np.ndarray]:
     frame_bytes = 4 * channels
     while data := _read_or_kill(process, max(1, BLOCK_VALUES // channels) * frame_bytes):
         whole = len(data) - len(data) % frame_bytes
@@ -270,7 +271,7 @@ def _ffmpeg_blocks(path: Path, process: subprocess.Popen, channels: int, complai
         raise AudioError(f"{path} is damaged{said}; fetch it again or leave it out.")
 
 
-def _complaint(complaints, path: Path) -> str:
+def _complaint(complaints: BinaryIO, path: Path) -> str:
     """The last thing that ffmpeg said, in brackets; "" when it said nothing."""
     complaints.seek(0)
     lines = [line.strip() for line in complaints.read().decode(errors="replace").splitlines() if line.strip()]

@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Download, then say where it lies and what comes next."""
-    from tagkit.data import download
+    from tagkit.data import datasets, download
 
     family = args.dataset.partition("_")[0]
     root = args.root or paths.data_dir() / "raw" / family
-    download.fetch(args.dataset, root, args.base_url, keep_archives=args.keep_archives)
+    download.fetch(datasets.find(args.dataset), root, args.base_url, keep_archives=args.keep_archives)
     source = f"--db {root / 'lastfm_tags.db'} --root YOUR_AUDIO" if family == "msd" else f"--root {root}"
     print(f"{args.dataset} is in {root}. Next: tagkit prepare {family} {source} --out ...")
     return 0

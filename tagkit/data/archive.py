@@ -56,7 +56,7 @@ class JoinedFile(io.RawIOBase):
         """The position, counted from the start of the first file."""
         return self._position
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: bytearray | memoryview) -> int:
         """Fill `buffer` as far as the file that holds the position goes."""
         k = bisect.bisect_right(self._ends, self._position)
         if k == len(self._files):

@@ -79,9 +79,8 @@ class Catalog:
             if not getattr(self, table).index.equals(self.clips.index):
                 raise CatalogError(f"{self.name}: the rows of `{table}` are not those of `clips`.")
         for path in self.clips["path"]:
-            if not inside(path):
-                message = f"{self.name}: path {path!r} is empty or leads out of {self.root}; make it relative."
-                raise CatalogError(message)
+            if not is_inside(path):
+                raise leads_out(self.name, path, self.root)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -148,6 +147,11 @@ class Catalog:
         return digest.hexdigest()[:16]
 
 
-def inside(path: str) -> bool:
+def is_inside(path: str) -> bool:
     """Whether a relative POSIX path, not empty, stays below the folder that it starts from."""
     return path != "" and not path.startswith("/") and ".." not in path.split("/")
+
+
+def leads_out(where: str, path: str, root: Path) -> CatalogError:
+    """The error for a path that is not `is_inside`, at some place of a file."""
+    return CatalogError(f"{where}: path {path!r} is empty or leads out of {root}; make it relative.")

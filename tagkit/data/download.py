@@ -1,10 +1,10 @@
-"""Fetching datasets: files with checksums, resumed where they were cut, unpacked, from the host or a mirror."""
+"""Fetching files: checked by their checksums, resumed where they were cut, unpacked, from the host or a mirror."""
 
 import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,31 +30,17 @@ class DownloadError(ValueError):
 
 
 @dataclass(frozen=True)
-class RemoteFile:
-    """A file on a host.
-
-    Attributes
-    ----------
-    name : str
-        Relative to the base URL, and to the folder that it is fetched into.
-    checksum : str
-        "sha256:..." or "sha1:..."; empty where nobody published one.
-    """
-
-    name: str
-    checksum: str = ""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What is fetched for one name.
+class Download:
+    """What is fetched for a dataset, or a part of one.
 
     Attributes
     ----------
     base_url : str
-    files : tuple of RemoteFile
+    checksums : dict of str -> str
+        The checksum ("sha256:..." or "sha1:..."; empty where nobody published one) of each file. A file's name is
+        relative to the base URL, and to the folder that it is fetched into.
     archive : tuple of str
-        Those of `files` that are the parts of one zip archive, in order.
+        Those of the files that are the parts of one zip archive, in order.
     unpack_into : str
         Folder for the archive's content, relative to the dataset's.
     holds : str
@@ -64,7 +50,7 @@ class Dataset:
     """
 
     base_url: str
-    files: tuple[RemoteFile, ...]
+    checksums: Mapping[str, str]
     archive: tuple[str, ...] = ()
     unpack_into: str = "."
     holds: str = "."
@@ -72,46 +58,8 @@ class Dataset:
     unpacked_gb: float = 0.0
 
 
-def _fma(name: str, sha1: str, gib: float) -> Dataset:
-    size = gib * 2**30 / GB
-    archive = RemoteFile(f"{name}.zip", f"sha1:{sha1}")
-    return Dataset("https://os.unil.cloud.switch.ch/fma/", (archive,), (archive.name,), ".", name, size, size)
-
-
-DATASETS = {
-    "magnatagatune": Dataset(
-        "https://mirg.city.ac.uk/datasets/magnatagatune/",
-        tuple(
-            RemoteFile(name, f"sha256:{sha256}")
-            for name, sha256 in (
-                ("annotations_final.csv", "99b94e95825d4fa576386a5367b9c96e0ec636e9f9c240aceb492f4728f68c3c"),
-                ("clip_info_final.csv", "cb6108a10d3a91f0bfd7d2fbec2382559d15f20c8d28093f14e12162a47a3e78"),
-                ("comparisons_final.csv", "cf210e087ed5b3f3f8b164626e1d2857cf0ba9ae66bd9229bafe042889107a98"),
-                ("mp3.zip.001", "f857fe185968773058cc71662c2ef5d8f2d4b7338e3c122cfd52f82dcb9760b9"),
-                ("mp3.zip.002", "fc2e1ec441755556ed1398b1808f1b08b6034372f8bc27394510c0c58cdb52ce"),
-                ("mp3.zip.003", "83a689824c17e82f6eb81cdbc4e4ca239a4cfc1fb41f1a5c80b861caec90450f"),
-            )
-        ),
-        ("mp3.zip.001", "mp3.zip.002", "mp3.zip.003"),
-        "mp3",
-        "mp3",
-        3.0,
-        3.1,
-    ),
-    "fma_small": _fma("fma_small", "ade154f733639d52e35e32f5593efe5be76c6d70", 7.2),
-    "fma_medium": _fma("fma_medium", "c67b69ea232021025fca9231fc1c7c1a063ab50b", 22),
-    "fma_large": _fma("fma_large", "497109f4dd721066b5ce5e5f250ec604dc78939e", 93),
-    "fma_full": _fma("fma_full", "0f0ace23fbe9ba30ecb7e95f763e435ea802b8ab", 879),
-    "fma_metadata": _fma("fma_metadata", "f0df49ffe5f2a6008d7dc83c6915b31835dfe733", 0.36),
-    # No checksum is published; msd.read checks the tables and counts instead.
-    "msd_lastfm": Dataset(
-        "http://millionsongdataset.com/sites/default/files/lastfm/", (RemoteFile("lastfm_tags.db"),), download_gb=0.6
-    ),
-}
-
-
 def fetch(
-    name: str | Dataset,
+    dataset: Download,
     root: str | Path,
     base_url: str | None = None,
     progress: bool = True,
@@ -121,12 +69,12 @@ def fetch(
     """Fetch a dataset, check it and unpack it; what is there already is not fetched again.
 
     A file that is there and wrong is replaced, once the right one has come. Where no checksum is published, whatever
-    is there is kept, and that is said on stderr.
+    is there is kept, and a line on standard error says so.
 
     Parameters
     ----------
-    name : str
-        A key of `DATASETS`.
+    dataset : Download
+        As `datasets.find` gives it.
     root : path
         The dataset's folder; created if missing.
     base_url : str, optional
@@ -146,47 +94,32 @@ def fetch(
     Raises
     ------
     DownloadError, ArchiveError
-        The name is unknown, another process fetches into `root`, the disk is too full, a file missing on the host, the
-        connection broken for good, a checksum wrong twice, or the archive unsafe or damaged.
+        Another process fetches into `root`, the disk is too full, a file is missing on the host, the connection is
+        broken for good, a checksum is wrong twice, or the archive is unsafe or damaged.
     """
-    if isinstance(name, str) and name not in DATASETS:
-        raise DownloadError(f"there is no dataset {name!r} to fetch; choose one of {', '.join(DATASETS)}.")
-    dataset = DATASETS[name] if isinstance(name, str) else name
-    root = Path(root)
+    root, base = Path(root), (base_url or dataset.base_url).rstrip("/") + "/"
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(root / ".lock", blocking=False):
+        with filelock.FileLock(root / ".lock", blocking=False), requests.Session() as session:
             files.sweep(root)
-            _fetch(dataset, root, base_url, progress, keep_archives, sleep)
+            state = _State(root / STATE)
+            unpacked = state.is_unpacked(dataset) and (root / dataset.holds).is_dir()
+            wanted = [name for name in dataset.checksums if not (unpacked and name in dataset.archive)]
+            if not unpacked:
+                _check_room(root, dataset, wanted)
+            for name in wanted:
+                path, checksum = root / name, dataset.checksums[name]
+                if not state.is_verified(path, checksum):
+                    fetch_file(session, base + name, path, checksum, progress, sleep)
+                    state.note(name, state.mark(path, checksum))
+            if dataset.archive and not unpacked:
+                unpack([root / part for part in dataset.archive], root / dataset.unpack_into, progress)
+                state.note("unpacked", [*state.unpacked, dataset.archive[0]])
+            for part in () if keep_archives else dataset.archive:
+                (root / part).unlink(missing_ok=True)
     except filelock.Timeout as error:
         raise DownloadError(f"{root} is being downloaded into by another process; wait for it.") from error
     return root
-
-
-def _fetch(
-    dataset: Dataset,
-    root: Path,
-    base_url: str | None,
-    progress: bool,
-    keep_archives: bool,
-    sleep: Callable[[float], None],
-) -> None:
-    state = _State(root / STATE)
-    base = (base_url or dataset.base_url).rstrip("/") + "/"
-    unpacked = bool(dataset.archive) and state.is_unpacked(dataset) and (root / dataset.holds).is_dir()
-    wanted = [file for file in dataset.files if not (unpacked and file.name in dataset.archive)]
-    _check_room(root, dataset, wanted, unpacked)
-    with requests.Session() as session:
-        for file in wanted:
-            if not state.is_verified(root / file.name, file.checksum):
-                fetch_file(session, base + file.name, root / file.name, file.checksum, progress, sleep)
-                state.verified(root / file.name, file.checksum)
-    if dataset.archive and not unpacked:
-        unpack([root / part for part in dataset.archive], root / dataset.unpack_into, progress)
-        state.set_unpacked(dataset)
-    if not keep_archives:
-        for part in dataset.archive:
-            (root / part).unlink(missing_ok=True)
 
 
 def fetch_file(
@@ -201,7 +134,7 @@ def fetch_file(
 
     What came so far lies in `{path}.part`, and is gone on with where the server can (HTTP Range). A file whose
     checksum is wrong is fetched once more from the start. A file that is there stays until then: it is replaced where
-    its checksum is wrong, and kept where there is none to tell, which is said on stderr.
+    its checksum is wrong, and kept where there is none to tell, which is said on standard error.
 
     Parameters
     ----------
@@ -344,18 +277,17 @@ def _bar(url: str, start: int, total: int | None, progress: bool) -> tqdm:
     return tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=not progress)
 
 
-def _check_room(root: Path, dataset: Dataset, wanted: list[RemoteFile], unpacked: bool) -> None:
+def _check_room(root: Path, dataset: Download, wanted: Iterable[str]) -> None:
     """Refuse before the first byte where the disk cannot hold what is missing.
 
     The sizes are known of the archive and its content; every file's own is checked when the host has said it.
     """
-    if unpacked or all((root / file.name).exists() for file in wanted):
+    if all((root / name).exists() for name in wanted):
         return
-    there = sum(_size(root / file.name) + _size(root / f"{file.name}.part") for file in wanted)
+    there = sum(_size(root / name) + _size(root / f"{name}.part") for name in wanted)
     if dataset.archive:  # a run that was interrupted has unpacked some of it
         there += sum(path.stat().st_size for path in (root / dataset.holds).rglob("*") if path.is_file())
-    needed = (dataset.download_gb + dataset.unpacked_gb) * GB - there
-    free = shutil.disk_usage(root).free
+    needed, free = (dataset.download_gb + dataset.unpacked_gb) * GB - there, shutil.disk_usage(root).free
     if needed > free:
         raise DownloadError(
             f"{root} has {free / GB:.1f} GB free and this dataset needs about {needed / GB:.1f} GB; make room or "
@@ -377,27 +309,26 @@ class _State:
         content = files.read_json(path) if path.exists() else {}
         self._content = content if isinstance(content, dict) else {}
 
+    @property
+    def unpacked(self) -> list[str]:
+        """The first part of each archive that was unpacked."""
+        return self._content.get("unpacked", [])
+
+    def is_unpacked(self, dataset: Download) -> bool:
+        """Whether the archive of a dataset was unpacked before."""
+        return any(part in self.unpacked for part in dataset.archive[:1])
+
     def is_verified(self, path: Path, checksum: str) -> bool:
         """Whether this very file (size and time of change) was found right before."""
-        return path.exists() and self._content.get(path.name) == self._mark(path, checksum)
+        return path.exists() and self._content.get(path.name) == self.mark(path, checksum)
 
-    def verified(self, path: Path, checksum: str) -> None:
-        """Note that a file is right."""
-        self._write({path.name: self._mark(path, checksum)})
-
-    def is_unpacked(self, dataset: Dataset) -> bool:
-        """Whether the archive of a dataset was unpacked before."""
-        return dataset.archive[0] in self._content.get("unpacked", [])
-
-    def set_unpacked(self, dataset: Dataset) -> None:
-        """Note that the archive of a dataset is unpacked."""
-        self._write({"unpacked": sorted({*self._content.get("unpacked", []), dataset.archive[0]})})
-
-    def _write(self, news: dict) -> None:
-        self._content |= news
+    def note(self, name: str, value: object) -> None:
+        """Keep what was found of a file."""
+        self._content[name] = value
         files.write_json(self._path, self._content)
 
     @staticmethod
-    def _mark(path: Path, checksum: str) -> dict:
+    def mark(path: Path, checksum: str) -> dict:
+        """What tells this version of a file from another."""
         status = path.stat()
         return {"checksum": checksum, "bytes": status.st_size, "changed": status.st_mtime_ns}

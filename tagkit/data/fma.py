@@ -1,4 +1,8 @@
-"""FMA, the Free Music Archive's dataset (Defferrard et al. 2017): its subsets, splits, genres and known bad clips."""
+"""FMA, the Free Music Archive's dataset: its subsets, splits, genres and known bad clips.
+
+M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson, "FMA: a dataset for music analysis", ISMIR 2017.
+https://github.com/mdeff/fma
+"""
 
 import re
 from itertools import islice
@@ -8,18 +12,38 @@ import numpy as np
 import pandas as pd
 
 from tagkit.data.catalog import Catalog, CatalogError
-from tagkit.data.tables import read_rows
+from tagkit.data.download import Download
+from tagkit.data.tables import find_columns, read_rows
 
 SUBSETS = ("small", "medium", "large", "full")
+# The SHA-1 of each zip archive, and its GiB.
+_ARCHIVES = {
+    "fma_small": ("ade154f733639d52e35e32f5593efe5be76c6d70", 7.2),
+    "fma_medium": ("c67b69ea232021025fca9231fc1c7c1a063ab50b", 22),
+    "fma_large": ("497109f4dd721066b5ce5e5f250ec604dc78939e", 93),
+    "fma_full": ("0f0ace23fbe9ba30ecb7e95f763e435ea802b8ab", 879),
+    "fma_metadata": ("f0df49ffe5f2a6008d7dc83c6915b31835dfe733", 0.36),
+}
+DOWNLOADS = {
+    name: Download(
+        base_url="https://os.unil.cloud.switch.ch/fma/",
+        checksums={f"{name}.zip": f"sha1:{sha1}"},
+        archive=(f"{name}.zip",),
+        holds=name,
+        download_gb=gib * 2**30 / 1e9,
+        unpacked_gb=gib * 2**30 / 1e9,
+    )
+    for name, (sha1, gib) in _ARCHIVES.items()
+}
 PARTS = {"training": "train", "validation": "valid", "test": "test"}
 COLUMNS = {
-    "subset": ("set", "subset"),
-    "split": ("set", "split"),
-    "genre_top": ("track", "genre_top"),
-    "genres_all": ("track", "genres_all"),
-    "title": ("track", "title"),
-    "artist": ("artist", "name"),
-    "album": ("album", "title"),
+    "subset": ["set subset"],
+    "split": ["set split"],
+    "genre_top": ["track genre_top"],
+    "genres_all": ["track genres_all"],
+    "title": ["track title"],
+    "artist": ["artist name"],
+    "album": ["album title"],
 }
 # Shorter than 30 s or not to be decoded: those of fma_small, and those that fma_medium adds.
 # fmt: off
@@ -124,11 +148,8 @@ def read_tracks(root: str | Path, subset: str = "full") -> pd.DataFrame:
     top = [row for _, row in islice(lines, 3)]
     if len(top) < 3 or top[2][0] != "track_id":
         raise CatalogError(f"{path} does not start with FMA's two rows of column names; fetch fma_metadata again.")
-    names = list(zip(*top[:2], strict=True))
-    missing = [" ".join(name) for name in COLUMNS.values() if name not in names]
-    if missing:
-        raise CatalogError(f"{path} has no column {', '.join(missing)}; fetch fma_metadata again.")
-    columns = {kind: names.index(name) for kind, name in COLUMNS.items()}
+    names = [" ".join(name) for name in zip(*top[:2], strict=True)]
+    columns = find_columns(path, names, COLUMNS, list(COLUMNS), "fetch fma_metadata again")
     ids, values = [], {kind: [] for kind in columns}
     for number, row in lines:
         if not row[0].isascii() or not row[0].isdigit():
@@ -168,13 +189,11 @@ def read_genres(root: str | Path) -> pd.DataFrame:
     path = _metadata(Path(root), "genres.csv")
     lines = read_rows(path, ",")
     _, header = next(lines)
-    missing = [name for name in ("genre_id", "parent", "title") if name not in header]
-    if missing:
-        raise CatalogError(f"{path} has no column {', '.join(missing)}; fetch fma_metadata again.")
-    at = {name: header.index(name) for name in ("genre_id", "parent", "title")}
+    names = ("genre_id", "parent", "title")
+    at = find_columns(path, header, {name: [name] for name in names}, names, "fetch fma_metadata again")
     genres = {}
     for number, row in lines:
-        genre, parent, title = (row[at[name]].strip() for name in ("genre_id", "parent", "title"))
+        genre, parent, title = (row[at[name]].strip() for name in names)
         if not genre.isdecimal() or not parent.isdecimal() or not title or int(genre) in genres:
             raise CatalogError(f"{path}, line {number} is no genre or a repeated one; fetch fma_metadata again.")
         genres[int(genre)] = (title, int(parent))

@@ -10,8 +10,8 @@ import pandas as pd
 
 from tagkit import audio
 from tagkit.data import splits
-from tagkit.data.catalog import Catalog, CatalogError, inside
-from tagkit.data.tables import find_delimiter, read_rows
+from tagkit.data.catalog import Catalog, CatalogError, is_inside, leads_out
+from tagkit.data.tables import find_columns, find_delimiter, read_rows
 
 SPELLINGS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "mp3_path", "audio", "audio_path"),
@@ -160,17 +160,8 @@ def _known_columns(path: Path, header: list[str]) -> dict[str, int]:
     repeated = next((name for k, name in enumerate(lowered) if not name or name in lowered[:k]), None)
     if repeated is not None:
         raise CatalogError(f"{path} has the column {repeated!r} twice or without a name; name each column once.")
-    found = {}
-    for kind, spellings in SPELLINGS.items():
-        position = next((lowered.index(spelling) for spelling in spellings if spelling in lowered), None)
-        if position is not None:
-            found[kind] = position
-    if "path" not in found:
-        raise CatalogError(
-            f"{path} has no column of paths; name the one of its columns ({', '.join(header)[:200]}) that holds them "
-            f"{SPELLINGS['path'][0]!r}."
-        )
-    return found
+    advice = f"give this name to the one of its columns ({', '.join(header)[:200]}) that holds the paths"
+    return find_columns(path, lowered, SPELLINGS, ["path"], advice)
 
 
 def _inside(root: Path, table: Path, number: int, text: str) -> str:
@@ -178,8 +169,8 @@ def _inside(root: Path, table: Path, number: int, text: str) -> str:
     pure = PurePosixPath(text if "/" in text else text.replace("\\", "/"))
     if pure.is_absolute() and pure.is_relative_to(root.absolute().as_posix()):
         pure = pure.relative_to(root.absolute().as_posix())
-    if not pure.parts or not inside(pure.as_posix()) or DRIVE.match(text) or "\0" in text:
-        raise CatalogError(f"{table}, line {number}: path {text!r} is empty or leads out of {root}; make it relative.")
+    if not pure.parts or not is_inside(pure.as_posix()) or DRIVE.match(text) or "\0" in text:
+        raise leads_out(f"{table}, line {number}", text, root)
     return pure.as_posix()
 
 

@@ -27,10 +27,11 @@ NOT_FOUND = "6"  # "invalid parameters": how Last.fm says that it knows no such 
 BAD_KEY = ("4", "10", "26")
 TRANSIENT = ("8", "11", "16", "29", "500", "502", "503", "504")
 _IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CONSTRAINT)
+# fmt: off
 _NO_ACCESS = (
-    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY),
-    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM),
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
 )
+# fmt: on
 
 
 class LastfmError(ValueError):

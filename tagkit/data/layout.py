@@ -6,23 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tagkit.data.catalog import CatalogError, inside
-from tagkit.data.tables import read_rows
+from tagkit.data.catalog import CatalogError, is_inside, leads_out
+from tagkit.data.tables import find_columns, read_rows
 
 ANNOTATIONS = "annotations_final.csv"
 CLIP_INFO = "clip_info_final.csv"
+# fmt: off
 CLIP_INFO_COLUMNS = (
-    "clip_id",
-    "track_number",
-    "title",
-    "artist",
-    "album",
-    "url",
-    "segmentStart",
-    "segmentEnd",
-    "original_url",
+    "clip_id", "track_number", "title", "artist", "album", "url", "segmentStart", "segmentEnd", "original_url",
     "mp3_path",
 )
+# fmt: on
 
 
 def read_layout(root: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -112,11 +106,7 @@ def _flags(annotations: Path, clip_id: str, tags: tuple[str, ...], values: list[
 def _read_info(path: Path) -> dict[str, tuple[str, str, str, str]]:
     """The path, artist, song and title of each clip."""
     lines = _read_table(path)
-    header = next(lines)
-    missing = [column for column in CLIP_INFO_COLUMNS if column not in header]
-    if missing:
-        raise CatalogError(f"{path} has no column {', '.join(missing)}; its columns are {', '.join(header)}.")
-    at = {column: header.index(column) for column in CLIP_INFO_COLUMNS}
+    at = find_columns(path, next(lines), {column: [column] for column in CLIP_INFO_COLUMNS}, CLIP_INFO_COLUMNS)
     about, shared = {}, {}
     for row in lines:
         clip_id = row[at["clip_id"]]
@@ -130,10 +120,8 @@ def _read_info(path: Path) -> dict[str, tuple[str, str, str, str]]:
 
 def _check_path(root: Path, annotations: Path, clip_id: str, path: str, about: dict[str, tuple]) -> None:
     """The path of an annotated clip is inside `root`, and clip info has a row that names the same path."""
-    if not inside(path) or "\\" in path:
-        raise CatalogError(
-            f"{annotations}: path {path!r} of clip {clip_id} is empty or leads out of {root}; make it relative."
-        )
+    if not is_inside(path) or "\\" in path:
+        raise leads_out(f"{annotations}, clip {clip_id}", path, root)
     if clip_id not in about:
         raise CatalogError(f"{root}: clip {clip_id} of {ANNOTATIONS} has no row in {CLIP_INFO}; add it.")
     if about[clip_id][0] != path:

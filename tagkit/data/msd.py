@@ -1,4 +1,8 @@
-"""The Million Song Dataset with Last.fm tags: labels, published splits, balanced subsets; the audio is the user's."""
+"""The Million Song Dataset with Last.fm tags: labels, published splits, balanced subsets; the audio is the user's.
+
+T. Bertin-Mahieux, D. P. W. Ellis, B. Whitman, P. Lamere, "The Million Song Dataset", ISMIR 2011.
+http://millionsongdataset.com/lastfm
+"""
 
 import io
 import pickle
@@ -10,9 +14,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError, inside
-from tagkit.data.tables import find_delimiter, read_rows
+from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError, is_inside, leads_out
+from tagkit.data.download import Download
+from tagkit.data.tables import find_columns, find_delimiter, read_rows
 
+# No checksum is published: `read` checks the tables and counts instead.
+DOWNLOAD = Download(
+    base_url="http://millionsongdataset.com/sites/default/files/lastfm/",
+    checksums={"lastfm_tags.db": ""},
+    download_gb=0.6,
+)
 # Keunwoo Choi's list, in its order; the most frequent tags without those that say nothing about the sound.
 # fmt: off
 CHOI_TOP50 = (
@@ -26,6 +37,10 @@ CHOI_TOP50 = (
 TABLES = {"tids": ("tid",), "tags": ("tag",), "tid_tag": ("tid", "tag", "val")}
 # Lee's training list holds the validation clips behind so many training clips.
 LEE_TRAINING_CLIPS = 201_680
+SPLIT_COLUMNS = {
+    "track_id": ("track_id", "clip_id", "clip_ids", "tid", "id"),
+    "part": ("split", "splits", "part", "set"),
+}
 PARTS = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "test": "test"}
 
 
@@ -244,17 +259,15 @@ def _labels(
 def _read_paths(path: Path, root: Path) -> dict[str, str]:
     lines = list(read_rows(path, find_delimiter(path)))
     header = [name.strip().lower() for name in lines[0][1]]
-    if "track_id" not in header or "path" not in header:
-        raise CatalogError(f"{path} needs the columns track_id and path; it has {', '.join(header)[:200]}.")
+    names = ("track_id", "path")
+    at = find_columns(path, header, {name: [name] for name in names}, names)
     found: dict[str, str] = {}
     for number, row in lines[1:]:
-        tid, text = row[header.index("track_id")].strip(), row[header.index("path")].strip()
+        tid, text = (row[at[name]].strip() for name in names)
         if not tid or tid in found:
             raise CatalogError(f"{path}, line {number} has {tid!r}, no track id or one that is there twice; repair it.")
-        if not inside(text) or "\\" in text:
-            raise CatalogError(
-                f"{path}, line {number}: path {text!r} is empty or leads out of {root}; make it relative."
-            )
+        if not is_inside(text) or "\\" in text:
+            raise leads_out(f"{path}, line {number}", text, root)
         found[tid] = PurePosixPath(text).as_posix()
     return found
 
@@ -325,18 +338,15 @@ def _unpickle(path: Path, data: bytes) -> list[str]:
 def _read_split_table(path: Path) -> pd.Series:
     lines = list(read_rows(path, find_delimiter(path)))
     header = [name.strip().lower() for name in lines[0][1]]
-    ids = next((k for k, name in enumerate(header) if name in ("clip_ids", "clip_id", "track_id", "tid", "id")), None)
-    parts = next((k for k, name in enumerate(header) if name in ("splits", "split", "part", "set")), None)
-    if ids is None or parts is None:
-        raise CatalogError(f"{path} needs a column of track ids and one of parts; it has {', '.join(header)[:200]}.")
+    at = find_columns(path, header, SPLIT_COLUMNS, list(SPLIT_COLUMNS))
     rows = []
     for number, row in lines[1:]:
-        part = PARTS.get(row[parts].strip().lower())
+        part = PARTS.get(row[at["part"]].strip().lower())
         if part is None:
             raise CatalogError(
-                f"{path}, line {number} has the part {row[parts]!r}; only train, valid and test are known."
+                f"{path}, line {number} has the part {row[at['part']]!r}; only train, valid and test are known."
             )
-        rows.append((row[ids].strip(), part))
+        rows.append((row[at["track_id"]].strip(), part))
     return _as_split(str(path), rows)
 
 

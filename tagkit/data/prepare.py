@@ -100,10 +100,14 @@ def _sidecar(out: Path, k: int) -> Path:
 
 
 def _finished(out: Path, k: int) -> bool:
-    """Whether shard k is there with the size that its side-car, written after it, states."""
+    """Whether shard k is there with the size that its side-car, written after it, states.
+
+    A shard without a clip is made again: somebody may have mended the files.
+    """
     if not (_sidecar(out, k).is_file() and (out / _shard_name(k)).is_file()):
         return False
-    return files.read_json(_sidecar(out, k))["bytes"] == (out / _shard_name(k)).stat().st_size
+    entry = files.read_json(_sidecar(out, k))
+    return bool(entry["clips"]) and entry["bytes"] == (out / _shard_name(k)).stat().st_size
 
 
 def _check_settings(out: Path, settings: dict) -> None:
@@ -195,8 +199,6 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
                 lengths.append(line["samples"])
                 f.write(json.dumps(line, ensure_ascii=False) + "\n")
         if not lengths:
-            for k in range(n_shards):  # else the same call would only repeat what it found, after files were mended
-                _sidecar(out, k).unlink()
             reason = f" The first: {quarantine[0]['reason']}" if quarantine else ""
             raise RecordsError(f"No clip of {catalog.name} in {catalog.root} could be read.{reason}")
     with files.atomic(out / "quarantine.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as f:

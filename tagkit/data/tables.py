@@ -4,7 +4,7 @@ import csv
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tagkit.data.catalog import CatalogError
@@ -45,6 +45,37 @@ def read_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise CatalogError(f"{path} cannot be read ({reason}); repair or fetch it again.") from error
     if width is None:
         raise CatalogError(f"{path} is empty; fetch or write it again.")
+
+
+def find_columns(
+    path: Path, header: Sequence, spellings: Mapping[str, Sequence], needed: Sequence[str], advice: str = ""
+) -> dict[str, int]:
+    """Where columns stand in a table.
+
+    Parameters
+    ----------
+    path : path
+        The table's, for the error.
+    header : sequence
+        The names of its columns, as they are spelled in `spellings`.
+    spellings : mapping
+        The names that each column may have; where the header has several of them, the first one counts.
+    needed : sequence of str
+        Keys of `spellings` that the table has to have.
+    advice : str
+        The end of the error's sentence (default: which columns the table has).
+
+    Raises
+    ------
+    CatalogError
+        A needed column is missing.
+    """
+    places = {name: next((s for s in known if s in header), None) for name, known in spellings.items()}
+    missing = [spellings[name][0] for name in needed if places[name] is None]
+    if missing:
+        advice = advice or f"its columns are {', '.join(header)[:200]}"
+        raise CatalogError(f"{path} has no column {', '.join(missing)}; {advice}.")
+    return {name: header.index(place) for name, place in places.items() if place is not None}
 
 
 def find_delimiter(path: Path) -> str:

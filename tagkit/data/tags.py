@@ -5,66 +5,11 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-# MagnaTagATune's 50 most frequent tags, in the order of published models' outputs. A list and not a sort: three pairs
-# of counts tie (no vocal and pop, male voice and female vocal, metal and female voice), and published label files
-# disagree about the last.
-MAGNATAGATUNE_TOP50 = (
-    "guitar",
-    "classical",
-    "slow",
-    "techno",
-    "strings",
-    "drums",
-    "electronic",
-    "rock",
-    "fast",
-    "piano",
-    "ambient",
-    "beat",
-    "violin",
-    "vocal",
-    "synth",
-    "female",
-    "indian",
-    "opera",
-    "male",
-    "singing",
-    "vocals",
-    "no vocals",
-    "harpsichord",
-    "loud",
-    "quiet",
-    "flute",
-    "woman",
-    "male vocal",
-    "no vocal",
-    "pop",
-    "soft",
-    "sitar",
-    "solo",
-    "man",
-    "classic",
-    "choir",
-    "voice",
-    "new age",
-    "dance",
-    "male voice",
-    "female vocal",
-    "beats",
-    "harp",
-    "cello",
-    "no voice",
-    "weird",
-    "country",
-    "metal",
-    "female voice",
-    "choral",
-)
-
 NO_VOCALS = ("no vocal", "no vocals", "no voice")
 VOCALS = ("vocal", "vocals", "voice", "female vocal", "male vocal", "female voice", "male voice", "singing")
 
 # Spellings and words for one thing among MagnaTagATune's 188 tags, under the name that the merged tag takes.
+# fmt: off
 SYNONYMS = {
     "beat": ("beat", "beats"),
     "choir": ("choir", "choral", "chorus"),
@@ -73,18 +18,8 @@ SYNONYMS = {
     "electronic": ("electronic", "electro", "electronica", "electric"),
     "fast": ("fast", "fast beat", "quick"),
     "female": (
-        "female",
-        "female opera",
-        "female singer",
-        "female singing",
-        "female vocal",
-        "female vocals",
-        "female voice",
-        "woman",
-        "woman singing",
-        "women",
-        "girl",
-        "lady",
+        "female", "female opera", "female singer", "female singing", "female vocal", "female vocals", "female voice",
+        "woman", "woman singing", "women", "girl", "lady",
     ),
     "flute": ("flute", "flutes"),
     "guitar": ("guitar", "guitars"),
@@ -92,25 +27,9 @@ SYNONYMS = {
     "indian": ("indian", "india"),
     "jazz": ("jazz", "jazzy"),
     "male": (
-        "male",
-        "male opera",
-        "male singer",
-        "male vocal",
-        "male vocals",
-        "male voice",
-        "man",
-        "man singing",
-        "men",
+        "male", "male opera", "male singer", "male vocal", "male vocals", "male voice", "man", "man singing", "men",
     ),
-    "no vocals": (
-        "no vocals",
-        "no vocal",
-        "no voice",
-        "no voices",
-        "no singer",
-        "no singing",
-        "instrumental",
-    ),
+    "no vocals": ("no vocals", "no vocal", "no voice", "no voices", "no singer", "no singing", "instrumental"),
     "quiet": ("quiet", "silence"),
     "space": ("space", "spacey"),
     "strings": ("strings", "string"),
@@ -118,6 +37,7 @@ SYNONYMS = {
     "violin": ("violin", "violins"),
     "vocals": ("vocals", "vocal", "voice", "voices", "singer", "singing"),
 }
+# fmt: on
 
 
 def most_frequent(labels: pd.DataFrame, k: int = 50) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from tagkit import audio, cli
 from tagkit.cli import download
 from tagkit.data import folder, magnatagatune
-from tagkit.data.download import DATASETS
+from tagkit.data.datasets import DOWNLOADS
 from tagkit.data.records import Records
 from tagkit.graph.scorer import Scorer
 from tagkit.training.runs import Run
@@ -53,7 +53,7 @@ def test_an_unknown_model_names_those_that_exist(capsys, tone_records, tmp_path)
 
 
 def test_every_dataset_that_can_be_downloaded_is_offered():
-    assert set(download.NAMES) == set(DATASETS)
+    assert set(download.NAMES) == set(DOWNLOADS)
 
 
 def test_your_own_folder_is_prepared(tmp_path, capsys):

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from tagkit import audio
-from tagkit.data import fma, folder, magnatagatune, tags
+from tagkit.data import fma, folder, magnatagatune
 from tagkit.data.catalog import Catalog, CatalogError
 from tagkit.data.layout import CLIP_INFO_COLUMNS
 
@@ -182,7 +182,7 @@ def table(rows, delimiter):
 
 def table_originals():
     """Dataset -> ({file: text}, the file that is mutated, its delimiter, the reader)."""
-    top = tags.MAGNATAGATUNE_TOP50
+    top = magnatagatune.TOP50
     paths = [f"{'0123456789abcdef'[k % 16]}/a{k // 4}-song {k}-0-29.mp3" for k in range(24)]
     annotations = [["clip_id", *top, "mp3_path"]]
     annotations += [[k, *[int((k * 7 + t) % 5 == 0) for t in range(50)], path] for k, path in enumerate(paths)]

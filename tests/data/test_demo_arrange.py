@@ -12,7 +12,7 @@ import pytest
 from tagkit.data.demo import build, synthesis
 from tagkit.data.demo.arrange import DRUM_CHANNEL, INSTRUMENTS, SECONDS, TAGS, Arrangement, midi
 from tagkit.data.layout import read_layout
-from tagkit.data.tags import MAGNATAGATUNE_TOP50
+from tagkit.data.magnatagatune import TOP50
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_instruments_stay_in_their_range_and_strike_no_sounding_pitch(arrangemen
 
 
 def test_tags_have_the_names_of_magnatagatune():
-    assert set(TAGS) <= set(MAGNATAGATUNE_TOP50) | {"organ", "trumpet", "clarinet"}
+    assert set(TAGS) <= set(TOP50) | {"organ", "trumpet", "clarinet"}
 
 
 @pytest.mark.real_data

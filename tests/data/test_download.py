@@ -12,8 +12,8 @@ import pytest
 import requests
 from faulty_server import Faults, serve
 
-from tagkit.data import download
-from tagkit.data.download import Dataset, DownloadError, RemoteFile, fetch, fetch_file
+from tagkit.data import datasets, download, magnatagatune
+from tagkit.data.download import Download, DownloadError, fetch, fetch_file
 
 DATA = np.random.default_rng(0).bytes(300_000)
 SHA = "sha256:" + hashlib.sha256(DATA).hexdigest()
@@ -126,7 +126,7 @@ def test_a_wrong_file_stays_until_the_right_one_has_come(tmp_path, waits):
 
 def test_a_file_without_a_published_checksum_is_kept_and_that_is_said(tmp_path, capsys):
     (tmp_path / "a.bin").write_bytes(b"mine")
-    dataset = Dataset("http://127.0.0.1:1/", (RemoteFile("a.bin"),), download_gb=1e-9)
+    dataset = Download("http://127.0.0.1:1/", {"a.bin": ""}, download_gb=1e-9)
     fetch(dataset, tmp_path, progress=False)
     said = f"{tmp_path / 'a.bin'} is kept: no checksum of it is published; remove it to fetch it again.\n"
     assert capsys.readouterr() == ("", said)
@@ -177,7 +177,7 @@ def test_a_full_disk_is_said_before_the_first_byte(tmp_path, waits, monkeypatch)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 1e6))
     with pytest.raises(DownloadError, match=r"has 0\.0 GB free and this dataset needs about 6\.1 GB; make room"):
-        fetch("magnatagatune", tmp_path, base_url="http://127.0.0.1:1/", progress=False)
+        fetch(magnatagatune.DOWNLOAD, tmp_path, base_url="http://127.0.0.1:1/", progress=False)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 1000))
     with pytest.raises(DownloadError, match="are free; make room"):
         fetch_with(tmp_path, Faults(), waits)
@@ -201,14 +201,14 @@ def test_room_is_asked_for_only_what_is_still_missing(tmp_path, split_archive, m
             fetch(dataset, tmp_path, url, progress=False)
 
 
-def test_unknown_names_and_what_there_is(tmp_path):
+def test_unknown_names_and_what_there_is():
     with pytest.raises(DownloadError, match="no dataset 'mtat' to fetch; choose one of magnatagatune, fma_small"):
-        fetch("mtat", tmp_path)
-    assert len(download.DATASETS) == 7
-    for dataset in download.DATASETS.values():
-        assert set(dataset.archive) <= {file.name for file in dataset.files}
-        for file in dataset.files:
-            kind, _, digest = file.checksum.partition(":")
+        datasets.find("mtat")
+    assert len(datasets.DOWNLOADS) == 7
+    for dataset in datasets.DOWNLOADS.values():
+        assert set(dataset.archive) <= set(dataset.checksums)
+        for checksum in dataset.checksums.values():
+            kind, _, digest = checksum.partition(":")
             assert len(digest) == {"sha256": 64, "sha1": 40, "": 0}[kind]
 
 
@@ -228,8 +228,8 @@ def split_archive():
         "z.002": whole[third : 2 * third],
         "z.003": whole[2 * third :],
     }
-    remote = tuple(RemoteFile(name, "sha256:" + hashlib.sha256(data).hexdigest()) for name, data in content.items())
-    return Dataset("http://nowhere.invalid/", remote, ("z.001", "z.002", "z.003"), "mp3", "mp3"), content, members
+    remote = {name: "sha256:" + hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    return Download("http://nowhere.invalid/", remote, ("z.001", "z.002", "z.003"), "mp3", "mp3"), content, members
 
 
 def test_a_dataset_in_parts_is_fetched_unpacked_and_not_fetched_again(tmp_path, waits, split_archive):
@@ -245,7 +245,7 @@ def test_a_dataset_in_parts_is_fetched_unpacked_and_not_fetched_again(tmp_path, 
 
 def test_two_downloads_into_one_folder(tmp_path):
     with filelock.FileLock(tmp_path / ".lock"), pytest.raises(DownloadError, match="by another process; wait for it"):
-        fetch("magnatagatune", tmp_path, progress=False)
+        fetch(magnatagatune.DOWNLOAD, tmp_path, progress=False)
 
 
 def test_a_changed_file_is_fetched_again(tmp_path, split_archive):

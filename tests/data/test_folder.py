@@ -114,7 +114,7 @@ def test_a_folder_for_each_tag(tmp_path):
         ("", "t.csv is empty"),
         ("path,rock\n", "has a header and no rows"),
         ("path\na.wav\n", "has one column, 'path'; put comma, TAB, semicolon, pipe between"),
-        ("sound file of mine,rock\na.wav,1\n", "has no column of paths"),
+        ("sound file of mine,rock\na.wav,1\n", "has no column path; give this name to the one of its columns"),
         ("path,artist\na.wav,Ann\n", "no tags were found"),
         ("path,rock\na.wav,2\n", "line 2 has '2' in the column 'rock' where 0 or 1 is meant"),
         ("path,rock\na.wav,\n", "line 2 has '' in the column 'rock'"),

@@ -9,7 +9,7 @@ from tagkit.data import magnatagatune, splits, tags
 from tagkit.data.catalog import CatalogError
 from tagkit.data.layout import CLIP_INFO_COLUMNS
 
-TAGS = [*tags.MAGNATAGATUNE_TOP50, "no voices", "lol"]
+TAGS = [*magnatagatune.TOP50, "no voices", "lol"]
 
 
 def write_dataset(root, paths, top=TAGS):
@@ -36,7 +36,7 @@ def test_folders_decide_the_standard_splits(tmp_path):
     assert catalog.split_sizes("all") == {"train": 13, "valid": 1, "test": 3}
     assert catalog.split_sizes("pons") == {"train": 12, "valid": 1, "test": 3}
     assert (catalog.default_split, catalog.default_vocabulary, catalog.cluster_by) == ("pons", "top50", "artist")
-    assert catalog.tags() == tags.MAGNATAGATUNE_TOP50
+    assert catalog.tags() == magnatagatune.TOP50
     assert catalog.tags("all") == tuple(TAGS)
     assert catalog["3"].path == tmp_path / "mp3/3/x-3-0-29.mp3"
     assert len(catalog) == 17, "the zero-byte file stays a row: preparing quarantines it with a reason"
@@ -110,7 +110,7 @@ def test_tag_counts_of_the_whole_dataset(full):
     # fmt: on
     audible = full.labels[full.splits["pons"] != ""]
     assert audible[list(full.tags())].sum().tolist() == counts
-    assert set(tags.most_frequent(audible)) == set(tags.MAGNATAGATUNE_TOP50)
+    assert set(tags.most_frequent(audible)) == set(magnatagatune.TOP50)
     tags.check_order(audible, full.tags())
     assert len(full.tags("all")) == 188
     assert len(tags.contradictions(audible)) == 82

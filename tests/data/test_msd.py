@@ -52,7 +52,7 @@ def test_a_path_table_chooses_the_tracks(db, tmp_path):
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ("a,b\n1,2\n", "needs the columns track_id and path; it has a, b"),
+        ("a,b\n1,2\n", "has no column track_id, path; its columns are a, b"),
         ("track_id,path\nT1,../x\n", r"line 2: path '\.\./x' is empty or leads out of"),
         ("track_id,path\nT1,x\nT1,y\n", "line 3 has 'T1', no track id or one that is there twice"),
     ],

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tagkit.data import tags
+from tagkit.data import magnatagatune, tags
 
 
 def frame(**columns):
@@ -16,7 +16,7 @@ def test_most_frequent_counts_and_keeps_the_order_of_ties():
 
 
 def test_top50_is_fifty_tags_with_the_disputed_pair_pinned():
-    top = tags.MAGNATAGATUNE_TOP50
+    top = magnatagatune.TOP50
     assert len(set(top)) == len(top) == 50
     assert (top[0], top[-1], top.index("metal"), top.index("female voice")) == ("guitar", "choral", 47, 48)
 

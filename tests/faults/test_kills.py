@@ -11,7 +11,7 @@ import jobs
 import numpy as np
 import pytest
 
-from tagkit.data.download import Dataset, RemoteFile
+from tagkit.data.download import Download
 
 sys.path.append(str(Path(__file__).parents[1] / "data"))
 from faulty_server import serve
@@ -147,7 +147,7 @@ def test_prepare_and_download_survive_a_few(tone_catalog, tmp_path):
     assert (killed, differing) == (4, 0)
 
 
-def archive_of_songs() -> tuple[Dataset, dict[str, bytes]]:
+def archive_of_songs() -> tuple[Download, dict[str, bytes]]:
     """A dataset of a table and a zip archive in two parts, and what a server has to hold for it."""
     import io
     import zipfile
@@ -159,5 +159,5 @@ def archive_of_songs() -> tuple[Dataset, dict[str, bytes]]:
             archive.writestr(f"songs/{k}.mp3", rng.bytes(60_000))
     data = packed.getvalue()
     content = {"table.csv": rng.bytes(50_000), "songs.zip.001": data[:100_000], "songs.zip.002": data[100_000:]}
-    files = tuple(RemoteFile(name, "sha256:" + hashlib.sha256(value).hexdigest()) for name, value in content.items())
-    return Dataset("", files, ("songs.zip.001", "songs.zip.002"), ".", "songs"), content
+    checksums = {name: "sha256:" + hashlib.sha256(value).hexdigest() for name, value in content.items()}
+    return Download("", checksums, ("songs.zip.001", "songs.zip.002"), ".", "songs"), content
