@@ -51,7 +51,6 @@ def load(path: str | Path, sr: int) -> np.ndarray:
 
     Parameters
     ----------
-    path : path
     sr : int
         Sampling rate of the result, in Hz. Files at another rate are resampled (soxr, HQ).
 
@@ -64,6 +63,15 @@ def load(path: str | Path, sr: int) -> np.ndarray:
     ------
     AudioError
         See `load_int16`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tagkit import audio
+    >>> audio.save("a4.flac", 0.5 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100), sr=44_100)
+    >>> y = audio.load("a4.flac", sr=16_000)
+    >>> len(y), y.dtype
+    (16000, dtype('float32'))
     """
     return to_float(load_int16(path, sr))
 

@@ -59,6 +59,15 @@ class Catalog:
     default_split, default_vocabulary : str
     cluster_by : {"song", "artist"}
         What confidence intervals are clustered by: clips of one cluster are not independent.
+
+    Examples
+    --------
+    >>> from tagkit.data import folder
+    >>> catalog = folder.read("music")  # holds a folder of recordings for each tag
+    >>> len(catalog), catalog.tags(), catalog.split_sizes()
+    (10, ('high', 'low'), {'train': 7, 'valid': 1, 'test': 2})
+    >>> catalog.clip(0).clip_id, catalog.clip(0).tags
+    ('high/0.flac', ('high',))
     """
 
     name: str

@@ -138,8 +138,6 @@ def fetch_file(
 
     Parameters
     ----------
-    session : requests.Session
-    url : str
     path : Path
         Its folder is created if missing.
     checksum : str

@@ -51,7 +51,6 @@ def read(root: str | Path, csv: str | Path | None = None, seed: int = 0) -> Cata
 
     Parameters
     ----------
-    root : path
     csv : path, optional
         Relative to the working directory or to `root`.
     seed : int

@@ -151,8 +151,6 @@ def balanced_subset(labels: pd.DataFrame, n: int, seed: int = 0) -> tuple[pd.Ind
     Parameters
     ----------
     labels : DataFrame (clips, tags) of bool
-    n : int
-    seed : int
 
     Returns
     -------

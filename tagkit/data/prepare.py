@@ -39,7 +39,6 @@ def prepare(
 
     Parameters
     ----------
-    catalog : Catalog
     out : path
         The records folder.
     sr : int
@@ -49,13 +48,19 @@ def prepare(
     jobs : int
         Worker processes (-1: one for each core). Within `tagkit.system.processes.on_cluster`, shards are made by a Dask
         cluster's workers instead, which have to see `catalog.root` and `out` under the same names.
-    progress : bool
 
     Raises
     ------
     RecordsError
         `out` holds records of another catalog or with other settings, another process is preparing there, a
         worker process was killed, or no clip at all could be read.
+
+    Examples
+    --------
+    >>> from tagkit.data import folder
+    >>> records = prepare(folder.read("music"), "records", sr=16_000, jobs=1, progress=False)
+    >>> len(records.catalog), len(records.quarantine)
+    (10, 0)
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,16 @@ class Records:
     root : Path
     manifest : dict
         As in manifest.json.
+
+    Examples
+    --------
+    >>> records = Records.open("records")  # made by `tagkit prepare`
+    >>> records.sr, records.lengths[:3].tolist()
+    (16000, [16000, 16000, 16000])
+    >>> records.waveform("high/0.flac").shape
+    (16000,)
+    >>> records.read(0, start=8_000, length=4_000).dtype  # the first clip, from 0.5 s to 0.75 s
+    dtype('int16')
     """
 
     root: Path

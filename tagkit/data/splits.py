@@ -19,7 +19,6 @@ def shuffled(clips: pd.Index, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed
     clips : Index of clip ids
     fractions : three floats
         Shares of train, valid and test; they sum to 1.
-    seed : int
 
     Returns
     -------
@@ -134,7 +133,6 @@ def balance(catalog: Catalog, split: str | None = None, vocabulary: str | None =
 
     Parameters
     ----------
-    catalog : Catalog
     split, vocabulary : str, optional
         Default: the catalog's.
 
@@ -168,7 +166,6 @@ def leakage(catalog: Catalog, split: str | None = None, by: str = "artist") -> p
 
     Parameters
     ----------
-    catalog : Catalog
     split : str, optional
         Default: the catalog's.
     by : {"artist", "song"}

@@ -62,7 +62,6 @@ def check_order(labels: pd.DataFrame, order: Iterable[str]) -> None:
     ----------
     labels : DataFrame (clips, tags) of bool
         All clips of the dataset: subsets have other counts.
-    order : tags
 
     Raises
     ------

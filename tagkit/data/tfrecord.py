@@ -23,7 +23,6 @@ def write_clip(stream: BinaryIO, clip_id: str, sr: int, waveform: bytes | np.nda
     Parameters
     ----------
     stream : binary file, at its end
-    clip_id : str
     sr : int
         Sampling rate in Hz.
     waveform : bytes, or read-only array of uint8

@@ -26,7 +26,6 @@ def launch(arguments: Sequence[str], workers: int) -> int:
     ----------
     arguments : sequence of str
         Of `tagkit`, such as ``["train", "--records", ...]``.
-    workers : int
 
     Returns
     -------

@@ -83,10 +83,8 @@ def render(
 
     Parameters
     ----------
-    root : path
     n_clips : int
         Of each 20 clips 13 are train, 2 valid and 5 test; 300 take 75 to 110 seconds on 2 cores.
-    seed : int
     jobs : int, optional
         Processes (default: one for each core).
     progress : bool

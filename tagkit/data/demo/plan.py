@@ -17,13 +17,7 @@ SOLOISTS = tuple(name for name, player in INSTRUMENTS.items() if not player.ense
 
 
 class Deck:
-    """Cards in random order, shuffled again when all are dealt: every card comes up equally often.
-
-    Parameters
-    ----------
-    cards : sequence
-    rng : numpy Generator
-    """
+    """Cards in random order, shuffled again when all are dealt: every card comes up equally often."""
 
     def __init__(self, cards: Sequence[_Card], rng: np.random.Generator):
         self.cards, self.rng = list(cards), rng

@@ -55,7 +55,6 @@ def export(run: Run, form: str, out: str | Path | None = None, records: Records 
 
     Parameters
     ----------
-    run : Run
     form : {"keras", "savedmodel", "onnx", "litert"}
     out : path, optional
         The folder to write, which must not exist yet. Default: ``RUN/export/FORMAT``.

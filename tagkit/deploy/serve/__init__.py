@@ -88,7 +88,6 @@ def create_app(
 
     Parameters
     ----------
-    tagger : Tagger
     calibration : Calibration, optional
         Stated on the page.
     limits : Limits, optional
