@@ -9,6 +9,7 @@ from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError
 
 # MagnaTagATune's 16 folders, 12:1:3.
 FRACTIONS = (0.75, 0.0625, 0.1875)
+TEST_GROUPS = 4  # artists in the test part, so that scores can have intervals
 
 
 def shuffled(clips: pd.Index, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed: int = 0) -> pd.Series:
@@ -44,7 +45,8 @@ def grouped(
 
     Simulated annealing over the part of each group: a step moves one group or swaps two. What it makes small is the
     largest of two deviations over all parts and tags: a tag's share of the part's clips from its share of all clips,
-    and the part's share of the tag's clips from the part's fraction (which also keeps the sizes).
+    and the part's share of the tag's clips from the part's fraction (which also keeps the sizes). The test part gets
+    `TEST_GROUPS` groups at least, or half of all groups if that is fewer.
 
     Parameters
     ----------
@@ -83,14 +85,21 @@ def grouped(
     counts = np.column_stack([np.bincount(codes[flag], minlength=len(names)) for flag in flags]).astype(float)
     counts = counts[:, counts.sum(axis=0) > 0]
     steps = min(40_000, 200 * len(names)) if steps is None else steps
-    parts = _anneal(counts, np.asarray(fractions), np.random.default_rng(seed), steps)
+    least = min(TEST_GROUPS, len(names) // 2)
+    parts = _anneal(counts, np.asarray(fractions), np.random.default_rng(seed), steps, least)
     return pd.Series(np.array(SPLIT_PARTS)[parts[codes]], index=labels.index, dtype="str")
 
 
-def _anneal(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator, steps: int) -> np.ndarray:
-    """The part (0, 1, 2) of each group; counts (groups, tags + 1), the last column counts clips."""
+def _anneal(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator, steps: int, least: int) -> np.ndarray:
+    """The part (0, 1, 2) of each group, part 2 with `least` groups or more.
+
+    counts : ndarray (groups, tags + 1); the last column counts clips.
+    """
     parts = rng.choice(3, len(counts), p=fractions)
-    parts[rng.permutation(len(counts))[:3]] = (0, 1, 2)
+    order = rng.permutation(len(counts))
+    parts[order[:3]] = (0, 1, 2)
+    elsewhere = [group for group in order[3:] if parts[group] != 2]
+    parts[elsewhere[: max(0, least - np.count_nonzero(parts == 2))]] = 2
     held = np.stack([counts[parts == part].sum(axis=0) for part in range(3)])
     cost = _imbalance(held, fractions)
     best, best_cost = parts.copy(), cost
@@ -104,7 +113,8 @@ def _anneal(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator,
         moved = held.copy()
         moved[source] -= change
         moved[target] += change
-        if moved[:, -1].min() < 1:
+        takes_last = source == 2 and not swap and np.count_nonzero(parts == 2) <= least
+        if takes_last or moved[:, -1].min() < 1:
             continue
         moved_cost = _imbalance(moved, fractions)
         temperature = 0.05 * (1 - step / steps)

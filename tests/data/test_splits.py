@@ -43,6 +43,17 @@ def test_grouped_spreads_sizes_and_tags_better_than_chance(artists_and_labels):
     assert worst(splits.grouped(labels, artists, steps=4000)) < 0.5 * min(chance)
 
 
+@pytest.mark.parametrize("groups", [3, 6, 12, 40])
+def test_the_test_part_holds_half_of_few_groups(groups):
+    rng = np.random.default_rng(groups)
+    artists = pd.Series([f"artist {k % groups}" for k in range(300)])
+    labels = pd.DataFrame(rng.random((300, 4)) < 0.3)
+    for seed in range(5):
+        split = splits.grouped(labels, artists, seed=seed)
+        assert artists[split == "test"].nunique() >= min(splits.TEST_GROUPS, groups // 2)
+        assert set(split) == {"train", "valid", "test"}
+
+
 def test_clips_without_an_artist_are_their_own_group(artists_and_labels):
     _, labels = artists_and_labels
     split = splits.grouped(labels, pd.Series("", index=labels.index), steps=1000)
