@@ -22,7 +22,7 @@ from tagkit.system import extras
 RATES_HZ = (1_000, 768_000)
 LONGEST_S = 12 * 3600
 # Half a megabyte of floats stays in a core's cache from decoding to rounding, and malloc gives it again for the next
-# block; an hour never lies in memory at its source rate.
+# block; an hour of audio is never in memory at its source rate.
 BLOCK_VALUES = 1 << 17
 # MP3 headers are not exact (MagnaTagATune's own declare 0.17 s too much); more than this is a truncated file.
 TOLERATED_LOSS_S = 0.5
@@ -31,7 +31,7 @@ LOUDEST_FLOAT = 100.0
 # The subtype that libsndfile hands over as int16 without loss, scale or wrap-around. MP3 would be another, but it is
 # decoded to floats, which numpy rounds to the same integers in a fifth of the time.
 INT16_SUBTYPE = "PCM_16"
-# One block takes ffmpeg a second; after this long without one it hangs.
+# ffmpeg needs a second for a block; if none comes for this long, it hangs.
 STALL_S = 120.0
 AU_FLOAT_HEADER = struct.Struct(">4s5I")
 
@@ -98,7 +98,7 @@ def load_int16(path: str | Path, sr: int) -> np.ndarray:
 
 
 def stream(path: str | Path, sr: int) -> Iterator[np.ndarray]:
-    """Load a file piece by piece, in the memory of one piece; joined, they are what `load_int16` gives.
+    """Load a file piece by piece, in the memory of one piece; joined, they are what `load_int16` returns.
 
     Yields
     ------
@@ -108,7 +108,7 @@ def stream(path: str | Path, sr: int) -> Iterator[np.ndarray]:
     Raises
     ------
     AudioError
-        As `load_int16`; what shows only at the end of a file is raised after its last piece.
+        As `load_int16`; damage that shows only at the end of a file is raised after its last piece.
     """
     path = Path(path)
     with _open(path) as handle, _sound_file(handle, path) as sound:
@@ -155,7 +155,7 @@ def _open(path: Path) -> Iterator[BinaryIO]:
 def _sound_file(handle: BinaryIO, path: Path) -> Iterator[soundfile.SoundFile | None]:
     """The file as libsndfile opens it, or None where it does not know the format.
 
-    It gets a descriptor and not the name, because it takes any bytes for sound under some names (.au, .vox, .gsm).
+    libsndfile gets a descriptor, not the name: under some names (.au, .vox, .gsm) it takes any bytes for sound.
     """
     try:
         sound = soundfile.SoundFile(handle.fileno(), closefd=False)
@@ -232,7 +232,8 @@ def _ffmpeg_source(path: Path) -> Iterator[_Source]:
     """The first audio stream of a file as ffmpeg decodes it, block by block, at its own rate and channels.
 
     Not through pydub: it holds the whole of a file in memory several times over, and needs ffprobe, which
-    imageio-ffmpeg's wheel lacks. Any complaint of ffmpeg is damage: it goes on with what it can make out, silently.
+    imageio-ffmpeg's wheel lacks. Any complaint of ffmpeg counts as damage, since ffmpeg skips what it cannot
+    decode and carries on.
     """
     ffmpeg = find_ffmpeg()
     if ffmpeg is None:
@@ -260,7 +261,7 @@ def _ffmpeg_source(path: Path) -> Iterator[_Source]:
 
 
 def _read_or_kill(process: subprocess.Popen, size: int) -> bytes:
-    """So many bytes of what ffmpeg writes; ffmpeg is killed when it stands still."""
+    """Read `size` bytes of what ffmpeg writes; kill ffmpeg if it stalls."""
     watchdog = threading.Timer(STALL_S, process.kill)
     watchdog.start()
     try:

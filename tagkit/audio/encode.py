@@ -19,7 +19,7 @@ def save(path: str | Path, y: np.ndarray, sr: int) -> None:
     Parameters
     ----------
     path : path
-        Takes its name only when the file is complete.
+        Gets its name only once the file is complete.
     y : array (samples,) or (samples, channels) of int16 or float
         Floats beyond [-1, 1) are clipped.
     sr : int

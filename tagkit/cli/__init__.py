@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with storage.following(mirrors):
             return args.run(args) or 0
     except KeyboardInterrupt as stop:
-        print(f"\n{str(stop) or 'Interrupted; the same command goes on from here.'}", file=sys.stderr)
+        print(f"\n{str(stop) or 'Interrupted; rerun the command to resume.'}", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
         if os.environ.get("TAGKIT_DEBUG"):

@@ -1,4 +1,4 @@
-"""Unpacking zip archives, in parts too: nothing leaves the folder, interrupted runs resume, parts are not copied."""
+"""Unpack zip archives, whole or in parts: no member leaves the folder, and interrupted runs resume."""
 
 import bisect
 import errno
@@ -76,9 +76,9 @@ class JoinedFile(io.RawIOBase):
 def unpack(parts: Sequence[str | Path], folder: str | Path, progress: bool = True) -> int:
     """Unpack a zip archive (stored, deflate, bzip2 or LZMA) into a folder.
 
-    Every member is checked before anything is written: none may lead out of the folder or be a link. A member takes
-    its name only when it is complete and its checksum is right; members that are there already, with the right size,
-    are passed over, so that an interrupted run resumes.
+    Every member is checked before anything is written: none may lead out of the folder or be a link. A member gets
+    its name only once it is complete and its checksum is right. Members that are already there with the right size
+    are skipped, so an interrupted run resumes.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def _checked_members(name: str, archive: zipfile.ZipFile, folder: Path) -> list[
 
 
 def _sweep(folder: Path, missing: Sequence[zipfile.ZipInfo]) -> None:
-    """Remove what a run that was killed left of a member."""
+    """Remove what a killed run left of these members."""
     for parent in {(folder / member.filename).parent for member in missing}:
         if parent.is_dir() and parent.resolve().is_relative_to(folder.resolve()):
             files.sweep(parent)

@@ -5,11 +5,10 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 SPLIT_PARTS = ("train", "valid", "test")
-_ROWS = 1024  # so many are text at a time
+_ROWS = 1024  # turned into text at a time
 
 
 class CatalogError(ValueError):
@@ -27,7 +26,7 @@ class Clip:
         Absolute path of the audio file.
     tags : tuple of str
     artist, song, title : str
-        Empty where the dataset does not say.
+        Empty if the dataset does not say.
     """
 
     clip_id: str
@@ -140,10 +139,6 @@ class Catalog:
         """Number of clips in each part of a split."""
         column = self.parts(split)
         return {part: int((column == part).sum()) for part in SPLIT_PARTS}
-
-    def label_matrix(self, vocabulary: str | None = None) -> np.ndarray:
-        """Labels as an array (clips, tags) of bool, tags in the order of the vocabulary."""
-        return self.labels[list(self.tags(vocabulary))].to_numpy(bool)
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with any id, path, label or split."""

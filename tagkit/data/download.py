@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import requests
 from tqdm import tqdm
 
@@ -16,7 +15,7 @@ from tagkit.data.archive import unpack
 from tagkit.system import files
 
 GB = 1e9
-# What a cut loses: a chunk that did not come whole is dropped.
+# A broken connection loses less than this: an incomplete chunk is dropped.
 CHUNK_BYTES = 1 << 14
 TIMEOUT_S = (15, 60)  # to connect, between bytes
 ATTEMPTS = 6  # in a row without a single new byte
@@ -66,10 +65,10 @@ def fetch(
     keep_archives: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """Fetch a dataset, check it and unpack it; what is there already is not fetched again.
+    """Fetch a dataset, check it and unpack it; rerun to resume an interrupted download.
 
-    A file that is there and wrong is replaced, once the right one has come. Where no checksum is published, whatever
-    is there is kept, and a line on standard error says so.
+    Files that are already there are not fetched again. One with a wrong checksum is replaced once the right one has
+    arrived; one without a published checksum is kept, and a line on standard error says so.
 
     Parameters
     ----------
@@ -84,7 +83,7 @@ def fetch(
     keep_archives : bool
         Keep the zip files after they are unpacked.
     sleep : callable
-        Waits so many seconds between attempts.
+        Called with the seconds to wait between attempts.
 
     Returns
     -------
@@ -99,26 +98,24 @@ def fetch(
     """
     root, base = Path(root), (base_url or dataset.base_url).rstrip("/") + "/"
     root.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(root / ".lock", blocking=False), requests.Session() as session:
-            files.sweep(root)
-            state = _State(root / STATE)
-            unpacked = state.is_unpacked(dataset) and (root / dataset.holds).is_dir()
-            wanted = [name for name in dataset.checksums if not (unpacked and name in dataset.archive)]
-            if not unpacked:
-                _check_room(root, dataset, wanted)
-            for name in wanted:
-                path, checksum = root / name, dataset.checksums[name]
-                if not state.is_verified(path, checksum):
-                    fetch_file(session, base + name, path, checksum, progress, sleep)
-                    state.note(name, state.mark(path, checksum))
-            if dataset.archive and not unpacked:
-                unpack([root / part for part in dataset.archive], root / dataset.unpack_into, progress)
-                state.note("unpacked", [*state.unpacked, dataset.archive[0]])
-            for part in () if keep_archives else dataset.archive:
-                (root / part).unlink(missing_ok=True)
-    except filelock.Timeout as error:
-        raise DownloadError(f"{root} is being downloaded into by another process; wait for it.") from error
+    busy = DownloadError(f"{root} is being downloaded into by another process; wait for it.")
+    with files.exclusive(root / ".lock", busy), requests.Session() as session:
+        files.sweep(root)
+        state = _State(root / STATE)
+        unpacked = state.is_unpacked(dataset) and (root / dataset.holds).is_dir()
+        wanted = [name for name in dataset.checksums if not (unpacked and name in dataset.archive)]
+        if not unpacked:
+            _check_room(root, dataset, wanted)
+        for name in wanted:
+            path, checksum = root / name, dataset.checksums[name]
+            if not state.is_verified(path, checksum):
+                fetch_file(session, base + name, path, checksum, progress, sleep)
+                state.note(name, state.mark(path, checksum))
+        if dataset.archive and not unpacked:
+            unpack([root / part for part in dataset.archive], root / dataset.unpack_into, progress)
+            state.note("unpacked", [*state.unpacked, dataset.archive[0]])
+        for part in () if keep_archives else dataset.archive:
+            (root / part).unlink(missing_ok=True)
     return root
 
 
@@ -132,16 +129,16 @@ def fetch_file(
 ) -> None:
     """Fetch one file; it takes its name when it is complete and its checksum is right.
 
-    What came so far lies in `{path}.part`, and is gone on with where the server can (HTTP Range). A file whose
-    checksum is wrong is fetched once more from the start. A file that is there stays until then: it is replaced where
-    its checksum is wrong, and kept where there is none to tell, which is said on standard error.
+    Bytes received so far are kept in `{path}.part`, and the download resumes from there where the server allows it
+    (HTTP Range). A file whose checksum is wrong is fetched once more from the start. An existing file stays until
+    then; without a published checksum it is kept, and a line on standard error says so.
 
     Parameters
     ----------
     path : Path
         Its folder is created if missing.
     checksum : str
-        ``{kind}:{hex digits}``, as "sha256:..."; "" where none is published: then nothing is checked.
+        Such as "sha256:..."; "" where none is published: then nothing is checked.
     progress, sleep
         As for `fetch`.
 
@@ -166,15 +163,15 @@ def fetch_file(
             return
         part.unlink()
     raise DownloadError(
-        f"{url} has the checksum {found} and should have {checksum}, twice in a row: the host has another file or it "
-        "is damaged on the way; try again later or another mirror (base_url)."
+        f"{url} has the checksum {found} and should have {checksum}, twice in a row: the host has a different file, or "
+        "it is damaged on the way; try again later or another mirror (base_url)."
     )
 
 
 def _fetch_part(
     session: requests.Session, url: str, part: Path, progress: bool, sleep: Callable[[float], None]
 ) -> None:
-    """Fetch until the file is whole, going on after every cut."""
+    """Fetch until the file is complete, resuming after every broken connection."""
     failures = 0
     while True:
         before = _size(part)
@@ -191,14 +188,14 @@ def _fetch_part(
         failures = 0 if _size(part) > before else failures + 1
         if failures >= ATTEMPTS:
             raise DownloadError(
-                f"{url} cannot be fetched ({reason}, {ATTEMPTS} times in a row); run the command again to go on from "
+                f"{url} cannot be fetched ({reason}, {ATTEMPTS} times in a row); rerun the command to resume from "
                 f"{_size(part)} bytes, or name a mirror (base_url)."
             )
         sleep(min(LONGEST_WAIT_S, max(wait, 2.0**failures if failures else 0.2)))
 
 
 def _fetch_once(session: requests.Session, url: str, part: Path, progress: bool) -> bool:
-    """One request, added to what is there; True when the file is whole as far as the server says."""
+    """Make one request and append the answer; True once the file is complete, as far as the server says."""
     start = _size(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
@@ -231,7 +228,7 @@ def _check_answer(response: requests.Response, url: str, start: int, part: Path)
         if total.isdigit() and int(total) == start:
             return None, start
         part.unlink()
-        raise _Transient("the server refused to go on, so the file is fetched from the start")
+        raise _Transient("the server refused to resume, so the file is fetched from the start")
     if status in TRANSIENT:
         after = response.headers.get("Retry-After", "")
         raise _Transient(f"HTTP {status} {response.reason}", float(after) if after.isdigit() else 0.0)
@@ -278,7 +275,7 @@ def _bar(url: str, start: int, total: int | None, progress: bool) -> tqdm:
 def _check_room(root: Path, dataset: Download, wanted: Iterable[str]) -> None:
     """Refuse before the first byte where the disk cannot hold what is missing.
 
-    The sizes are known of the archive and its content; every file's own is checked when the host has said it.
+    Only the sizes of the archive and of its content are known beforehand; `_check_free` checks each file's own.
     """
     if all((root / name).exists() for name in wanted):
         return

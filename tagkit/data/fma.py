@@ -45,7 +45,7 @@ COLUMNS = {
     "artist": ["artist name"],
     "album": ["album title"],
 }
-# Shorter than 30 s or not to be decoded: those of fma_small, and those that fma_medium adds.
+# Shorter than 30 s or undecodable: those of fma_small, and those that fma_medium adds.
 # fmt: off
 BAD_CLIPS = frozenset((
     98565, 98567, 98569, 99134, 108925, 133297,
@@ -67,7 +67,7 @@ def read(
     root : path
         Holds fma_metadata/ (or its files) and the folder of audio, such as fma_small/.
     subset : {"small", "medium", "large", "full"}
-        Each holds the one before. The audio is taken from the subset's own folder, or that of a larger one.
+        Each contains the one before. Audio is read from the subset's own folder, or else from a larger one's.
     tags : {"top_genres", "all_genres", "lastfm"}
         The default vocabulary: the top-level genres (16), all genres (161 and parents), or the tags of `lastfm`.
     lastfm : DataFrame (tracks, tags) of bool, optional
@@ -76,8 +76,8 @@ def read(
     Returns
     -------
     Catalog
-        Clip ids are the track ids without leading zeros. Genres carry their parents. Tags of Last.fm that have a
-        genre's name stand apart as "tag (last.fm)".
+        Clip ids are the track ids without leading zeros. A clip of a genre carries its parents, too. A
+        Last.fm tag with the name of a genre becomes "tag (last.fm)".
 
     Raises
     ------

@@ -44,7 +44,7 @@ def read(root: str | Path, csv: str | Path | None = None, seed: int = 0) -> Cata
     beside them: clip_id (else the path is the id), artist, song, title, split (train, valid, test).
 
     Without `csv`, the first folder below `root` is the tag of all the audio files below it; audio files in `root`
-    itself have no tag. Files are taken by their suffix (`tagkit.audio.SUFFIXES`); hidden ones are passed over.
+    itself have no tag. Files are chosen by suffix (`tagkit.audio.SUFFIXES`); hidden ones are skipped.
 
     Splits: ``given``, where there is a split column; ``artist``, where the artists of at least three are known: no
     artist in two parts; else ``random``: 70 / 10 / 20 % of the clips. The first of these is the default.

@@ -1,4 +1,4 @@
-"""Tags from Last.fm for tracks that have none: asked once, kept on disk, resumed where it stopped."""
+"""Last.fm tags for tracks that have none: every answer is kept on disk, so an interrupted run resumes."""
 
 import json
 import os
@@ -10,11 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
 import pandas as pd
 from tqdm import tqdm
 
-from tagkit.system import extras
+from tagkit.system import extras, files
 
 if TYPE_CHECKING:
     import pylast
@@ -47,8 +46,8 @@ def collect(
 ) -> pd.DataFrame:
     """Ask Last.fm for the top tags of tracks, and of the album where a track has none.
 
-    At most 5 calls a second (Last.fm's terms): 106,574 tracks take six hours and more. Every answer is kept in
-    `store`, so a run that was interrupted, by whatever, goes on where it stopped when it is started again.
+    At most 5 calls a second (Last.fm's terms): 106,574 tracks take at least six hours. Every answer is kept in
+    `store`; call it again to resume an interrupted run.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def collect(
     progress : bool
         Show a progress bar.
     sleep : callable
-        Waits so many seconds between attempts.
+        Called with the seconds to wait between attempts.
 
     Returns
     -------
@@ -149,7 +148,7 @@ def labels(tracks: pd.DataFrame, store: str | Path, k: int = 50, min_weight: int
     k : int
         Keep the most frequent tags.
     min_weight : int
-        A tag counts from this weight on (0 to 100).
+        The lowest weight at which a tag counts (0 to 100).
 
     Returns
     -------
@@ -192,16 +191,14 @@ def _network() -> "pylast.LastFMNetwork":
 def _to_write(path: Path) -> Iterator[sqlite3.Connection]:
     """The store, created if missing, for one process at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
-        with lock, _named(path), closing(sqlite3.connect(path)) as answers:
-            answers.execute(
-                "CREATE TABLE IF NOT EXISTS answers (kind TEXT, artist TEXT, title TEXT, found INTEGER, tags TEXT, "
-                "PRIMARY KEY (kind, artist, title))"
-            )
-            yield answers
-    except filelock.Timeout as error:
-        raise LastfmError(f"{path} is being collected into by another process; wait for it.") from error
+    busy = LastfmError(f"{path} is being collected into by another process; wait for it.")
+    lock = path.with_name(f".{path.name}.lock")
+    with files.exclusive(lock, busy), _named(path), closing(sqlite3.connect(path)) as answers:
+        answers.execute(
+            "CREATE TABLE IF NOT EXISTS answers (kind TEXT, artist TEXT, title TEXT, found INTEGER, tags TEXT, "
+            "PRIMARY KEY (kind, artist, title))"
+        )
+        yield answers
 
 
 @contextmanager
@@ -223,9 +220,9 @@ def _named(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without SQLite's further details
         if code in _IN_USE:
-            hint = f"is in use by another process ({error}); wait for it and run the command again"
+            hint = f"is in use by another process ({error}); wait for it and rerun the command"
         elif code in _NO_ACCESS:
-            hint = f"cannot be read or written ({error}); make room or check the permissions, and run the command again"
+            hint = f"cannot be read or written ({error}); make room or check the permissions, and rerun the command"
         else:
             hint = f"is no store of Last.fm answers ({error}); move it away to start anew"
         raise LastfmError(f"{path} {hint}.") from error
@@ -306,8 +303,7 @@ def _call(
         else:
             return True, {tag.item.get_name().strip().lower(): int(tag.weight) for tag in reversed(given)}
     raise LastfmError(
-        f"Last.fm did not answer for {what} ({reason}, {ATTEMPTS} times in a row); run the command again later: "
-        "it goes on from here."
+        f"Last.fm did not answer for {what} ({reason}, {ATTEMPTS} times in a row); rerun the command later to resume."
     )
 
 

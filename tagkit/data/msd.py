@@ -35,7 +35,7 @@ CHOI_TOP50 = (
 )
 # fmt: on
 TABLES = {"tids": ("tid",), "tags": ("tag",), "tid_tag": ("tid", "tag", "val")}
-# Lee's training list holds the validation clips behind so many training clips.
+# In Lee's list of training clips, the validation clips come after this many.
 LEE_TRAINING_CLIPS = 201_680
 SPLIT_COLUMNS = {
     "track_id": ("track_id", "clip_id", "clip_ids", "tid", "id"),
@@ -67,7 +67,7 @@ def read(
     splits : mapping of str to Series, optional
         Named splits as `read_split` gives them; the first is the default. Default: ``none``, which holds no clip.
     vocabulary : sequence of str, or int
-        Tags in pinned order (default: Choi's 50), or how many of the most frequent.
+        Tags in pinned order (default: Choi's 50), or the number of most frequent tags to take.
     min_val : int
         A tag counts above this value (0 to 100).
     metadata : path, optional
@@ -146,7 +146,7 @@ def read_split(source: str | Path | Mapping[str, str | Path]) -> pd.Series:
 
 
 def balanced_subset(labels: pd.DataFrame, n: int, seed: int = 0) -> tuple[pd.Index, pd.DataFrame]:
-    """Choose `n` clips whose tags are as equally frequent as can be had by taking the rarest tag's turn each time.
+    """Choose `n` clips with tags as evenly frequent as possible: each step adds a clip of the rarest tag.
 
     Parameters
     ----------

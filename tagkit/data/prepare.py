@@ -1,4 +1,4 @@
-"""Preparing records: every clip decoded once, in parallel, to the same bytes however often it was interrupted."""
+"""Prepare records: decode every clip once, in parallel, to the same bytes however often the run is interrupted."""
 
 import csv
 import hashlib
@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import filelock
 import joblib
 import numpy as np
 from tqdm.auto import tqdm
@@ -64,13 +63,10 @@ def prepare(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    busy = RecordsError(f"{out} is being prepared by another process; wait for it, or choose another folder.")
     try:
-        with filelock.FileLock(out / ".lock", blocking=False):
+        with files.exclusive(out / ".lock", busy):
             return _prepare(catalog, out, sr, clips_per_shard, jobs, progress)
-    except filelock.Timeout as error:
-        raise RecordsError(
-            f"{out} is being prepared by another process; wait for it, or choose another folder."
-        ) from error
     except BrokenProcessPool as error:
         raise RecordsError(processes.KILLED) from error
 
@@ -154,7 +150,7 @@ def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr:
 
 
 class _HashedFile(io.FileIO):
-    """A file open for writing from its start to its end, with the sha256 of what was written: no second reading."""
+    """A file that is written from start to end and computes its sha256 meanwhile, so that nothing is read again."""
 
     def __init__(self, path: Path):
         super().__init__(path, "w")

@@ -1,4 +1,4 @@
-"""Reading records: the catalog that they hold, clips and windows, and whether every byte is still right."""
+"""Read records: their catalog, clips and windows, and a check of every byte."""
 
 import hashlib
 import json
@@ -153,7 +153,7 @@ class Records:
 
     @cached_property
     def _open_shard(self) -> Callable[[int], "_OpenShard"]:
-        """Shards that were read last stay open: to open one takes as long as to read a window.
+        """Shards that were read last stay open: opening one takes as long as reading a window.
 
         Not all of them, and no memory maps: each is an open file, and large datasets have more than a system allows.
         """
@@ -175,7 +175,7 @@ class Records:
     def verify(self, progress: bool = False) -> None:
         """Compare every file with its sha256; RecordsError names the first that differs.
 
-        A file that was found right is not read again by this process while its size and its time stay the same.
+        This process does not reread a file that was right while its size and time stay the same.
         """
         clips = {"name": "clips.jsonl", "sha256": self.manifest["clips_sha256"]}
         for entry in tqdm([clips, *self.manifest["shards"]], "verify", unit="file", delay=2, disable=not progress):

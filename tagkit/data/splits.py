@@ -43,7 +43,7 @@ def grouped(
 ) -> pd.Series:
     """A split with no group (such as an artist) in two parts, and every tag spread as evenly as can be found.
 
-    Simulated annealing over the part of each group: a step moves one group or swaps two. What it makes small is the
+    Simulated annealing over the part of each group: a step moves one group or swaps two. It minimises the
     largest of two deviations over all parts and tags: a tag's share of the part's clips from its share of all clips,
     and the part's share of the tag's clips from the part's fraction (which also keeps the sizes). The test part gets
     `TEST_GROUPS` groups at least, or half of all groups if that is fewer.
@@ -172,14 +172,14 @@ def balance(catalog: Catalog, split: str | None = None, vocabulary: str | None =
 
 
 def leakage(catalog: Catalog, split: str | None = None, by: str = "artist") -> pd.DataFrame:
-    """The artists (or songs) that stand in more than one part of a split.
+    """The artists (or songs) that appear in more than one part of a split.
 
     Parameters
     ----------
     split : str, optional
         Default: the catalog's.
     by : {"artist", "song"}
-        Clips that do not say theirs are passed over.
+        Clips without one are skipped.
 
     Returns
     -------

@@ -1,11 +1,13 @@
-"""Reading delimited tables strictly: what is wrong with one is said in a sentence with its file and line."""
+"""Strict reading of delimited tables; an error names the file and the line."""
 
 import csv
 import gzip
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from tagkit.data.catalog import CatalogError
 
@@ -15,36 +17,41 @@ DELIMITERS = {"comma": ",", "TAB": "\t", "semicolon": ";", "pipe": "|"}
 def read_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows of a delimited text file (UTF-8, optionally gzipped), with their line numbers, one by one.
 
-    A byte-order mark and Windows line ends are accepted; empty lines are passed over. All rows have as many columns as
+    A byte-order mark and Windows line ends are accepted; empty lines are skipped. All rows have as many columns as
     the first.
 
     Raises
     ------
     CatalogError
-        When the row in question is reached: the file is missing, unreadable, damaged, empty, not UTF-8 or has rows of
+        Once the row in question is reached: the file is missing, unreadable, damaged, empty, not UTF-8 or has rows of
         different lengths.
     """
     csv.field_size_limit(min(sys.maxsize, 1 << 24))
-    opener = gzip.open if path.suffix == ".gz" else open
     width = None
+    with _open(path) as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        for row in filter(None, reader):
+            width = width or len(row)
+            if len(row) != width:
+                widths = f"{len(row)} columns and the header has {width}"
+                raise CatalogError(f"{path}, line {reader.line_num} has {widths}; repair that line.")
+            yield reader.line_num, row
+    if width is None:
+        raise CatalogError(f"{path} is empty; fetch or write it again.")
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[TextIO]:
+    """A text file, perhaps gzipped, open for reading; damage that shows while it is read names it."""
+    opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            for row in filter(None, reader):
-                width = width or len(row)
-                if len(row) != width:
-                    raise CatalogError(
-                        f"{path}, line {reader.line_num} has {len(row)} columns and the header has {width}; "
-                        "repair that line."
-                    )
-                yield reader.line_num, row
+            yield file
     except UnicodeDecodeError as error:
         raise CatalogError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
     except (OSError, EOFError, csv.Error, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise CatalogError(f"{path} cannot be read ({reason}); repair or fetch it again.") from error
-    if width is None:
-        raise CatalogError(f"{path} is empty; fetch or write it again.")
 
 
 def find_columns(
@@ -86,15 +93,8 @@ def find_delimiter(path: Path) -> str:
     CatalogError
         None of comma, TAB, semicolon and pipe splits it into two.
     """
-    try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            first = file.readline(1 << 20)
-    except UnicodeDecodeError as error:
-        raise CatalogError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
-    except (OSError, EOFError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise CatalogError(f"{path} cannot be read ({reason}); repair or fetch it again.") from error
+    with _open(path) as file:
+        first = file.readline(1 << 20)
     if not first.strip():
         raise CatalogError(f"{path} is empty; fetch or write it again.")
     widths = {delimiter: len(next(csv.reader([first], delimiter=delimiter))) for delimiter in DELIMITERS.values()}

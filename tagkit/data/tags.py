@@ -87,7 +87,7 @@ def merge_synonyms(labels: pd.DataFrame, groups: Mapping[str, Iterable[str]] = S
     """Merge the tags of each group into one: a clip carries it if it carries any of them.
 
     Scores on merged tags compare with no published score. Tags in no group stay; members that `labels` lacks are
-    passed over.
+    skipped.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def contradictions(
     ----------
     labels : DataFrame (clips, tags) of bool
     absent, present : tags
-        Tags that `labels` lacks are passed over.
+        Tags that `labels` lacks are skipped.
 
     Returns
     -------

@@ -109,6 +109,6 @@ def _wait(processes: list[subprocess.Popen]) -> int:
         time.sleep(0.1)
     if code < 0:
         raise LaunchError(
-            f"Worker {first} was killed by signal {-code}; the same command goes on from the last checkpoint."
+            f"Worker {first} was killed by signal {-code}; rerun the command to resume from the last checkpoint."
         )
     return code

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -44,6 +46,16 @@ def sweep(folder: str | Path, name: str = "") -> None:
     for path in Path(folder).iterdir():
         if (left := re.fullmatch(r"\.\d+\.(.*)", path.name, re.DOTALL)) and name in ("", left[1]):
             path.unlink()
+
+
+@contextmanager
+def exclusive(lock: str | Path, error: Exception) -> Iterator[None]:
+    """Hold a lock file during the block; `error` is raised at once if another process holds it."""
+    try:
+        with filelock.FileLock(lock, blocking=False):
+            yield
+    except filelock.Timeout as held:
+        raise error from held
 
 
 def write_json(path: str | Path, content: object) -> None:

@@ -146,7 +146,7 @@ def test_busy_servers_are_waited_for_ever_longer(tmp_path, waits):
 
 def test_a_server_that_stays_broken_is_given_up_and_the_part_kept(tmp_path, waits):
     faults = Faults(cut_after=[20_000] + [0] * 20)
-    with pytest.raises(DownloadError, match=r"6 times in a row\); run the command again to go on from 16384 bytes"):
+    with pytest.raises(DownloadError, match=r"6 times in a row\); rerun the command to resume from 16384 bytes"):
         fetch_with(tmp_path, faults, waits)
     assert (tmp_path / "a.bin.part").stat().st_size == 16384
     assert not (tmp_path / "a.bin").exists()

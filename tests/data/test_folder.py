@@ -32,7 +32,7 @@ def test_a_table_in_many_spellings(tmp_path, table, encoding, newline):
     catalog = folder.read(tmp_path, tmp_path / "my tags.csv")
     assert catalog.clips["path"].tolist() == ["a.wav", "b/ü c.mp3"]
     assert catalog.tags() == ("guitar", "sad song")
-    assert catalog.label_matrix().tolist() == [[True, False], [False, True]]
+    assert catalog.labels.to_numpy().tolist() == [[True, False], [False, True]]
     assert catalog["b/ü c.mp3"].tags == ("sad song",)
     assert catalog["b/ü c.mp3"].title == "ü c"
 

@@ -203,7 +203,7 @@ def test_passing_troubles_are_waited_out(server, tmp_path):
 def test_a_server_that_is_gone(tmp_path, server):
     with serve(server) as network:
         pass
-    with pytest.raises(LastfmError, match=r"refused.*6 times in a row\); run the command again later"):
+    with pytest.raises(LastfmError, match=r"refused.*6 times in a row\); rerun the command later to resume"):
         lastfm.collect(TRACKS, tmp_path / "s", network, progress=False, sleep=lambda seconds: None)
 
 

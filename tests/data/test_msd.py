@@ -33,7 +33,7 @@ def db(tmp_path):
 def test_labels_by_one_based_rowids_and_values_above_fifty(db, tmp_path):
     catalog = msd.read(db, tmp_path, vocabulary=("pop", "rock", "jazz"))
     assert catalog.clips.index.tolist() == TIDS[:3], "the fourth carries no tag of the vocabulary above 50"
-    assert catalog.label_matrix().tolist() == [[False, True, False], [True, False, False], [False, True, True]]
+    assert catalog.labels.to_numpy().tolist() == [[False, True, False], [True, False, False], [False, True, True]]
     assert catalog.clips.at[TIDS[1], "path"] == "A/B/C/TRABCDE128F0000002.mp3"
 
 

@@ -1,4 +1,4 @@
-"""The demo dataset on disk: rendered in parallel, resumed where it was interrupted, read as a Catalog."""
+"""The demo dataset on disk: rendered in parallel and read as a Catalog; an interrupted rendering resumes."""
 
 import csv
 import itertools
@@ -8,7 +8,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import joblib
 import numpy as np
 import pandas as pd
@@ -75,11 +74,11 @@ class DemoClip:
 def render(
     root: str | Path, n_clips: int = 300, seed: int = 0, jobs: int | None = None, progress: bool = True
 ) -> Catalog:
-    """Render the demo dataset below `root`, in MagnaTagATune's layout; what is there already is not done again.
+    """Render the demo dataset below `root`, in MagnaTagATune's layout; existing clips are kept.
 
     Each clip is 465,984 samples at 16 kHz, mono, 16-bit FLAC: a passage of a score of music21's corpus, given to one
     to three instruments and perhaps drums. The same seed gives the same waveforms, with any number of jobs, and the
-    first clips do not depend on `n_clips`. A call that was interrupted, even killed, goes on where it stopped.
+    first clips do not depend on `n_clips`. Call it again to resume after an interruption.
 
     Parameters
     ----------
@@ -107,13 +106,12 @@ def render(
     if seed < 0:
         raise CatalogError(f"A seed of {seed} cannot be used; give a whole number from 0 up.")
     root.mkdir(parents=True, exist_ok=True)
+    busy = CatalogError(f"{root} is being rendered by another process; wait for it.")
     try:
-        with filelock.FileLock(root / ".lock", blocking=False):
+        with files.exclusive(root / ".lock", busy):
             _claim(root, seed, n_clips)
             if not _is_complete(root, n_clips):
                 _render_missing(root, n_clips, seed, jobs or joblib.cpu_count(), progress)
-    except filelock.Timeout as error:
-        raise CatalogError(f"{root} is being rendered by another process; wait for it.") from error
     except BrokenProcessPool as error:
         raise CatalogError(processes.KILLED) from error
     return read(root)

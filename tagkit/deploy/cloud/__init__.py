@@ -1,7 +1,7 @@
-"""Descriptions of one training for the machines of others: a container, Vertex AI, Kubernetes, Slurm.
+"""One training described for a container, Vertex AI, Kubernetes and Slurm.
 
 One TOML file says what is trained on how many machines; each description starts the same command on every machine,
-which finds the others through TF_CONFIG.
+and TF_CONFIG tells each machine of the others.
 """
 
 import json
@@ -41,9 +41,9 @@ class Job:
     gpus, cpus, memory_gb : int
         Of each machine.
     hours : int
-        The job is ended after so long; sent again, it goes on.
+        The job is stopped after this many hours; submit it again to resume.
     volume : str
-        Kubernetes: the name of the claim of the shared disk.
+        Kubernetes: the name of the shared disk's PersistentVolumeClaim.
     machine_type, accelerator : str
         Vertex AI's names of the machine and its GPUs.
     evaluate : str
@@ -96,7 +96,7 @@ class Job:
 
     @property
     def command(self) -> list[str]:
-        """What every machine runs, but for where it is among the others."""
+        """What every machine runs, without the part that says which machine it is."""
         return ["train", *shlex.split(self.train)]
 
 
@@ -188,7 +188,7 @@ def kubernetes(job: Job) -> dict:
 
 
 def slurm(job: Job) -> str:
-    """A batch script for Slurm, with one task on each machine; the run's folder is where it is sent from."""
+    """A batch script for Slurm, with one task on each machine."""
     return Template((_TEMPLATES / "job.slurm").read_text(encoding="utf-8")).substitute(
         name=job.name,
         machines=job.machines,

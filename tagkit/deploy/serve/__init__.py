@@ -1,4 +1,4 @@
-"""A small web page that tags the music dropped onto it: for one's own machine.
+"""A small web page, for your own machine, that tags the music dropped onto it.
 
 An upload is the body of one POST request, written to a temporary file, tagged and removed. Nothing is kept. Sizes,
 lengths and times are limited (`Limits`); no answer names a path of this machine.
@@ -47,18 +47,18 @@ STATIC = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What an upload may cost.
+    """Limits on an upload.
 
     Attributes
     ----------
     megabytes : float
-        Of a file.
+        Size of a file.
     minutes : float
-        Of music in it.
+        Length of the music in it.
     upload_s : float
-        For a file to arrive.
+        Time for a file to arrive.
     wait_s : float
-        For its turn to come.
+        Time to wait for its turn.
     at_once : int
         Files tagged at a time; the others wait.
     """
@@ -92,7 +92,7 @@ def create_app(
         Stated on the page.
     limits : Limits, optional
     hosts : tuple of str
-        Names that the server may be asked under: another name that leads here is an attack on the browser.
+        Host names that a request may use; any other name that leads here is an attack on the browser (DNS rebinding).
     """
     limits = limits or Limits()
     turns = asyncio.Semaphore(limits.at_once)
