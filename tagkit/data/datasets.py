@@ -1,9 +1,12 @@
-"""What can be fetched, by name; each dataset's own file says from where."""
+"""Datasets by name: what is fetched for each, and what a reader should know of it."""
 
-from tagkit.data import fma, magnatagatune, msd
+from tagkit.data import demo, fma, magnatagatune, msd
 from tagkit.data.download import Download, DownloadError
 
 DOWNLOADS = {"magnatagatune": magnatagatune.DOWNLOAD, **fma.DOWNLOADS, "msd_lastfm": msd.DOWNLOAD}
+# By the name of the catalogue.
+ABOUT = {"demo": demo.ABOUT, "magnatagatune": magnatagatune.ABOUT, "msd": msd.ABOUT}
+ABOUT |= {f"fma_{subset}": fma.ABOUT for subset in fma.SUBSETS}
 
 
 def find(name: str) -> Download:

@@ -15,6 +15,10 @@ from tagkit.data.catalog import Catalog, CatalogError
 from tagkit.data.download import Download
 from tagkit.data.tables import find_columns, read_rows
 
+ABOUT = (
+    "The Free Music Archive (Defferrard et al. 2017): clips of 30 s under Creative Commons licences, with the genres "
+    "that their artists chose; experimental, electronic and rock music above all."
+)
 SUBSETS = ("small", "medium", "large", "full")
 # The SHA-1 of each zip archive, and its GiB.
 _ARCHIVES = {

@@ -15,6 +15,10 @@ from tagkit.data.catalog import Catalog, CatalogError
 from tagkit.data.download import Download
 from tagkit.data.layout import ANNOTATIONS, read_layout
 
+ABOUT = (
+    "MagnaTagATune (Law et al. 2009): clips of 29 s from the Magnatune label, tagged by players of a game. Few "
+    "artists, much classical, new age and electronic music; that a tag is missing may only mean that nobody typed it."
+)
 DOWNLOAD = Download(
     base_url="https://mirg.city.ac.uk/datasets/magnatagatune/",
     checksums={

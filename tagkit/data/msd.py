@@ -18,6 +18,10 @@ from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError, is_inside, l
 from tagkit.data.download import Download
 from tagkit.data.tables import find_columns, find_delimiter, read_rows
 
+ABOUT = (
+    "The Million Song Dataset with Last.fm tags (Bertin-Mahieux et al. 2011): western popular music above all; the "
+    "tags are what listeners typed, and that one is missing says little."
+)
 # No checksum is published: `read` checks the tables and counts instead.
 DOWNLOAD = Download(
     base_url="http://millionsongdataset.com/sites/default/files/lastfm/",

@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from tagkit.data import fma, splits
+from tagkit.data import datasets, fma, splits
 from tagkit.data.catalog import CatalogError
 
 GENRES = [
@@ -49,6 +49,12 @@ def test_subsets_hold_one_another(tmp_path):
     write(tmp_path)
     sizes = {subset: len(fma.read(tmp_path, subset)) for subset in fma.SUBSETS}
     assert sizes == {"small": 2, "medium": 4, "large": 6, "full": 6}
+
+
+@pytest.mark.parametrize("subset", fma.SUBSETS)
+def test_model_cards_find_what_is_said_of_every_subset(tmp_path, subset):
+    write(tmp_path)
+    assert datasets.ABOUT[fma.read(tmp_path, subset).name] == fma.ABOUT
 
 
 def test_splits_genres_and_bad_clips(tmp_path):

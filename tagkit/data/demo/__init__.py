@@ -6,6 +6,6 @@ instruments, tempo and loudness to clips), `arrange` (notes in seconds, tags), `
 """
 
 from tagkit.data.demo.arrange import FAST_RATE, LOUD_DB, QUIET_DB, SLOW_RATE, TAGS
-from tagkit.data.demo.build import read, render
+from tagkit.data.demo.build import ABOUT, read, render
 
-__all__ = ["FAST_RATE", "LOUD_DB", "QUIET_DB", "SLOW_RATE", "TAGS", "read", "render"]
+__all__ = ["ABOUT", "FAST_RATE", "LOUD_DB", "QUIET_DB", "SLOW_RATE", "TAGS", "read", "render"]

@@ -22,6 +22,11 @@ from tagkit.data.demo.plan import plans
 from tagkit.data.demo.scores import Score
 from tagkit.system import files, processes
 
+ABOUT = (
+    "Rendered music: scores in the public domain from music21's corpus, re-orchestrated, played by a General MIDI "
+    "soundfont. The tags are exact, as they come from the score; the sound is that of one synthesiser. It has no real "
+    "singers, no rooms and no microphones."
+)
 SETTINGS = "demo.json"
 SCORES = "scores.npz"
 SPLITS = "splits.csv"

@@ -1,5 +1,7 @@
 """The model card of a package, and the script in it."""
 
+from tagkit.data import datasets
+
 _OPEN = {
     "keras": ("keras", 'keras.saving.load_model("model.keras")', "net.predict_on_batch(x)"),
     "savedmodel": ("tensorflow as tf", 'tf.saved_model.load("savedmodel")', "net.serve(x).numpy()"),
@@ -11,18 +13,6 @@ _OPEN = {
     ),
 }
 
-_DATA = {
-    "demo": "Rendered music: scores in the public domain from music21's corpus, re-orchestrated, played by a General "
-    "MIDI soundfont. The tags are exact, as they come from the score; the sound is that of one synthesiser. It has no "
-    "real singers, no rooms and no microphones.",
-    "magnatagatune": "MagnaTagATune (Law et al. 2009): clips of 29 s from the Magnatune label, tagged by players of a "
-    "game. Few artists, much classical, new age and electronic music; that a tag is missing may only mean that nobody "
-    "typed it.",
-    "fma": "The Free Music Archive (Defferrard et al. 2017): clips of 30 s under Creative Commons licences, with the "
-    "genres that their artists chose; experimental, electronic and rock music above all.",
-    "msd": "The Million Song Dataset with Last.fm tags (Bertin-Mahieux et al. 2011): western popular music above all; "
-    "the tags are what listeners typed, and that one is missing says little.",
-}
 _OTHER_DATA = "The recordings and tags of the dataset named {dataset}; see there what they are and under which terms."
 
 
@@ -79,7 +69,7 @@ In this folder, after `pip install numpy soundfile soxr {runtime}`, `python tag.
 
 ## Data
 
-{_DATA.get(dataset, _OTHER_DATA).format(dataset=dataset)}
+{datasets.ABOUT.get(dataset, _OTHER_DATA).format(dataset=dataset)}
 
 Split "{trained["split"]}": {sizes} clips; records {trained["data"]}.
 

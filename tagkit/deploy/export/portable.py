@@ -59,7 +59,7 @@ def _is_ours(layer: keras.Layer) -> bool:
     return type(layer).__module__.partition(".")[0] == "tagkit"
 
 
-def _call(layer: keras.Layer, *inputs, **options):
+def _call(layer: keras.Layer, *inputs: keras.KerasTensor, **options: object) -> keras.KerasTensor:
     if isinstance(layer, Spectral):
         return _spectrogram(layer, *inputs)
     if _is_ours(layer):
@@ -67,7 +67,7 @@ def _call(layer: keras.Layer, *inputs, **options):
     return layer(*inputs, **options)
 
 
-def _spectrogram(layer: Spectral, x):
+def _spectrogram(layer: Spectral, x: keras.KerasTensor) -> keras.KerasTensor:
     """What a spectrogram layer computes of `x` (batch, samples, 1), with convolutions in place of FFTs."""
     if isinstance(layer, LogMel):
         bands = _bands(layer, layers.ZeroPadding1D(layer.pad, name=f"{layer.name}_pad")(x))
@@ -84,7 +84,7 @@ def _spectrogram(layer: Spectral, x):
     raise NotImplementedError(f"{layer.name} is a {type(layer).__name__}, which has not been written out here yet.")
 
 
-def _bands(layer: Spectral, y):
+def _bands(layer: Spectral, y: keras.KerasTensor) -> keras.KerasTensor:
     """Band energies (batch, frames, bands) of `y` (batch, samples, 1)."""
     angles = 2 * np.pi * np.outer(np.arange(layer.frame_length), np.arange(layer.n_fft // 2 + 1)) / layer.n_fft
     kernel = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * np.asarray(layer.window())[:, None]

@@ -6,6 +6,7 @@ lengths and times are limited (`Limits`); no answer names a path of this machine
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PureWindowsPath
@@ -164,7 +165,7 @@ async def _receive(request: Request, path: Path, limits: Limits) -> None:
         raise Refused(400, "The file is empty.")
 
 
-async def _in_turn(turns: asyncio.Semaphore, limits: Limits, function, *arguments) -> dict:
+async def _in_turn(turns: asyncio.Semaphore, limits: Limits, function: Callable[..., dict], *arguments: object) -> dict:
     try:
         async with asyncio.timeout(limits.wait_s):
             await turns.acquire()
@@ -206,7 +207,7 @@ def _load(path: Path, sr: int, minutes: float) -> np.ndarray:
     return np.concatenate(pieces)
 
 
-def _static(package: str, name: str, kind: str):
+def _static(package: str, name: str, kind: str) -> Callable:
     content = resources.files(package).joinpath("static", name).read_bytes()
 
     async def serve(request: Request) -> Response:
