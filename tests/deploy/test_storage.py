@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 import signal
+from datetime import UTC, datetime
 
 import fsspec
 import numpy as np
@@ -84,6 +85,18 @@ def test_only_what_changed_is_copied_and_only_what_is_finished(bucket, monkeypat
     for again in (mirror, storage.Mirror(f"{bucket}/run")):
         again.fetch(progress=False)
         again.send()
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"mtime": 1_767_225_600.25},
+        {"LastModified": datetime(2026, 1, 1, 0, 0, 0, 250_000, UTC)},
+        {"updated": "2026-01-01T00:00:00.250Z"},
+    ],
+)
+def test_every_kind_of_time_in_a_listing_is_understood(listed):
+    assert storage._modified_ns(None, "run/weights", listed) == 1_767_225_600_250_000_000
 
 
 def test_nothing_is_removed_from_the_store(bucket):
