@@ -11,7 +11,7 @@ import pandas as pd
 from tagkit import audio
 from tagkit.data import splits
 from tagkit.data.catalog import Catalog, CatalogError, is_inside, leads_out
-from tagkit.data.tables import find_columns, find_delimiter, read_rows
+from tagkit.data.tables import find_columns, read_table
 
 SPELLINGS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "mp3_path", "audio", "audio_path"),
@@ -130,9 +130,7 @@ def _check_names(folder: Path, paths: list[str]) -> None:
 
 
 def _read_table(root: Path, path: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None]:
-    lines = list(read_rows(path, find_delimiter(path)))
-    header = [name.strip() for name in lines[0][1]]
-    rows = lines[1:]
+    header, rows = read_table(path)
     if not rows:
         raise CatalogError(f"{path} has a header and no rows; add a row for each clip.")
     columns = _known_columns(path, header)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError, is_inside, leads_out
 from tagkit.data.download import Download
-from tagkit.data.tables import find_columns, find_delimiter, read_rows
+from tagkit.data.tables import find_columns, read_table
 
 ABOUT = (
     "The Million Song Dataset with Last.fm tags (Bertin-Mahieux et al. 2011): western popular music above all; the "
@@ -259,12 +259,11 @@ def _labels(
 
 
 def _read_paths(path: Path, root: Path) -> dict[str, str]:
-    lines = list(read_rows(path, find_delimiter(path)))
-    header = [name.strip().lower() for name in lines[0][1]]
+    header, rows = read_table(path)
     names = ("track_id", "path")
-    at = find_columns(path, header, {name: [name] for name in names}, names)
+    at = find_columns(path, [name.lower() for name in header], {name: [name] for name in names}, names)
     found: dict[str, str] = {}
-    for number, row in lines[1:]:
+    for number, row in rows:
         tid, text = (row[at[name]].strip() for name in names)
         if not tid or tid in found:
             raise CatalogError(f"{path}, line {number} has {tid!r}, no track id or one that is there twice; repair it.")
@@ -338,18 +337,17 @@ def _unpickle(path: Path, data: bytes) -> list[str]:
 
 
 def _read_split_table(path: Path) -> pd.Series:
-    lines = list(read_rows(path, find_delimiter(path)))
-    header = [name.strip().lower() for name in lines[0][1]]
-    at = find_columns(path, header, SPLIT_COLUMNS, list(SPLIT_COLUMNS))
-    rows = []
-    for number, row in lines[1:]:
+    header, rows = read_table(path)
+    at = find_columns(path, [name.lower() for name in header], SPLIT_COLUMNS, list(SPLIT_COLUMNS))
+    parts = []
+    for number, row in rows:
         part = PARTS.get(row[at["part"]].strip().lower())
         if part is None:
             raise CatalogError(
                 f"{path}, line {number} has the part {row[at['part']]!r}; only train, valid and test are known."
             )
-        rows.append((row[at["track_id"]].strip(), part))
-    return _as_split(str(path), rows)
+        parts.append((row[at["track_id"]].strip(), part))
+    return _as_split(str(path), parts)
 
 
 def _as_split(name: str, rows: list[tuple[str, str]]) -> pd.Series:

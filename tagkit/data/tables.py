@@ -40,6 +40,18 @@ def read_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise CatalogError(f"{path} is empty; fetch or write it again.")
 
 
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The names of a table's columns, and its rows with their line numbers, whatever the delimiter.
+
+    Raises
+    ------
+    CatalogError
+        See `read_rows` and `find_delimiter`.
+    """
+    (_, header), *rows = read_rows(path, find_delimiter(path))
+    return [name.strip() for name in header], rows
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[TextIO]:
     """A text file, perhaps gzipped, open for reading; damage that shows while it is read names it."""
