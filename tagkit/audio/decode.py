@@ -33,6 +33,9 @@ LOUDEST_FLOAT = 100.0
 INT16_SUBTYPE = "PCM_16"
 # ffmpeg needs a second for a block; if none comes for this long, it hangs.
 STALL_S = 120.0
+# Raised whenever a file decodes to other samples than before; records and runs keep it. Version 1 rounded resampled
+# sound differently.
+DECODING = 2
 AU_FLOAT_HEADER = struct.Struct(">4s5I")
 
 

@@ -73,11 +73,16 @@ def prepare(
 
 def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: int, progress: bool) -> Records:
     settings = {"format": FORMAT, "catalog": catalog.fingerprint(), "sr": sr, "clips_per_shard": clips_per_shard}
+    finished = (out / "manifest.json").is_file()
+    if not finished:  # shards of two decoders must not meet in one folder
+        settings["decoding"] = audio.DECODING
     _check_settings(out, settings)
-    if (out / "manifest.json").is_file():
+    if finished:
         shards = files.read_json(out / "manifest.json")["shards"]
         if all((out / name).is_file() for name in ("clips.jsonl", *(s["name"] for s in shards))):
             return Records.open(out)
+        settings["decoding"] = Records.open(out).decoding
+        _check_decoding(out, settings["decoding"])
     files.sweep(out)
 
     paths = [catalog.clips["path"].iloc[i : i + clips_per_shard] for i in range(0, len(catalog), clips_per_shard)]
@@ -122,6 +127,14 @@ def _check_settings(out: Path, settings: dict) -> None:
             raise RecordsError(
                 f"{out} holds records with {key} {there.get(key)}, not {value}; choose another folder, or remove it."
             )
+
+
+def _check_decoding(out: Path, decoding: int | None) -> None:
+    if decoding != audio.DECODING:
+        raise RecordsError(
+            f"{out} lacks shards, and the others were decoded by another version of the decoder ({decoding}, now "
+            f"{audio.DECODING}); remove the folder and prepare again."
+        )
 
 
 def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr: int, parent: int) -> int:
@@ -179,18 +192,20 @@ def _append(stream: io.FileIO, clip_id: str, root: Path, path: str, sr: int) -> 
     if not full.is_relative_to(root.resolve()):
         raise audio.AudioError(f"{path} leads out of {root}; copy the file into the folder.")
     y = audio.load_int16(full, sr)
+    source = digest(full)
     waveform = y.astype("<i2", copy=False).view(np.uint8)
     waveform.flags.writeable = False  # google_crc32c takes no other
     return {
         "clip_id": clip_id,
         "offset": tfrecord.write_clip(stream, clip_id, sr, waveform),
         "samples": len(y),
+        "sha256": source,
     }
 
 
 def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Records:
     """Join the side-cars, one after the other, into clips.jsonl, quarantine.csv and, last, the manifest."""
-    shards, quarantine, lengths = [], [], array("q")
+    shards, quarantine, lengths, data = [], [], array("q"), hashlib.sha256()
     with files.atomic(out / "clips.jsonl") as temporary, temporary.open("w", encoding="utf-8") as f:
         for k in range(n_shards):
             entry = files.read_json(_sidecar(out, k))
@@ -198,6 +213,8 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
             quarantine += entry["quarantine"]
             for line in _clip_lines(catalog, k, settings["clips_per_shard"], entry["clips"]):
                 lengths.append(line["samples"])
+                content = {key: value for key, value in line.items() if key not in ("path", *PLACE)}
+                data.update(json.dumps(content, sort_keys=True).encode())
                 f.write(json.dumps(line, ensure_ascii=False) + "\n")
         if not lengths:
             reason = f" The first: {quarantine[0]['reason']}" if quarantine else ""
@@ -214,7 +231,8 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
         "clips": len(lengths),
         "quarantined": len(quarantine),
         "hours": round(sum(lengths) / settings["sr"] / 3600, 4),
-        "fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],
+        "fingerprint": data.hexdigest()[:16],
+        "bytes_fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],
         "tags": list(catalog.labels.columns),
         "vocabularies": {name: list(tags) for name, tags in catalog.vocabularies.items()},
         "splits": list(catalog.splits.columns),
@@ -230,7 +248,7 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
 
 def _clip_lines(catalog: Catalog, k: int, clips_per_shard: int, clips: list[dict]) -> Iterator[dict]:
     """One dict for each clip that shard k holds, in catalog order."""
-    places = {clip["clip_id"]: (k, clip["offset"], clip["samples"]) for clip in clips}
+    places = {clip["clip_id"]: {"shard": k} | clip for clip in clips}
     rows = slice(k * clips_per_shard, (k + 1) * clips_per_shard)
     about = catalog.clips.iloc[rows][list(METADATA)]
     labels = catalog.labels.iloc[rows].to_numpy(bool)
@@ -238,7 +256,7 @@ def _clip_lines(catalog: Catalog, k: int, clips_per_shard: int, clips: list[dict
     parts = catalog.splits.iloc[rows].to_dict("records")
     for clip_id, metadata, flags, of in zip(about.index, about.to_dict("records"), labels, parts, strict=True):
         if clip_id in places:
-            line = {"clip_id": clip_id} | metadata | dict(zip(PLACE, places[clip_id], strict=True))
+            line = {"clip_id": clip_id} | metadata | places[clip_id]
             line["tags"] = tags[flags].tolist()
             line["splits"] = {split: part for split, part in of.items() if part}
             yield line

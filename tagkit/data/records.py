@@ -78,8 +78,26 @@ class Records:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with any sample, tag or split."""
+        """Sixteen hex digits that name the data: each clip's file by its content, its tags, artist, song and splits."""
         return self.manifest["fingerprint"]
+
+    @property
+    def bytes_fingerprint(self) -> str:
+        """Sixteen hex digits that name these records: they also change with the decoder and the layout of the shards."""
+        return self.manifest.get("bytes_fingerprint", self.fingerprint)
+
+    @property
+    def decoding(self) -> int | None:
+        """Version of the decoder that made the records (`tagkit.audio.DECODING`); None where it was not recorded yet."""
+        return self.manifest.get("decoding")
+
+    def holds(self, fingerprint: str) -> bool:
+        """Whether these records hold the data with this fingerprint.
+
+        Records made before the two fingerprints were told apart had that of their bytes alone, and so have the runs
+        trained on them.
+        """
+        return fingerprint in (self.fingerprint, self.bytes_fingerprint)
 
     @property
     def quarantine(self) -> pd.DataFrame:

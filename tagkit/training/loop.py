@@ -352,6 +352,7 @@ def _record(
         "tags": list(tags),
         "records": str(records.root.resolve()),
         "data": records.fingerprint,
+        "decoding": records.decoding,
         "dataset": records.catalog.name,
         "split": split,
         "split_sizes": records.catalog.split_sizes(split),

@@ -83,7 +83,7 @@ class Run:
     def open_records(self, records: Records | None = None) -> Records:
         """The records that the run was trained on, or these; TrainingError if they hold other data."""
         records = records or Records.open(self.records_root)
-        if records.fingerprint != self.record["data"]:
+        if not records.holds(self.record["data"]):
             raise TrainingError(
                 f"{records.root} holds {records.fingerprint}, but {self.root} was trained on {self.record['data']}: "
                 "name the records that it was trained on."

@@ -7,13 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import tensorflow as tf
 
+from tagkit import audio
+from tagkit.data.catalog import Catalog
 from tagkit.data.prepare import prepare
 from tagkit.data.records import Records, RecordsError
 
@@ -163,3 +168,50 @@ def test_a_killed_run_resumes_to_the_same_bytes(tone_catalog, tmp_path):
     assert kills == 3
     assert subprocess.run(command, check=True).returncode == 0
     assert digests(out) == digests(whole)
+
+
+@pytest.fixture(scope="module")
+def twenty_files(tmp_path_factory) -> Catalog:
+    """Twenty files of whole numbers, the same bytes on every machine: half of them stereo."""
+    root = tmp_path_factory.mktemp("twenty")
+    clips = pd.DataFrame(
+        [(f"{k}.wav", f"artist {k % 5}", f"song {k % 10}", f"title {k}") for k in range(20)],
+        pd.Index([str(k) for k in range(20)], name="clip_id"),
+        columns=["path", "artist", "song", "title"],
+    )
+    for k, path in enumerate(clips["path"]):
+        with wave.open(str(root / path), "wb") as file:
+            file.setparams((1 + k % 2, 2, 16_000, 0, "NONE", ""))
+            file.writeframes((np.arange(2_000 + 2 * k) * (2 * k + 1) * 257).astype("<i2").tobytes())
+    labels = pd.DataFrame({"even": [k % 2 == 0 for k in range(20)], "late": [k > 9 for k in range(20)]}, clips.index)
+    splits = pd.DataFrame({"order": ["train"] * 10 + ["valid"] * 5 + ["test"] * 5}, clips.index)
+    return Catalog("twenty", root, clips, labels, splits, {"all": ("even", "late")}, "order", "all")
+
+
+def test_the_fingerprint_names_the_data_and_another_one_its_bytes(twenty_files, tmp_path, monkeypatch):
+    """These two are known: they change only with the rules by which they are made, or with the decoder."""
+    made = prepare(twenty_files, tmp_path / "a", clips_per_shard=8, jobs=1, progress=False)
+    assert (made.fingerprint, made.bytes_fingerprint) == ("", "")
+    assert made.decoding == audio.DECODING and made.holds("") and made.holds("")
+
+    other_shards = prepare(twenty_files, tmp_path / "b", clips_per_shard=20, jobs=1, progress=False)
+    assert other_shards.fingerprint == made.fingerprint and other_shards.bytes_fingerprint != made.bytes_fingerprint
+
+    relabelled = replace(twenty_files, labels=twenty_files.labels.assign(late=False))
+    assert prepare(relabelled, tmp_path / "c", jobs=1, progress=False).fingerprint != made.fingerprint
+
+    decode = audio.load_int16
+    monkeypatch.setattr(audio, "load_int16", lambda *a: decode(*a) // 2)
+    decoded = prepare(twenty_files, tmp_path / "d", clips_per_shard=8, jobs=1, progress=False)
+    assert decoded.fingerprint == made.fingerprint and decoded.bytes_fingerprint != made.bytes_fingerprint
+
+
+def test_shards_of_two_decoders_do_not_meet(twenty_files, tmp_path, monkeypatch):
+    prepare(twenty_files, tmp_path, clips_per_shard=8, jobs=1, progress=False)
+    (tmp_path / "shard-00001.tfrecord").unlink()
+    monkeypatch.setattr(audio, "DECODING", audio.DECODING + 1)
+    with pytest.raises(RecordsError, match="another version of the decoder"):
+        prepare(twenty_files, tmp_path, clips_per_shard=8, jobs=1, progress=False)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(RecordsError, match="decoding"):
+        prepare(twenty_files, tmp_path, clips_per_shard=8, jobs=1, progress=False)
