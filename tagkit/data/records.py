@@ -83,12 +83,12 @@ class Records:
 
     @property
     def bytes_fingerprint(self) -> str:
-        """Sixteen hex digits that name these records: they also change with the decoder and the layout of the shards."""
+        """Sixteen hex digits that name these records: they also change with the decoder and the shards' layout."""
         return self.manifest.get("bytes_fingerprint", self.fingerprint)
 
     @property
     def decoding(self) -> int | None:
-        """Version of the decoder that made the records (`tagkit.audio.DECODING`); None where it was not recorded yet."""
+        """Version of the decoder that made the records (`tagkit.audio.DECODING`); None if it was not recorded."""
         return self.manifest.get("decoding")
 
     def holds(self, fingerprint: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import soxr
 
 from tagkit.data.records import Records
 
@@ -44,29 +45,24 @@ def window_starts(n_samples: int, window: int, count: int | None = None) -> np.n
 
 
 def play(y: np.ndarray, speed: float, samples: int) -> np.ndarray:
-    """A waveform played faster or slower, by linear interpolation between its samples.
-
-    ``np.interp`` searches the place of every sample anew and computes in double precision, six times as long.
+    """Play a waveform faster or slower, band-limited: nothing aliases (-80 dB), as linear interpolation would.
 
     Parameters
     ----------
-    y : ndarray (at least ``ceil(samples * speed) + 1``,)
-    speed : float
-        Samples of `y` for each sample of the result.
-    samples : int
+    y : at least ``ceil(samples * speed) + 1`` samples
+    speed : samples of `y` for each sample of the result
 
     Returns
     -------
     ndarray of float32 (samples,)
+
+    Examples
+    --------
+    >>> slower = play(np.zeros(901, np.int16), speed=0.9, samples=1_000)
+    >>> slower.shape, slower.dtype
+    ((1000,), dtype('float32'))
     """
-    at = np.arange(samples) * speed
-    before = at.astype(np.intp)
-    at -= before
-    y = y.astype(np.float32)
-    rise = np.diff(y).take(before)
-    rise *= at
-    rise += y.take(before)
-    return rise
+    return soxr.resample(y.astype(np.float32), speed, 1.0, "MQ")[:samples]
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ class TrainingWindows:
     batch_size : int
     seed : int
     speed_semitones : float
-        Each window is played faster or slower, by up to so many semitones (linear interpolation); 0 leaves it.
+        Each window is played faster or slower, by up to so many semitones; 0 leaves it.
     attenuation_db : float
         Each window is made softer by up to so many dB, and its sign is drawn; 0 leaves both.
     """
@@ -159,9 +155,7 @@ class TrainingWindows:
         for i, row in enumerate(chosen):
             for k in range(each):
                 y = self._cut(self.indices[clips[row]], where[row, k], speed[row])
-                if gain[row] != 1:
-                    y = np.multiply(y, np.float32(gain[row]), out=None if y.dtype == np.int16 else y)
-                x[i, k] = y
+                x[i, k] = y if y.dtype == np.int16 and gain[row] == 1 else _to_int16(y * np.float32(gain[row]))
         return x if self.windows else x[:, 0], self.labels[clips[rows]].astype(np.float32)
 
     def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
@@ -177,3 +171,8 @@ class TrainingWindows:
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(self._n)
+
+
+def _to_int16(y: np.ndarray) -> np.ndarray:
+    """Rounded to whole steps, in place; what leaves the range (a speed can raise peaks) stays at its end."""
+    return np.clip(np.rint(y, out=y), -32_768, 32_767, out=y).astype(np.int16)

@@ -190,28 +190,28 @@ def twenty_files(tmp_path_factory) -> Catalog:
 
 def test_the_fingerprint_names_the_data_and_another_one_its_bytes(twenty_files, tmp_path, monkeypatch):
     """These two are known: they change only with the rules by which they are made, or with the decoder."""
-    made = prepare(twenty_files, tmp_path / "a", clips_per_shard=8, jobs=1, progress=False)
-    assert (made.fingerprint, made.bytes_fingerprint) == ("", "")
-    assert made.decoding == audio.DECODING and made.holds("") and made.holds("")
+    made = prepare(twenty_files, tmp_path / "a", 16_000, clips_per_shard=8, jobs=1, progress=False)
+    assert (made.fingerprint, made.bytes_fingerprint) == ("f2cf6e76a8a550d3", "9b79a00bc9adf27c")
+    assert made.decoding == audio.DECODING and made.holds("f2cf6e76a8a550d3") and made.holds("9b79a00bc9adf27c")
 
-    other_shards = prepare(twenty_files, tmp_path / "b", clips_per_shard=20, jobs=1, progress=False)
+    other_shards = prepare(twenty_files, tmp_path / "b", 16_000, clips_per_shard=20, jobs=1, progress=False)
     assert other_shards.fingerprint == made.fingerprint and other_shards.bytes_fingerprint != made.bytes_fingerprint
 
     relabelled = replace(twenty_files, labels=twenty_files.labels.assign(late=False))
-    assert prepare(relabelled, tmp_path / "c", jobs=1, progress=False).fingerprint != made.fingerprint
+    assert prepare(relabelled, tmp_path / "c", 16_000, jobs=1, progress=False).fingerprint != made.fingerprint
 
     decode = audio.load_int16
     monkeypatch.setattr(audio, "load_int16", lambda *a: decode(*a) // 2)
-    decoded = prepare(twenty_files, tmp_path / "d", clips_per_shard=8, jobs=1, progress=False)
+    decoded = prepare(twenty_files, tmp_path / "d", 16_000, clips_per_shard=8, jobs=1, progress=False)
     assert decoded.fingerprint == made.fingerprint and decoded.bytes_fingerprint != made.bytes_fingerprint
 
 
 def test_shards_of_two_decoders_do_not_meet(twenty_files, tmp_path, monkeypatch):
-    prepare(twenty_files, tmp_path, clips_per_shard=8, jobs=1, progress=False)
+    prepare(twenty_files, tmp_path, 16_000, clips_per_shard=8, jobs=1, progress=False)
     (tmp_path / "shard-00001.tfrecord").unlink()
     monkeypatch.setattr(audio, "DECODING", audio.DECODING + 1)
     with pytest.raises(RecordsError, match="another version of the decoder"):
-        prepare(twenty_files, tmp_path, clips_per_shard=8, jobs=1, progress=False)
+        prepare(twenty_files, tmp_path, 16_000, clips_per_shard=8, jobs=1, progress=False)
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(RecordsError, match="decoding"):
-        prepare(twenty_files, tmp_path, clips_per_shard=8, jobs=1, progress=False)
+        prepare(twenty_files, tmp_path, 16_000, clips_per_shard=8, jobs=1, progress=False)
