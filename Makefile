@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint unit test-browser test-cluster test-faults test-debian13 audit notebooks docs site \
-	links bench picture lock clean
+	links bench validate picture lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## +' '/^[a-z0-9-]+:.*##/ {printf "%-15s%s\n", $$1, $$2}' Makefile
@@ -76,6 +76,9 @@ bench: .venv/bench  ## measure tagkit against PyTorch, librosa and others, write
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.0+cpu' \
 		|| $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.lock
 	@touch $@
+
+validate: install  ## check the numbers against independent ones, write docs/validation.md; ONLY=scores for one topic
+	$(BIN)/python -m validation $(ONLY)
 
 picture: install  ## take the README's screenshots of the listening page and the explorer of runs/demo; needs Chromium
 	$(BIN)/python -m tests.browser.picture

@@ -1,0 +1,11 @@
+"""What is checked, in the order of the page: each topic is a module with a `run(quick)`."""
+
+import importlib
+from types import ModuleType
+
+TOPICS = ("scores",)
+
+
+def module(name: str) -> ModuleType:
+    """The module of a topic, imported only now: what it needs may not be installed for another."""
+    return importlib.import_module(f"validation.{name}")
