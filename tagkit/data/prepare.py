@@ -213,7 +213,8 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
             quarantine += entry["quarantine"]
             for line in _clip_lines(catalog, k, settings["clips_per_shard"], entry["clips"]):
                 lengths.append(line["samples"])
-                content = {key: value for key, value in line.items() if key not in ("path", *PLACE)}
+                source = {"sha256": line.pop("sha256")}
+                content = source | {key: value for key, value in line.items() if key not in ("path", *PLACE)}
                 data.update(json.dumps(content, sort_keys=True).encode())
                 f.write(json.dumps(line, ensure_ascii=False) + "\n")
         if not lengths:
