@@ -10,7 +10,7 @@ from tagkit.plots.style import COLOURS, QUIET, axes_or_new
 
 
 def training_curves(
-    steps: Sequence[float],
+    steps: Sequence[float] | Mapping[str, Sequence[float]],
     curves: Mapping[str, Sequence[float]],
     *,
     best_step: float | None = None,
@@ -23,7 +23,8 @@ def training_curves(
 
     Parameters
     ----------
-    steps : sequence (points,)
+    steps : sequence (points,), or dict of str -> sequence (points,)
+        Common to all curves, or by label.
     curves : dict of str -> sequence (points,)
         Values by label, for example training and validation loss; NaN leaves a gap.
     best_step : float, optional
@@ -34,7 +35,8 @@ def training_curves(
     ax = axes_or_new(ax)
     looks = itertools.product(("-", "--", ":"), COLOURS)
     for (label, values), (line, colour) in zip(curves.items(), itertools.cycle(looks), strict=False):
-        ax.plot(steps, values, line, marker="o", markersize=3, color=colour, label=label)
+        at = steps[label] if isinstance(steps, Mapping) else steps
+        ax.plot(at, values, line, marker="o", markersize=3, color=colour, label=label)
     if best_step is not None:
         ax.axvline(best_step, color=QUIET, linestyle="--", label=f"best ({xlabel} {best_step:,.4g})")
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
