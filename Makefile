@@ -33,8 +33,8 @@ lint: install  ## check the code, the import contracts, the declared dependencie
 	$(BIN)/deptry . tests tests/*/ --ignore DEP002,DEP004
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-unit: install  ## run the tests
-	$(BIN)/pytest
+unit: install  ## run the tests, on as many cores as there are, up to four
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 test-browser: install  ## run only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser

@@ -8,14 +8,18 @@ A smoke run keeps its data, runs and figures under build/smoke, so that it never
 """
 
 import argparse
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 from tagkit.system import files
 
@@ -40,23 +44,19 @@ def main() -> int:
         chosen = [path for path in chosen if not is_executed(path)]
     if not chosen:
         return 0
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "TAGKIT_SMOKE": "0"}
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "TAGKIT_SMOKE": "0"}
     if not args.full:
         home = ROOT / "build" / "smoke"
         shutil.rmtree(home, ignore_errors=True)  # runs of other settings would be refused, and old ones not trained
         home.mkdir(parents=True)
-        environment |= {"TAGKIT_SMOKE": "1", "TAGKIT_HOME": str(home)}
+        os.environ |= {"TAGKIT_SMOKE": "1", "TAGKIT_HOME": str(home)}
         # What most notebooks begin with, made once before two of them ask for it at the same time.
-        subprocess.run(
-            [sys.executable, "-m", "tagkit.cli", "demo"], env=environment, stdout=subprocess.DEVNULL, check=True
-        )
+        subprocess.run([sys.executable, "-m", "tagkit.cli", "demo"], stdout=subprocess.DEVNULL, check=True)
     # Two at a time; those that share the runs of the study follow one another.
     lanes = [[p for p in chosen if (p.name[:2] in STUDY) is shared] for shared in (True, False)]
-    with ThreadPoolExecutor(1 if args.full else 2) as threads:
-        done = list(threads.map(lambda lane: [(p.name, execute(p, environment)) for p in lane], lanes))
-    failed = [name for lane in done for name, ok in lane if not ok]
-    print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed else 0
+    passed = asyncio.run(execute_all([chosen], None) if args.full else execute_all(lanes, SMOKE_S))
+    print(f"{sum(passed)} passed, {len(passed) - sum(passed)} failed")
+    return 0 if all(passed) else 1
 
 
 def is_executed(path: Path) -> bool:
@@ -65,30 +65,47 @@ def is_executed(path: Path) -> bool:
     return copy.is_file() and copy.stat().st_mtime >= path.stat().st_mtime
 
 
-def execute(path: Path, environment: dict[str, str]) -> bool:
+async def execute_all(lanes: list[list[Path]], limit_s: int | None) -> list[bool]:
+    """Execute several lanes of notebooks at a time; which ones passed."""
+
+    async def follow(lane: list[Path]) -> list[bool]:
+        return [await execute(path, limit_s) for path in lane]
+
+    return list(chain(*await asyncio.gather(*map(follow, lanes))))
+
+
+async def execute(path: Path, limit_s: int | None) -> bool:
     """Run one notebook; afterwards its copy lies in build/notebooks, and says whether this was a smoke run."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "jupyter", "nbconvert", "--log-level=ERROR", "--to", "notebook", "--execute"]
-    with tempfile.TemporaryDirectory() as folder:
-        command += ["--ExecutePreprocessor.timeout=-1", "--output-dir", folder, str(path)]
-        passed = convert(command, environment)
-        if passed:
-            book = files.read_json(Path(folder) / path.name)
-            book["metadata"]["smoke"] = environment["TAGKIT_SMOKE"] == "1"
-            files.write_json(EXECUTED / path.name, book)
-    print(f"{path.name}: {'ok' if passed else 'FAILED'}, {time.monotonic() - started:.0f} s", flush=True)
-    return passed
+    book = await executed(path, limit_s)
+    if book:
+        book.metadata["smoke"] = limit_s is not None
+        EXECUTED.mkdir(parents=True, exist_ok=True)
+        with files.atomic(EXECUTED / path.name) as temporary:
+            nbformat.write(book, temporary)
+    print(f"{path.name}: {'ok' if book else 'FAILED'}, {time.monotonic() - started:.0f} s", flush=True)
+    return book is not None
 
 
-def convert(command: list[str], environment: dict[str, str]) -> bool:
-    """Whether the command succeeds; a smoke run that hangs is tried once more."""
-    limit = SMOKE_S if environment["TAGKIT_SMOKE"] == "1" else None
+async def executed(path: Path, limit_s: int | None) -> nbformat.NotebookNode | None:
+    """The notebook with its outputs, or None where a cell failed; one that hangs is tried once more."""
     for _ in range(2):
+        book = nbformat.read(path, as_version=4)
+        client = NotebookClient(
+            book,
+            timeout=limit_s,
+            startup_timeout=300,
+            extra_arguments=["--log-level=40"],
+            resources={"metadata": {"path": str(HERE)}},
+        )
         try:
-            return subprocess.run(command, env=environment, check=False, timeout=limit).returncode == 0
-        except subprocess.TimeoutExpired:
-            print(f"{command[-1]} has not ended after {SMOKE_S} s.", flush=True)
-    return False
+            return await client.async_execute()
+        except CellTimeoutError:
+            print(f"{path.name}: a cell has not ended after {limit_s} s.", file=sys.stderr)
+        except (CellExecutionError, RuntimeError) as error:  # a RuntimeError where the kernel died, or did not start
+            print(f"{path.name}: {error}", file=sys.stderr)
+            return None
+    return None
 
 
 if __name__ == "__main__":

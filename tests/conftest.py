@@ -1,9 +1,14 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +17,9 @@ import soundfile
 from tagkit.data.catalog import Catalog
 from tagkit.data.prepare import prepare
 from tagkit.data.records import Records
+
+if TYPE_CHECKING:
+    from tagkit.training.runs import Run
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,26 +38,48 @@ def real_data() -> Path:
     return Path(folder).resolve()
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder with something that all tests of a run share, also where several processes run them.
+
+    `made_once(name, make)` calls `make(folder)` in the first process that asks.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        place, done = root / name, root / f"{name}.done"
+        with filelock.FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                make(place)
+                done.touch()
+        return place
+
+    return folder
+
+
 TONES_HZ = {"low": 220.0, "middle": 880.0, "high": 3520.0}
 
 
-@pytest.fixture(scope="session")
-def tone_catalog(tmp_path_factory) -> Catalog:
-    """36 clips of 4 to 5 s: one tone in noise each, tagged low, middle or high; clip 7's file is empty."""
-    root = tmp_path_factory.mktemp("tones")
+def write_tones(root: Path) -> None:
     rng = np.random.default_rng(0)
-    names = list(TONES_HZ)
-    rows, labels = [], []
     for k in range(36):
-        tag = names[k % 3]
         t = np.arange(64_000 + 500 * k) / 16_000
-        y = 0.3 * np.sin(2 * np.pi * TONES_HZ[tag] * t + rng.uniform(0, 6)) + 0.05 * rng.standard_normal(len(t))
+        frequency = list(TONES_HZ.values())[k % 3]
+        y = 0.3 * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 6)) + 0.05 * rng.standard_normal(len(t))
         path = root / f"{k % 4}" / f"clip {k}.wav"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         soundfile.write(path, y, 16_000)
-        rows.append((str(k), path.relative_to(root).as_posix(), f"artist {k // 3}", f"song {k // 2}", f"title {k}"))
-        labels.append([tag == name for name in names])
-    (root / rows[7][1]).write_bytes(b"")
+    (root / "3" / "clip 7.wav").write_bytes(b"")
+
+
+@pytest.fixture(scope="session")
+def tone_catalog(made_once) -> Catalog:
+    """36 clips of 4 to 5 s: one tone in noise each, tagged low, middle or high; clip 7's file is empty."""
+    root = made_once("tones", write_tones)
+    names = list(TONES_HZ)
+    rows = [(str(k), f"{k % 4}/clip {k}.wav", f"artist {k // 3}", f"song {k // 2}", f"title {k}") for k in range(36)]
+    labels = [[k % 3 == n for n in range(3)] for k in range(36)]
     clips = pd.DataFrame(rows, columns=["clip_id", "path", "artist", "song", "title"]).set_index("clip_id")
     parts = ["train"] * 24 + ["valid"] * 6 + ["test"] * 6
     return Catalog(
@@ -65,18 +95,27 @@ def tone_catalog(tmp_path_factory) -> Catalog:
 
 
 @pytest.fixture(scope="session")
-def tone_records(tone_catalog, tmp_path_factory) -> Records:
+def tone_records(tone_catalog, made_once) -> Records:
     """`tone_catalog`, prepared."""
-    return prepare(
-        tone_catalog, tmp_path_factory.mktemp("records"), sr=16_000, clips_per_shard=5, jobs=2, progress=False
-    )
+    make = partial(prepare, tone_catalog, sr=16_000, clips_per_shard=5, jobs=2, progress=False)
+    return Records.open(made_once("records", make))
+
+
+@pytest.fixture(scope="module")
+def run(tone_records, made_once, tmp_path_factory) -> "Run":
+    """A network that learned the tones, in a folder of the test file's own."""
+    from tagkit.training.config import TrainingConfig
+    from tagkit.training.loop import train
+    from tagkit.training.runs import Run
+
+    config = TrainingConfig(model="ds256ra", steps=60, batch_size=16, eval_every=30, learning_rate=2e-3)
+    trained = made_once("run", lambda folder: train(config, tone_records, folder, progress=False))
+    return Run.open(shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "run"))
 
 
 @pytest.fixture(scope="session")
-def scores_folder(tmp_path_factory) -> Path:
+def scores_folder(made_once) -> Path:
     """A folder with the demo's scores as `render` keeps them, read once for all tests of a run."""
     from tagkit.data.demo import build
 
-    folder = tmp_path_factory.mktemp("scores")
-    build.load_scores(folder, jobs=2)
-    return folder
+    return made_once("scores", partial(build.load_scores, jobs=2))

@@ -215,7 +215,6 @@ def test_without_ffmpeg_the_error_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_the_wheels_ffmpeg_takes_over(tmp_path, monkeypatch):
-    pytest.importorskip("imageio_ffmpeg")
     audio.save(tmp_path / "a.m4a", tone(), SR)
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert formats.find_ffmpeg() is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from selenium import webdriver
 from waiting import until
 
 FLAGS = (
@@ -31,7 +32,6 @@ def pytest_collection_modifyitems(items):
 
 def browser(profile: Path):
     """A new Chromium whose profile is thrown away; skips where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install -e .[browser]")
     binary = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if not (binary and driver):

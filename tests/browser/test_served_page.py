@@ -12,19 +12,11 @@ import waiting
 
 from tagkit import audio
 from tagkit.evaluation.tag import Tagger
-from tagkit.training.config import TrainingConfig
-from tagkit.training.loop import train
 
 SR = 16000
 
 
 until = partial(waiting.until, seconds=60)
-
-
-@pytest.fixture(scope="module")
-def run(tone_records, tmp_path_factory):
-    config = TrainingConfig(model="ds256ra", steps=6, batch_size=4, eval_every=3)
-    return train(config, tone_records, tmp_path_factory.mktemp("runs") / "run", progress=False)
 
 
 @pytest.fixture(scope="module")

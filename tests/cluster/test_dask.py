@@ -8,13 +8,13 @@ import time
 from contextlib import ExitStack, contextmanager
 from threading import Thread
 
+import distributed
 import pytest
 
 from tagkit.data import prepare
 from tagkit.system import processes
 from tagkit.system.processes import ClusterError
 
-distributed = pytest.importorskip("distributed", reason="Dask is not installed: this test did not run")
 # Sockets of a cluster that is closing are left to the garbage collector.
 pytestmark = [
     pytest.mark.cluster,

@@ -68,7 +68,7 @@ def test_tags_agree_with_the_midi_that_is_played(clips, arrangements):
         assert played.get_end_time() >= SECONDS
 
 
-def test_every_instrument_is_heard_all_the_time(arrangements):
+def test_every_instrument_is_heard_nearly_all_the_time(arrangements):
     """In each window of 2.4 s every instrument sounds, but for a few windows of slow music."""
     windows = silent = 0
     for arrangement in arrangements:

@@ -10,15 +10,13 @@ import filelock
 import numpy as np
 import pandas as pd
 import pytest
+from lastfm_server import ERROR, Lastfm, serve
 from test_fma import write
 
 from tagkit import cli
 from tagkit.data import fma, lastfm
 from tagkit.data.lastfm import LastfmError
 from tagkit.data.tags import most_frequent
-
-pytest.importorskip("pylast")
-from lastfm_server import ERROR, Lastfm, serve
 
 TRACKS = pd.DataFrame(
     [

@@ -114,7 +114,7 @@ def test_evaluation_gives_whole_clips_their_windows_in_order(windows, counts, to
     np.testing.assert_array_equal(x[3, -1], tone_records.read(indices[3])[-30_000:])
 
 
-def test_window_starts_refuses_nothing():
+def test_a_clip_without_samples_has_no_windows():
     with pytest.raises(ValueError, match="0 samples"):
         window_starts(0, 40)
 

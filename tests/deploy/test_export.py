@@ -27,12 +27,6 @@ ALONE = "import runpy, sys; sys.modules['tagkit'] = None; sys.argv = sys.argv[1:
 
 
 @pytest.fixture(scope="module")
-def run(tone_records, tmp_path_factory) -> Run:
-    config = TrainingConfig(model="ds256ra", steps=20, batch_size=8, eval_every=10)
-    return train(config, tone_records, tmp_path_factory.mktemp("runs") / "run", progress=False)
-
-
-@pytest.fixture(scope="module")
 def packages(run, tmp_path_factory):
     root = tmp_path_factory.mktemp("packages")
     return {form: export(run, form, root / form) for form in FORMATS}

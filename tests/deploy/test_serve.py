@@ -20,8 +20,6 @@ import soundfile
 from tagkit import audio
 from tagkit.deploy import serve
 from tagkit.evaluation.tag import Tagger
-from tagkit.training.config import TrainingConfig
-from tagkit.training.loop import train
 from tagkit.training.runs import Run
 
 SR = 16_000
@@ -31,12 +29,6 @@ LEAKS = re.compile(
     "|".join(map(re.escape, ("/tmp", "/var", "/home", "/root", "/usr", str(Path.home()), str(Path.cwd()))))
     + r"|tagkit-|upload\.|Traceback|File \"|site-packages|\.py\b|uvicorn|starlette"
 )
-
-
-@pytest.fixture(scope="module")
-def run(tone_records, tmp_path_factory) -> Run:
-    config = TrainingConfig(model="ds256ra", steps=6, batch_size=4, eval_every=3)
-    return train(config, tone_records, tmp_path_factory.mktemp("runs") / "run", progress=False)
 
 
 class Server:

@@ -5,14 +5,6 @@ from tagkit.data.records import RecordsError
 from tagkit.evaluation import calibrate
 from tagkit.graph.scorer import Scorer
 from tagkit.system import files
-from tagkit.training.config import TrainingConfig
-from tagkit.training.loop import train
-
-
-@pytest.fixture(scope="module")
-def run(tone_records, tmp_path_factory):
-    config = TrainingConfig(model="ds256ra", steps=6, batch_size=4, eval_every=3)
-    return train(config, tone_records, tmp_path_factory.mktemp("runs") / "run", progress=False)
 
 
 def test_scores_that_are_probabilities_have_no_error_and_others_have():

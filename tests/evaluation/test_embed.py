@@ -7,15 +7,6 @@ import pytest
 from tagkit import cli
 from tagkit.data.windows import window_starts
 from tagkit.evaluation.embed import Embedder, EmbeddingError, Embeddings
-from tagkit.training.config import TrainingConfig
-from tagkit.training.loop import train
-from tagkit.training.runs import Run
-
-
-@pytest.fixture(scope="module")
-def run(tone_records, tmp_path_factory) -> Run:
-    config = TrainingConfig(model="ds256ra", steps=60, batch_size=16, eval_every=30, learning_rate=2e-3)
-    return train(config, tone_records, tmp_path_factory.mktemp("runs") / "run", progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -18,17 +18,9 @@ from tagkit.evaluation.tag import Tagger
 from tagkit.graph import windowing
 from tagkit.graph.scorer import Scorer
 from tagkit.system import paths
-from tagkit.training.config import TrainingConfig
-from tagkit.training.loop import train
 from tagkit.training.runs import Run
 
 SR = 16_000
-
-
-@pytest.fixture(scope="module")
-def run(tone_records, tmp_path_factory) -> Run:
-    config = TrainingConfig(model="ds256ra", steps=30, batch_size=8, eval_every=15, learning_rate=1e-3)
-    return train(config, tone_records, tmp_path_factory.mktemp("runs") / "run", progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,13 @@ import pytest
 from tagkit import audio
 from tagkit.evaluation.tag import Tagger
 from tagkit.listening import tag_widgets, taggram
-from tagkit.training.config import TrainingConfig
-from tagkit.training.loop import train
 
 SR = 16_000
 
 
 @pytest.fixture(scope="module")
-def tagger(tone_records, tmp_path_factory) -> Tagger:
-    config = TrainingConfig(model="ds256ra", steps=4, batch_size=4, eval_every=2)
-    return Tagger(train(config, tone_records, tmp_path_factory.mktemp("runs"), progress=False), batch_size=8)
+def tagger(run) -> Tagger:
+    return Tagger(run, batch_size=8)
 
 
 def sound(seconds=5.0):
