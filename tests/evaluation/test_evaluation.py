@@ -54,7 +54,7 @@ def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path
         ),
     }
     assert content["training"]["steps_done"] == 60 and content["training"]["cpu_seconds"] > 0
-    assert content["training"]["history"][-1]["step"] == 40
+    assert content["training"]["history"][-1]["step"] == 60
     resampled = np.array(content["resampled"]["roc_auc"].split(), float) / 10_000
     assert len(resampled) == 50
     np.testing.assert_allclose(np.quantile(resampled, [0.025, 0.975]), content["roc_auc_ci"], atol=2e-4)
