@@ -1,4 +1,4 @@
-"""The `tagkit` command: one module for each subcommand.
+"""The `tagkit` command; related subcommands stand in one module.
 
 Only the parser is built at start-up; what a subcommand needs (TensorFlow above all) is imported when it runs.
 
@@ -12,33 +12,18 @@ import sys
 from collections.abc import Sequence
 
 import tagkit
-from tagkit.cli import (
-    analyse,
-    cloud,
-    compare,
-    demo,
-    download,
-    embed,
-    evaluate,
-    export,
-    lastfm,
-    launch,
-    models,
-    prepare,
-    render,
-    results,
-    serve,
-    study,
-    tag,
-    train,
-)
+from tagkit.cli import analyse, compare, data, demo, deploying, embed, evaluate, models, results, study, tag, train
+from tagkit.cli.command import Command
 from tagkit.deploy import storage
 from tagkit.system import quiet
 from tagkit.system.arguments import RemoteFolder
 
 _COMMANDS = (
-    *(demo, download, render, prepare, lastfm, train, launch, cloud, evaluate, compare, analyse),
-    *(tag, embed, export, serve, study, results, models),
+    Command.of(demo),
+    *data.COMMANDS,
+    *map(Command.of, (train, models, evaluate, compare, tag, embed, analyse)),
+    *deploying.COMMANDS,
+    *map(Command.of, (study, results)),
 )
 
 
@@ -81,10 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tagkit", description=tagkit.__doc__)
     parser.add_argument("--version", action="version", version=f"tagkit {tagkit.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _COMMANDS:
-        name = module.__name__.rpartition(".")[2]
-        summary = module.__doc__.splitlines()[0]
-        command = commands.add_parser(name, help=summary, description=module.__doc__)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run, needs_tensorflow=module.NEEDS_TENSORFLOW)
+    for command in _COMMANDS:
+        about = command.about or command.run.__doc__
+        subparser = commands.add_parser(command.name, help=about.splitlines()[0], description=about)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run, needs_tensorflow=command.needs_tensorflow)
     return parser

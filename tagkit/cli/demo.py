@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Run every step that is not done yet, then say what came out and where it lies."""
     from tagkit import workspace
     from tagkit.analysis import figures
-    from tagkit.cli.prepare import describe
+    from tagkit.cli.data import describe
     from tagkit.evaluation import evaluate
     from tagkit.listening import run_page
 

@@ -26,6 +26,14 @@ def folder(text: str) -> Path | RemoteFolder:
     return RemoteFolder(text.rstrip("/")) if _URL.match(text) else Path(text)
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
 def local(text: str) -> Path:
     """A file or folder on this machine; a URL is refused instead of taken for a path."""
     if _URL.match(text):

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tagkit import audio, cli
-from tagkit.cli import download
+from tagkit.cli import data
 from tagkit.data import folder, magnatagatune
 from tagkit.data.datasets import DOWNLOADS
 from tagkit.data.records import Records
@@ -53,7 +53,7 @@ def test_an_unknown_model_names_those_that_exist(capsys, tone_records, tmp_path)
 
 
 def test_every_dataset_that_can_be_downloaded_is_offered():
-    assert set(download.NAMES) == set(DOWNLOADS)
+    assert set(data.DOWNLOADS) == set(DOWNLOADS)
 
 
 def test_your_own_folder_is_prepared(tmp_path, capsys):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tagkit import cli
-from tagkit.cli import prepare
 from tagkit.data import magnatagatune, splits, tags
 from tagkit.data.catalog import CatalogError
 from tagkit.data.layout import CLIP_INFO_COLUMNS
@@ -48,7 +47,7 @@ def test_the_command_takes_the_seed_of_the_splits(tmp_path):
     found = []
     for chosen in ([], ["--seed", "3"]):
         args = cli._parser().parse_args([*arguments, *chosen])
-        found.append(prepare._READERS[args.dataset](args).splits)
+        found.append(args.read(args).splits)
     assert found[0].equals(magnatagatune.read(tmp_path).splits)
     assert found[1].equals(magnatagatune.read(tmp_path, seed=3).splits)
     assert not found[0]["predecessor"].equals(found[1]["predecessor"])

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from tagkit import cli
-from tagkit.cli import prepare
 from tagkit.data import msd
 from tagkit.data.catalog import CatalogError
 
@@ -108,7 +107,7 @@ def test_the_command_takes_artists_from_the_metadata(tmp_path):
     files = ["--db", str(tmp_path / "tags.db"), "--metadata", str(tmp_path / "about.db")]
     arguments = ["prepare", "msd", "--root", str(tmp_path), "--out", str(tmp_path / "out"), *files]
     args = cli._parser().parse_args(arguments)
-    catalog = prepare._READERS[args.dataset](args)
+    catalog = args.read(args)
     assert (catalog.cluster_by, catalog[TIDS[0]].artist) == ("artist", "Ann")
 
 
