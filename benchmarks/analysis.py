@@ -30,7 +30,6 @@ def measure(rounds: int, tones: int, sounds: int) -> None:
     from tagkit.analysis import feature_maps, sonify, spectra
     from tagkit.graph import zoo
     from tagkit.listening import page as listen
-    from tagkit.listening import parts
 
     model = zoo.build("dm16")
     y = tune(0, SHOWN_S)
@@ -40,8 +39,8 @@ def measure(rounds: int, tones: int, sounds: int) -> None:
         found["probe"] = spectra.tone_probe(model, tones=tones)
 
     def page(folder: str):
-        clips = [parts.PageClip(f"clip {k}", tune(k, SHOWN_S)) for k in range(3)]
-        listen.write(Path(folder) / "listen.html", [model], clips)
+        clips = [listen.Excerpt(f"clip {k}", tune(k, SHOWN_S), model.sr) for k in range(3)]
+        listen.write(Path(folder) / "listen.html", [listen.network(model, clips)], clips)
 
     def show(name: str, spent: list[Spent], each: int) -> None:
         print("\t".join([name, *(f"{s.wall / each:.6g}" for s in spent)]), flush=True)

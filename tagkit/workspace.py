@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from tagkit.analysis.portrait import Portrait, measure
 from tagkit.data import demo, magnatagatune
 from tagkit.data.catalog import Catalog, CatalogError
 from tagkit.data.prepare import prepare
@@ -82,6 +83,11 @@ def run(model: str, source: Records | None = None, group: str = "demo", name: st
         As for `config`.
     """
     return train(config(model, **changes), source or records(), paths.runs_dir() / group / (name or model))
+
+
+def portrait(run: Run, **settings) -> Portrait:
+    """All that was measured of a run: see `tagkit.analysis.portrait.measure`, which also takes the settings."""
+    return measure(run, **({"tones": 16} if is_smoke() else {}) | settings)
 
 
 def results(runs: dict[str, Run], path: Path) -> dict[str, dict]:

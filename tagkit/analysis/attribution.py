@@ -1,8 +1,9 @@
-"""From a channel back to the waveform: what it is sensitive to, what it may have heard, what it would like to hear.
+"""From a channel back to the waveform: saliency, the part of a clip that it may have heard, what excites it most.
 
 Gradients are taken with TensorFlow, Keras' backend here; everything else is numpy.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -10,26 +11,12 @@ import numpy as np
 import tensorflow as tf
 from scipy import signal
 
+from tagkit import graph
 from tagkit.analysis import geometry
-from tagkit.analysis.feature_maps import frames_by_channels, select, trunk
+from tagkit.analysis.feature_maps import Swap, frames_by_channels, select, trunk
 
 MASK_N_FFT, MASK_HOP = 1024, 256
-
-
-@dataclass(frozen=True)
-class Relevance:
-    """What a channel is sensitive to in a clip; sensitivity, not content.
-
-    Attributes
-    ----------
-    gradient : ndarray (samples,)
-        Of the mean of a_c^2 with respect to the waveform.
-    product : ndarray (samples,)
-        Gradient times waveform: which samples the energy of the channel hangs on.
-    """
-
-    gradient: np.ndarray
-    product: np.ndarray
+Score = Callable[[tf.Tensor], tf.Tensor]  # a channel's maps (batch, frames) -> one number each (batch,)
 
 
 @dataclass(frozen=True)
@@ -51,7 +38,7 @@ class Masked:
 
 
 @dataclass(frozen=True)
-class Preferred:
+class Maximised:
     """Inputs that excite a channel most, one for each seed.
 
     Attributes
@@ -73,9 +60,6 @@ class Channel:
 
     Parameters
     ----------
-    model : keras.Model
-    stage : str
-    channel : int
     samples : int
         Length of the waveform.
     swap : callable, optional
@@ -89,83 +73,70 @@ class Channel:
         The stage has no such channel.
     """
 
-    def __init__(self, model: keras.Model, stage: str, channel: int, samples: int, swap=lambda layer: None):
+    def __init__(self, model: keras.Model, stage: str, channel: int, samples: int, swap: Swap = lambda layer: None):
         self.network = trunk(model, samples, [stage], swap)
         (self.stage,) = select(geometry.stages(self.network), [stage])
         if not 0 <= channel < self.stage.channels:
             raise IndexError(f"{stage} has channels 0 to {self.stage.channels - 1}, not {channel}")
         self.channel = channel
 
-    def field(self, output):
+    def field(self, output: tf.Tensor) -> tf.Tensor:
         """The channel's part of a stage's output, with its frequency axis where it has one."""
         output = output[0] if isinstance(output, (list, tuple)) else output
         if output.shape[-1] == 1 < self.stage.channels:  # bands are the channels
             return output[..., self.channel, 0]
         return output[..., self.channel]
 
-    def __call__(self, x):
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """The channel's map (batch, frames) for waveforms (batch, samples, 1)."""
         output = self.network(x, training=False)
         output = output[0] if isinstance(output, (list, tuple)) else output
         return frames_by_channels(output, self.stage.axis, keras.ops)[..., self.channel]
 
-    def gradient(self, x: np.ndarray, score=lambda a: tf.reduce_mean(tf.square(a), axis=-1)):
+    def gradient(self, x: np.ndarray, score: Score | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Scores (batch,) and the gradient of their sum with respect to `x` (batch, samples, 1), as arrays."""
         x = tf.convert_to_tensor(x, tf.float32)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            scores = score(self(x))
+            scores = (score or energy)(self(x))
             total = tf.reduce_sum(scores)
         return scores.numpy(), tape.gradient(total, x).numpy()
 
 
-def relevance(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> Relevance:
-    """Sensitivity of one channel to every sample of a clip.
+def saliency(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> np.ndarray:
+    """Sensitivity of one channel to every sample of a clip: the gradient of the mean of a^2 (samples,).
 
-    Parameters
-    ----------
-    model : keras.Model
-    y : ndarray (samples,)
-    stage : str
-    channel : int
-
-    Returns
-    -------
-    Relevance
+    It says which change of the waveform would change the channel's energy most, and may sound like something that is
+    not in the clip at all. Times the waveform, it says which samples the energy hangs on.
 
     Raises
     ------
     ValueError, IndexError
         As for `Channel`.
-
-    Notes
-    -----
-    The gradient says which change of the waveform would change the channel's energy most. It may sound like something
-    that is not in the clip at all.
     """
     _, gradient = Channel(model, stage, channel, len(y)).gradient(np.asarray(y, np.float32)[None, :, None])
-    return Relevance(gradient[0, :, 0], gradient[0, :, 0] * y)
+    return gradient[0, :, 0]
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
 class DeconvActivation(keras.layers.Layer):
     """An activation whose backward pass is a deconvnet's: only what is positive flows back (Zeiler & Fergus 2014)."""
 
-    def __init__(self, activation, **kwargs):
+    def __init__(self, activation: str | Callable, **kwargs: object):
         super().__init__(**kwargs)
         self.activation = keras.activations.get(activation)
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Apply the activation to `x`."""
 
         @tf.custom_gradient
-        def forward(inner):
+        def forward(inner: tf.Tensor) -> tuple[tf.Tensor, Callable]:
             return self.activation(inner), tf.nn.relu
 
         return forward(x)
 
 
-def _deconv(layer):
+def _deconv(layer: keras.Layer) -> keras.Layer | None:
     if isinstance(layer, keras.layers.Activation):
         return DeconvActivation(layer.activation, name=layer.name)
     if isinstance(layer, (keras.layers.ReLU, keras.layers.ELU, keras.layers.LeakyReLU)):
@@ -182,10 +153,7 @@ def deconvnet(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> np
 
     Parameters
     ----------
-    model : keras.Model
     y : ndarray (samples,)
-    stage : str
-    channel : int
 
     Raises
     ------
@@ -196,7 +164,7 @@ def deconvnet(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> np
     return _flow_back(unit, unit.network, np.asarray(y, np.float32)[None, :, None])[0, :, 0]
 
 
-def _flow_back(unit: Channel, network: keras.Model, x) -> np.ndarray:
+def _flow_back(unit: Channel, network: keras.Model, x: np.ndarray) -> np.ndarray:
     """What reaches `x` of the positive part of the channel's map at the end of `network`."""
     x = tf.convert_to_tensor(x)
     with tf.GradientTape() as tape:
@@ -211,7 +179,7 @@ def stft(sr: int) -> signal.ShortTimeFFT:
     return signal.ShortTimeFFT(window, MASK_HOP, sr, fft_mode="onesided")
 
 
-def apply_mask(y: np.ndarray, mask: np.ndarray, sr: int = 16000) -> np.ndarray:
+def apply_mask(y: np.ndarray, mask: np.ndarray, sr: int) -> np.ndarray:
     """The clip behind a mask (bins, frames) in [0, 1]: ``iSTFT(M X)`` (samples,)."""
     transform = stft(sr)
     return transform.istft(transform.stft(np.asarray(y, np.float64)) * mask, k1=len(y))
@@ -224,16 +192,12 @@ def mask_of(magnitude: np.ndarray) -> np.ndarray:
     return np.clip(positive / scale, 0, 1)
 
 
-def masked(model: keras.Model, y: np.ndarray, stage: str, channel: int, sr: int = 16000) -> Masked:
+def masked(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> Masked:
     """The parts of a clip that a channel may have heard.
 
     Parameters
     ----------
-    model : keras.Model
     y : ndarray (samples,)
-    stage : str
-    channel : int
-    sr : int
 
     Returns
     -------
@@ -251,7 +215,7 @@ def masked(model: keras.Model, y: np.ndarray, stage: str, channel: int, sr: int 
     For a waveform network the mask comes from the STFT of the deconvnet's waveform; behind a spectrogram, from the
     deconvnet's map of the spectrogram, spread from bands to frequencies.
     """
-    front = _frontend(model)
+    front, sr = _frontend(model), graph.sampling_rate(model)
     transform = stft(sr)
     if front is None:
         magnitude = np.abs(transform.stft(deconvnet(model, y, stage, channel).astype(np.float64)))
@@ -269,11 +233,14 @@ def _frontend(model: keras.Model) -> keras.Layer | None:
     return next((layer for layer in model.layers if hasattr(layer, "bands") and hasattr(layer, "hop_length")), None)
 
 
-def _spectrogram_deconvnet(model, front, y, stage, channel, sr) -> np.ndarray:
+def _spectrogram_deconvnet(
+    model: keras.Model, front: keras.Layer, y: np.ndarray, stage: str, channel: int, sr: int
+) -> np.ndarray:
     """The deconvnet's map at the output of the frontend, on the bins and frames of the mask."""
     unit = Channel(model, stage, channel, len(y), _deconv)
     bands = unit.network.get_layer(front.name)
     head = keras.Model(unit.network.inputs[0], bands.output)
+    head.sr = sr
     tail = keras.Model(bands.output, unit.network.outputs[0])
     spectrogram = head(np.asarray(y, np.float32)[None, :, None], training=False)
     field = _flow_back(unit, tail, spectrogram)[0]  # (frames, bands)
@@ -282,12 +249,12 @@ def _spectrogram_deconvnet(model, front, y, stage, channel, sr) -> np.ndarray:
     transform = stft(sr)
     (placed,) = geometry.stages(head)
     own_f = np.linspace(0, sr / 2, spread.shape[1])
-    own_t = placed.time(np.arange(len(spread)), sr)
+    own_t = placed.time(np.arange(len(spread)))
     in_frequency = np.stack([np.interp(transform.f, own_f, row) for row in spread])
     return np.stack([np.interp(transform.t(len(y)), own_t, row) for row in in_frequency.T])
 
 
-def ascend(unit: Channel, x: np.ndarray, score, steps: int, rms: float, jitter: int, seed: int) -> np.ndarray:
+def ascend(unit: Channel, x: np.ndarray, score: Score, steps: int, rms: float, jitter: int, seed: int) -> np.ndarray:
     """Gradient ascent of `score` from waveforms `x` (batch, samples, 1) under a fixed RMS.
 
     Every step shifts the waveforms by up to `jitter` samples, so that the answer hangs on no position of a frame, and
@@ -299,7 +266,6 @@ def ascend(unit: Channel, x: np.ndarray, score, steps: int, rms: float, jitter: 
     x : ndarray (batch, samples, 1)
     score : callable
         From the channel's maps (batch, frames) to one number each (batch,), in TensorFlow; for example `energy`.
-    steps : int
     rms : float
         Of each waveform, after every step.
     jitter : int
@@ -323,41 +289,31 @@ def ascend(unit: Channel, x: np.ndarray, score, steps: int, rms: float, jitter: 
     return x
 
 
-def energy(a):
-    """Mean of a^2 over frames: what `preferred` maximises. The mean of a itself would end at DC or at an edge."""
+def energy(a: tf.Tensor) -> tf.Tensor:
+    """Mean of a^2 over frames: what `maximise` climbs. The mean of a itself would end at DC or at an edge."""
     return tf.reduce_mean(tf.square(a), axis=-1)
 
 
-def preferred(
+def maximise(
     model: keras.Model,
     stage: str,
     channel: int,
     *,
-    sr: int = 16000,
     seeds: int = 4,
     steps: int = 64,
     rms: float = 0.1,
     seconds: float | None = None,
-) -> Preferred:
-    """The input that excites a channel most, by gradient ascent from noise.
+) -> Maximised:
+    """Activation maximisation: the input that excites a channel most, by gradient ascent from noise.
 
     Parameters
     ----------
-    model : keras.Model
-    stage : str
-    channel : int
-    sr : int
     seeds : int
         At least 4 starting points: what all of them agree on is the channel's, the rest is chance.
-    steps : int
     rms : float
         The waveform's, 0.1 is -20 dBFS; held fixed.
     seconds : float, optional
         Default: the receptive field and 16 more frames, at least .25.
-
-    Returns
-    -------
-    Preferred
 
     Raises
     ------
@@ -368,12 +324,13 @@ def preferred(
     """
     if seeds < 4:
         raise ValueError(
-            f"{seeds} seeds cannot tell what a channel prefers from what chance began with; use 4 or more."
+            f"{seeds} seeds cannot tell what excites a channel from what chance began with; use 4 or more."
         )
     (place,) = select(geometry.stages(model), [stage])
+    sr = place.sr
     samples = int(seconds * sr) if seconds else max(place.receptive_field + 16 * place.stride, sr // 4)
     unit = Channel(model, stage, channel, samples)
     x = np.random.default_rng(channel).normal(size=(seeds, samples, 1)).astype(np.float32)
     x = ascend(unit, rms * x, energy, steps, rms, min(place.stride, samples // 8), seed=channel)
     frequencies, power = signal.periodogram(x[..., 0], sr, "hann", nfft=4 * samples)
-    return Preferred(x[..., 0], unit.gradient(x)[0], float(frequencies[power.mean(axis=0).argmax()]))
+    return Maximised(x[..., 0], unit.gradient(x)[0], float(frequencies[power.mean(axis=0).argmax()]))

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 
 from tagkit.analysis import geometry, scales, transfer
-from tagkit.analysis.feature_maps import FeatureMaps, Tap, select
+from tagkit.analysis.feature_maps import FeatureExtractor, FeatureMaps, select
 from tagkit.analysis.geometry import Stage
 from tagkit.analysis.spectra import ToneProbe
 from tagkit.analysis.transfer import ConvFilter, CrossSpectra, PowerSpectra, Ratio, TooFewSegments, Transfer
 
-ESTIMATORS = ("weights", "H1", "ratio", "tone probe")
 SEGMENT = 32  # output frames, far more than the kernels of a stage reach
 ENOUGH = 4  # times the fewest segments: those of music are not independent, and more audio lowers what they flatter
 UNHEARD_DB = -40.0  # below its peak: where the input holds less, H1 has nothing to go by
@@ -86,9 +85,9 @@ class LevelComparison:
 class _Level:
     """One stage and the one below it, while clips stream by."""
 
-    def __init__(self, stage: Stage, below: Stage | None, sr: int, length: int):
+    def __init__(self, stage: Stage, below: Stage | None, length: int):
         self.stage, self.below, self.length = stage.name, below and below.name, length
-        self.rate_hz = sr if below is None else below.frame_rate(sr)
+        self.rate_hz = stage.sr if below is None else below.frame_rate
         self.stride = stage.stride // (1 if below is None else below.stride)
         self.ratio = PowerSpectra(self.stride, length)
         self.cross = CrossSpectra(1 if below is None else below.channels, self.stride, length)
@@ -108,55 +107,22 @@ class _Level:
         if not self.refusal and self.cross.segments < ENOUGH * transfer.SEGMENTS_PER_INPUT * self.cross.inputs:
             self.cross.add(x, y)
 
-    def compare(self, model: keras.Model, sr: int) -> LevelComparison:
+    def compare(self, model: keras.Model) -> LevelComparison:
         """Put side by side what there is."""
         refused = {"h1": self.refusal} if self.refusal else {}
-        attempts = {"weights": lambda: transfer.weights(model, self.stage, sr), "ratio": self._ratio, "h1": self._h1}
+        attempts = {
+            "weights": lambda: transfer.weights(model, self.stage),
+            "ratio": lambda: self.ratio.ratio(self.rate_hz),
+            "h1": lambda: self.cross.transfer(self.rate_hz),
+        }
         found = {}
         for name in attempts.keys() - refused.keys():
             try:
                 found[name] = attempts[name]()
             except ValueError as reason:  # each of them refuses with a reason for people
                 refused[name] = str(reason)
-        return LevelComparison(
-            self.stage,
-            self.below,
-            self.rate_hz,
-            found.get("weights", []),
-            found.get("ratio"),
-            found.get("h1"),
-            refused,
-        )
-
-    def _ratio(self) -> Ratio:
-        return self.ratio.ratio(self.rate_hz)
-
-    def _h1(self) -> Transfer:
-        return self.cross.transfer(self.rate_hz)
-
-
-def compare_levels(
-    model: keras.Model, maps: Sequence[FeatureMaps], below: str | None, stage: str, *, length: int = 64
-) -> LevelComparison:
-    """Compare a stage with the level before by weights, ratio and H1; the tone probe stands beside them.
-
-    Parameters
-    ----------
-    model : keras.Model
-    maps : sequence of FeatureMaps
-        Of as many clips as there are; `h1` needs them.
-    below : str or None
-        The stage before; None is the waveform.
-    stage : str
-    length : int
-        Frames of the stage's map in one segment.
-    """
-    first = maps[0]
-    level = _Level(first.stage(stage), None if below is None else first.stage(below), first.sr, length)
-    level.plan([len(m.maps[stage]) for m in maps])
-    for m in maps:
-        level.add(m)
-    return level.compare(model, first.sr)
+        estimates = found.get("weights", []), found.get("ratio"), found.get("h1")
+        return LevelComparison(self.stage, self.below, self.rate_hz, *estimates, refused)
 
 
 def construct(
@@ -164,35 +130,32 @@ def construct(
     clips: Sequence[np.ndarray],
     stages: Sequence[str] | None = None,
     *,
-    sr: int = 16000,
     length: int = SEGMENT,
 ) -> list[LevelComparison]:
     """Compare every stage of a network with the one before it; the first one with the waveform.
 
     Parameters
     ----------
-    model : keras.Model
     clips : sequence of ndarray (samples,)
         The more, the deeper H1 reaches; their maps are in memory one clip at a time.
     stages : sequence of str, optional
         Default: all that have a time axis.
-    sr : int
     length : int
         Frames of a stage's map in one segment.
     """
     chosen = select(geometry.stages(model), stages)
-    levels = [_Level(s, b, sr, length) for s, b in zip(chosen, [None, *chosen[:-1]], strict=True)]
+    levels = [_Level(s, b, length) for s, b in zip(chosen, [None, *chosen[:-1]], strict=True)]
     for level, stage in zip(levels, chosen, strict=True):
         level.plan([len(y) // stage.stride for y in clips])
-    tap = Tap(model, stages, sr)
+    extract = FeatureExtractor(model, stages)
     for y in clips:
-        maps = tap(y)
+        maps = extract(y)
         for level in levels:
             level.add(maps)
-    return [level.compare(model, sr) for level in levels]
+    return [level.compare(model) for level in levels]
 
 
-def table(levels: Sequence[LevelComparison], probe: ToneProbe, untrained: ToneProbe | None = None) -> pd.DataFrame:
+def table(levels: Sequence[LevelComparison], probe: ToneProbe, control: ToneProbe | None = None) -> pd.DataFrame:
     """What the estimators say of each stage in numbers, one row a stage.
 
     Parameters
@@ -201,15 +164,15 @@ def table(levels: Sequence[LevelComparison], probe: ToneProbe, untrained: TonePr
         From `construct`.
     probe : ToneProbe
         Of the same network.
-    untrained : ToneProbe, optional
-        Of its untrained twin.
+    control : ToneProbe, optional
+        Of its random-initialisation control.
 
     Returns
     -------
     DataFrame
         ``inputs`` and ``segments`` of H1, its ``linear_fraction`` (median over channels; NaN where it is refused);
         ``linear``, ``aliased`` and ``nonlinear``, the shares of the answer to tones; ``moved_db`` with ``low`` and
-        ``high``, the distance from the untrained twin's curves (`scales.bank_distance`).
+        ``high``, the distance from the control's curves (`scales.bank_distance`).
     """
     rows: dict[str, dict] = {}
     for level in levels:
@@ -218,8 +181,8 @@ def table(levels: Sequence[LevelComparison], probe: ToneProbe, untrained: TonePr
         if h1 is not None:
             row = {"inputs": h1.inputs, "segments": h1.segments, "linear_fraction": np.nanmedian(h1.linear_fraction())}
         row |= _shares(probe, level.stage)
-        if untrained is not None:
-            moved = scales.bank_distance(probe.curve(level.stage), untrained.curve(level.stage))
+        if control is not None:
+            moved = scales.bank_distance(probe.curve(level.stage), control.curve(level.stage))
             row |= {"moved_db": moved.value, "low": moved.low, "high": moved.high}
         rows[level.stage] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")

@@ -6,16 +6,19 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
 
+from tagkit import graph
 from tagkit.analysis import geometry
 from tagkit.analysis.geometry import Stage
 from tagkit.system import files
 
 ONE_PASS = 2**20  # samples; longer clips are computed in blocks, which bounds the memory
 WINDOWS_AT_ONCE = 4
+Swap = Callable[[keras.Layer], keras.Layer | None]  # what stands in a layer's place; None: a copy
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class FeatureMaps:
     maps: dict[str, np.ndarray] = field(repr=False)
     geometry: dict[str, Stage]
     y: np.ndarray = field(repr=False)
-    sr: int = 16000
+    sr: int
     model: str = ""
 
     def stage(self, name: str) -> Stage:
@@ -55,7 +58,7 @@ class FeatureMaps:
 
     def times(self, stage: str) -> np.ndarray:
         """The centre of every frame of a stage (frames,), seconds."""
-        return self.stage(stage).time(np.arange(len(self.maps[stage])), self.sr)
+        return self.stage(stage).time(np.arange(len(self.maps[stage])))
 
     def save(self, path: Path | str) -> Path:
         """Write maps, clip and geometry into one .npz file."""
@@ -69,7 +72,7 @@ class FeatureMaps:
         """Read what `save` wrote."""
         with np.load(path) as stored:
             about = json.loads(str(stored["about"]))
-            stages = {stage["name"]: Stage(**stage) for stage in about["stages"]}
+            stages = {stage["name"]: Stage(**{"sr": about["sr"]} | stage) for stage in about["stages"]}
             maps = {name: stored[f"map_{name}"] for name in stages}
             return cls(maps, stages, stored["y"], about["sr"], about["model"])
 
@@ -78,13 +81,12 @@ def trunk(
     model: keras.Model,
     samples: int | None,
     stages: Sequence[str] | None = None,
-    swap: Callable[[keras.Layer], keras.Layer | None] = lambda layer: None,
+    swap: Swap = lambda layer: None,
 ) -> keras.Model:
     """The part of a network that has a time axis, rebuilt for another input length, with copied weights.
 
     Parameters
     ----------
-    model : keras.Model
     samples : int or None
         Length of the new input ``(batch, samples, 1)``; None for any length.
     stages : sequence of str, optional
@@ -107,7 +109,7 @@ def trunk(
     names = [stage.name for stage in select(geometry.stages(model), stages)]
     part = keras.Model(model.inputs[0], [outputs[name] for name in names])
 
-    def copy(layer):
+    def copy(layer: keras.Layer) -> keras.Layer:
         if (other := swap(layer)) is not None:
             return other
         settings = layer.get_config()
@@ -128,7 +130,9 @@ def trunk(
             f"{model.name} cannot be rebuilt for {samples} samples up to stage {names[-1]}: the clip is too short for "
             f"it, or a layer is bound to the network's own length ({error})."
         ) from error
-    return keras.Model(source, list(rebuilt.outputs), name=model.name)
+    network = keras.Model(source, list(rebuilt.outputs), name=model.name)
+    network.sr = graph.sampling_rate(model)
+    return network
 
 
 def select(available: Sequence[Stage], wanted: Sequence[str] | None) -> list[Stage]:
@@ -140,7 +144,7 @@ def select(available: Sequence[Stage], wanted: Sequence[str] | None) -> list[Sta
     return [stage for stage in available if wanted is None or stage.name in wanted]
 
 
-def frames_by_channels(output, axis: int, xp=np):
+def frames_by_channels(output: np.ndarray | keras.KerasTensor, axis: int, xp: ModuleType = np):
     """A stage's output (batch, ...) as (batch, frames, channels); a frequency axis is averaged, bands stay.
 
     `xp` is numpy or, where a gradient must flow, `keras.ops`.
@@ -151,7 +155,7 @@ def frames_by_channels(output, axis: int, xp=np):
     return maps
 
 
-class Tap:
+class FeatureExtractor:
     """Computes feature maps of a network, clip after clip; holds the rebuilt trunk between clips of one length.
 
     Parameters
@@ -160,7 +164,6 @@ class Tap:
         From `tagkit.graph.zoo.build`, or any functional network that names its layers ``{stage}_{operation}``.
     stages : sequence of str, optional
         Default: all that have a time axis.
-    sr : int
 
     Notes
     -----
@@ -169,8 +172,8 @@ class Tap:
     windows that follow each other at a whole number of frames. Clips over about a minute are computed in blocks.
     """
 
-    def __init__(self, model: keras.Model, stages: Sequence[str] | None = None, sr: int = 16000):
-        self.model, self.sr = model, sr
+    def __init__(self, model: keras.Model, stages: Sequence[str] | None = None):
+        self.model = model
         chosen = select(geometry.stages(model), stages)
         self.names = [stage.name for stage in chosen]
         fixed = model.input_shape[1] is not None
@@ -191,7 +194,7 @@ class Tap:
             found |= self._by_windows(y)
         maps = {name: found[name][0] for name in self.names}
         stages = {name: dataclasses.replace(found[name][1], frames=len(maps[name])) for name in self.names}
-        return FeatureMaps(maps, stages, y, self.sr, self.model.name)
+        return FeatureMaps(maps, stages, y, graph.sampling_rate(self.model), self.model.name)
 
     def _trunk(self, samples: int) -> tuple[keras.Model, list[Stage]]:
         if samples not in self._trunks:
@@ -253,21 +256,15 @@ def run(network: keras.Model, x: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(output, np.float32) for output in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
 
 
-def compute(model: keras.Model, y: np.ndarray, stages: Sequence[str] | None = None, sr: int = 16000) -> FeatureMaps:
+def compute(model: keras.Model, y: np.ndarray, stages: Sequence[str] | None = None) -> FeatureMaps:
     """All stages of one clip in one pass.
 
     Parameters
     ----------
-    model : keras.Model
     y : ndarray (samples,)
-        A clip of any length, float in [-1, 1).
+        A clip of any length at the network's sampling rate, float in [-1, 1).
     stages : sequence of str, optional
         Default: all that have a time axis.
-    sr : int
-
-    Returns
-    -------
-    FeatureMaps
 
     Raises
     ------
@@ -278,30 +275,27 @@ def compute(model: keras.Model, y: np.ndarray, stages: Sequence[str] | None = No
     See Also
     --------
     stream : for many clips.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tagkit.graph import zoo
+    >>> maps = compute(zoo.build("dm16"), np.zeros(16_000), ["conv1", "conv2"])
+    >>> {stage: a.shape for stage, a in maps.maps.items()}  # (frames, channels)
+    {'conv1': (1000, 64), 'conv2': (250, 64)}
+    >>> maps.times("conv2")[:2].round(4)  # seconds
+    array([0.0025, 0.0065])
     """
-    return Tap(model, stages, sr)(y)
+    return FeatureExtractor(model, stages)(y)
 
 
 def stream(
-    model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None, sr: int = 16000
+    model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None
 ) -> Iterator[FeatureMaps]:
-    """The FeatureMaps of one clip after the other; only one clip is in memory at a time.
+    """The FeatureMaps of one clip (samples,) after the other; only one clip is in memory at a time.
 
-    Parameters
-    ----------
-    model, stages, sr
-        As for `compute`.
-    clips : iterable of ndarray (samples,)
-
-    Yields
-    ------
-    FeatureMaps
-
-    Raises
-    ------
-    ValueError
-        As for `compute`, when the clip's turn comes.
+    Other parameters and errors as for `compute`; an error comes when the clip's turn does.
     """
-    tap = Tap(model, stages, sr)
+    extract = FeatureExtractor(model, stages)
     for y in clips:
-        yield tap(y)
+        yield extract(y)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from tagkit import graph
 from tagkit.analysis.timing import GeometryError, Span, join, step
@@ -33,6 +34,8 @@ class Stage:
     exact : bool
         False where every frame sees the whole window (behind a recurrence, squeeze-excitation, attention): stride
         and offset are then the trunk's nominal timing.
+    sr : int
+        Sampling rate of the waveform, Hz.
     axis : int
         The time axis of the stage's tensor, counting the batch axis.
     """
@@ -44,19 +47,22 @@ class Stage:
     receptive_field: int
     offset: float
     exact: bool
+    sr: int
     axis: int = 1
 
-    def time(self, n, sr: int = 16000):
-        """Centre of frame `n` (a number or an array), seconds."""
-        return (n * self.stride + self.offset) / sr
+    def time(self, n: np.ndarray | int) -> np.ndarray | float:
+        """Centre of frame `n`, seconds."""
+        return (n * self.stride + self.offset) / self.sr
 
-    def frame_rate(self, sr: int = 16000) -> float:
+    @property
+    def frame_rate(self) -> float:
         """Frames per second."""
-        return sr / self.stride
+        return self.sr / self.stride
 
-    def nyquist_hz(self, sr: int = 16000) -> float:
+    @property
+    def nyquist_hz(self) -> float:
         """Highest frequency that the map's frames can carry without aliasing, Hz."""
-        return sr / (2 * self.stride)
+        return self.sr / (2 * self.stride)
 
 
 def tensors(model: keras.Model) -> dict[str, keras.KerasTensor]:
@@ -124,15 +130,16 @@ def stages(model: keras.Model) -> tuple[Stage, ...]:
     Raises
     ------
     GeometryError
-        If branches with different strides meet, or a layer's timing is unknown; the message names it.
+        Branches with different strides meet, or a layer's timing is unknown; the message names the layer.
+    ValueError
+        The network does not say its sampling rate (`graph.sampling_rate`).
 
     Notes
     -----
-    A layer of one's own says how it frames its input by a method ``frame_geometry() -> (kernel, stride, left
+    A custom layer says how it frames its input by a method ``frame_geometry() -> (kernel, stride, left
     padding)``, or by Keras' own attributes (`pool_size`, `kernel_size`, `strides`, `padding`, `dilation_rate`).
     """
-    span_of = walk(model)
-    found = []
+    span_of, found = walk(model), []
     for name, tensor in tensors(model).items():
         span, shape = span_of(tensor), tensor.shape
         if span.axis is None:
@@ -146,6 +153,7 @@ def stages(model: keras.Model) -> tuple[Stage, ...]:
                 receptive_field=span.last - span.first + 1,
                 offset=(span.first + span.last) / 2,
                 exact=span.exact,
+                sr=graph.sampling_rate(model),
                 axis=span.axis,
             )
         )

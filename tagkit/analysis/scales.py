@@ -1,26 +1,19 @@
 """Filter banks against the scales of hearing, and against the bank that training began with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import librosa
 import numpy as np
+from scipy import stats
 
-from tagkit.analysis.compare import Interval
 from tagkit.analysis.tuning import Tuning, decibels
+from tagkit.evaluation.metrics import Interval
 
 SCALES = ("mel", "erb", "linear", "log")
 
 
-def hz_to_mel(frequency):
-    """Mel of a frequency in Hz: ``2595 log10(1 + f / 700)``."""
-    return 2595 * np.log10(1 + np.asarray(frequency) / 700)
-
-
-def mel_to_hz(mel):
-    """The inverse of `hz_to_mel`."""
-    return 700 * (10 ** (np.asarray(mel) / 2595) - 1)
-
-
-def erb_hz(frequency):
+def erb_hz(frequency: np.ndarray | float) -> np.ndarray | float:
     """Equivalent rectangular bandwidth of the ear's filter at a frequency, Hz: ``24.7 (4.37 f / 1000 + 1)``.
 
     Glasberg & Moore, "Derivation of auditory filter shapes from notched-noise data", Hearing Research 1990.
@@ -28,20 +21,21 @@ def erb_hz(frequency):
     return 24.7 * (4.37 * np.asarray(frequency) / 1000 + 1)
 
 
-def hz_to_erb_rate(frequency):
+def hz_to_erb_rate(frequency: np.ndarray | float) -> np.ndarray | float:
     """Number of ERBs below a frequency: ``21.4 log10(4.37 f / 1000 + 1)``."""
     return 21.4 * np.log10(4.37 * np.asarray(frequency) / 1000 + 1)
 
 
-def erb_rate_to_hz(rate):
+def erb_rate_to_hz(rate: np.ndarray | float) -> np.ndarray | float:
     """The inverse of `hz_to_erb_rate`."""
     return (10 ** (np.asarray(rate) / 21.4) - 1) * 1000 / 4.37
 
 
 def spaced(scale: str, n: int, fmin_hz: float, fmax_hz: float) -> np.ndarray:
-    """`n` centre frequencies (n,), evenly spaced on a scale: "mel", "erb", "linear" or "log"."""
+    """`n` centre frequencies (n,), evenly spaced on a scale: "mel" (O'Shaughnessy's), "erb", "linear" or "log"."""
+    if scale == "mel":
+        return librosa.mel_frequencies(n, fmin=fmin_hz, fmax=fmax_hz, htk=True)
     forward, back = {
-        "mel": (hz_to_mel, mel_to_hz),
         "erb": (hz_to_erb_rate, erb_rate_to_hz),
         "linear": (np.asarray, np.asarray),
         "log": (np.log, np.exp),
@@ -80,7 +74,6 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
 
     Parameters
     ----------
-    tuning : Tuning
     keep_flagged : bool
         Keep multi-peaked and alias-dominated channels, whose centre frequency does not describe them. Low-pass channels
         are left out in any case: they have none, and at the lowest tone they would stretch every scale down to it.
@@ -105,31 +98,20 @@ def compare_bank(tuning: Tuning, *, keep_flagged: bool = False) -> BankCompariso
 
 
 def spacing(bank: BankComparison, scale: str, *, resamples: int = 2000, seed: int = 0) -> Interval:
-    """`BankComparison.distance` from a scale, octaves, with an interval from a bootstrap over channels.
-
-    Parameters
-    ----------
-    bank : BankComparison
-    scale : {"mel", "erb", "linear", "log"}
-    resamples : int
-    seed : int
-    """
+    """`BankComparison.distance` from one of `SCALES`, octaves, with a bootstrap interval over channels."""
     each = np.square(np.log2(bank.centres_hz / bank.scales[scale]))
-    draws = np.random.default_rng(seed).integers(0, len(each), (resamples, len(each)))
-    low, high = np.percentile(np.sqrt(each[draws].mean(axis=1)), [2.5, 97.5])
-    return Interval(float(np.sqrt(each.mean())), float(low), float(high))
+    return _bootstrap(each, lambda x, axis=-1: np.sqrt(np.mean(x, axis)), resamples, seed)
 
 
-def bank_distance(trained: np.ndarray, untrained: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
-    """How far training has moved the filters: mean over channels of the difference in shape, in decibels.
+def bank_distance(trained: np.ndarray, control: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    """How far training has moved the filters: the mean over channels of the difference in shape, in decibels.
 
     Parameters
     ----------
-    trained, untrained : ndarray (tones, channels)
-        Response curves of a network and of its untrained twin, channel by channel.
-    resamples : int
-        Of the bootstrap over channels that gives the interval.
-    seed : int
+    trained, control : ndarray (tones, channels)
+        Response curves of a network and of its random-initialisation control, channel by channel.
+    resamples, seed
+        Of the bootstrap over channels.
 
     Returns
     -------
@@ -143,7 +125,13 @@ def bank_distance(trained: np.ndarray, untrained: np.ndarray, *, resamples: int 
         db = np.maximum(db, db.max(axis=0) - 40)
         return db - db.mean(axis=0)
 
-    each = np.sqrt(np.square(shape(trained) - shape(untrained)).mean(axis=0))
-    draws = np.random.default_rng(seed).integers(0, len(each), (resamples, len(each)))
-    low, high = np.percentile(each[draws].mean(axis=1), [2.5, 97.5])
-    return Interval(float(each.mean()), float(low), float(high))
+    each = np.sqrt(np.square(shape(trained) - shape(control)).mean(axis=0))
+    return _bootstrap(each, np.mean, resamples, seed)
+
+
+def _bootstrap(each: np.ndarray, statistic: Callable, resamples: int, seed: int) -> Interval:
+    """A statistic of channels with its 95 % percentile interval, which one channel alone does not have (NaN)."""
+    if len(each) < 2:
+        return Interval(float(statistic(each)), np.nan, np.nan)
+    found = stats.bootstrap((each,), statistic, n_resamples=resamples, method="percentile", rng=seed)
+    return Interval(float(statistic(each)), *map(float, found.confidence_interval))

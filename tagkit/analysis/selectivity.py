@@ -1,7 +1,7 @@
 """Which channel tells which tag, corrected for the many questions asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,11 @@ class Selectivity:
     tags: tuple[str, ...]
     positives: np.ndarray
 
+    def of(self, channels: slice) -> "Selectivity":
+        """That of some of the channels."""
+        auc, adjusted = ({k: x[channels] for k, x in each.items()} for each in (self.auc, self.adjusted))
+        return replace(self, auc=auc, adjusted=adjusted)
+
     def table(self, least_auc: float = LEAST_AUC, alpha: float = ALPHA) -> pd.DataFrame:
         """Channels with an AUC of at least `least_auc` and an adjusted p of at most `alpha`, best first."""
         rows = []
@@ -65,10 +70,6 @@ def selectivity(means: np.ndarray, maxima: np.ndarray, labels: np.ndarray, tags:
         Summaries of held-out clips.
     labels : ndarray (clips, tags) of bool
     tags : sequence of str
-
-    Returns
-    -------
-    Selectivity
 
     Notes
     -----
@@ -101,7 +102,7 @@ def _auc(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def first_of_each(groups: Sequence) -> np.ndarray:
-    """Positions of the first clip of every piece (or artist), rising: clips that may be taken as independent."""
+    """Indices of the first clip of every piece (or artist), rising: clips that may be taken as independent."""
     return np.sort(np.unique(np.asarray(groups), return_index=True)[1])
 
 
@@ -113,26 +114,13 @@ def of_stages(
     Parameters
     ----------
     means, maxima : dict of str -> ndarray (clips, channels)
-        By stage, for example from `compare.summarise`.
+        By stage, for example from `similarity.summarise`.
     labels : ndarray (clips, tags) of bool
     tags : sequence of str
     """
-    stages = list(means)
-    joined = selectivity(*(np.concatenate([x[s] for s in stages], axis=1) for x in (means, maxima)), labels, tags)
-    ends = np.cumsum([means[stage].shape[1] for stage in stages])[:-1]
-    parts = {
-        name: {kind: np.split(values, ends) for kind, values in getattr(joined, name).items()}
-        for name in ("auc", "adjusted")
-    }
-    return {
-        stage: Selectivity(
-            auc={kind: split[i] for kind, split in parts["auc"].items()},
-            adjusted={kind: split[i] for kind, split in parts["adjusted"].items()},
-            tags=joined.tags,
-            positives=joined.positives,
-        )
-        for i, stage in enumerate(stages)
-    }
+    joined = selectivity(*(np.concatenate([x[s] for s in means], axis=1) for x in (means, maxima)), labels, tags)
+    ends = np.cumsum([0, *(x.shape[1] for x in means.values())])
+    return {stage: joined.of(slice(*ends[i : i + 2])) for i, stage in enumerate(means)}
 
 
 def table(found: Mapping[str, Selectivity], least_auc: float = LEAST_AUC, alpha: float = ALPHA) -> pd.DataFrame:

@@ -55,7 +55,6 @@ def envelope(a: np.ndarray, stage: Stage, samples: int) -> np.ndarray:
     Parameters
     ----------
     a : ndarray (frames,)
-    stage : Stage
     samples : int
         Length of the clip.
     """
@@ -63,45 +62,44 @@ def envelope(a: np.ndarray, stage: Stage, samples: int) -> np.ndarray:
     return above / reference(above)
 
 
-def raw(a: np.ndarray, stage: Stage, samples: int, sr: int = 16000) -> np.ndarray:
-    """The map itself, its mean subtracted, upsampled to `sr`; not levelled.
+def refuses_raw(stage: Stage) -> str:
+    """Why a stage's maps cannot be heard as they are, as a sentence without its full stop; "" where they can."""
+    if stage.stride <= LARGEST_RAW_STRIDE:
+        return ""
+    return (
+        f"{stage.name} gives one value every {stage.stride} samples, so nothing above {stage.nyquist_hz:.3g} Hz is "
+        "left in its maps, which is too low to be heard as sound"
+    )
 
-    Parameters
-    ----------
-    a : ndarray (frames,)
-    stage : Stage
-    samples : int
-        Length of the clip.
-    sr : int
 
-    Returns
-    -------
-    ndarray (samples,)
+def refuses_carrier(centre_hz: float, sr: int) -> str:
+    """Why no tone at a channel's centre frequency can be heard; as `refuses_raw`."""
+    if np.isnan(centre_hz):
+        return "no tone moves this channel, so it has no frequency of its own"
+    return "" if 20 <= centre_hz < sr / 2 else f"a tone of {centre_hz:.3g} Hz cannot be heard at a rate of {sr} Hz"
+
+
+def raw(a: np.ndarray, stage: Stage, samples: int) -> np.ndarray:
+    """The map (frames,) itself, its mean subtracted, upsampled to the clip's rate (samples,); not levelled.
 
     Raises
     ------
     CannotPlay
-        If the stage's stride is over 81 samples.
+        The stage's stride is over 81 samples.
     """
-    if stage.stride > LARGEST_RAW_STRIDE:
-        raise CannotPlay(
-            f"{stage.name} has one frame every {stage.stride} samples, so its map holds nothing above "
-            f"{stage.nyquist_hz(sr):.0f} Hz and would be inaudible as it is; use mode='carrier' or mode='gated'."
-        )
+    if reason := refuses_raw(stage):
+        raise CannotPlay(f"{reason}; use mode='carrier' or mode='gated'.")
     return upsample(a - np.mean(a), stage, samples)
 
 
-def carrier(a: np.ndarray, stage: Stage, samples: int, centre_hz: float, sr: int = 16000) -> np.ndarray:
+def carrier(a: np.ndarray, stage: Stage, samples: int, centre_hz: float) -> np.ndarray:
     """A tone at the channel's own frequency, as loud as the channel is active: ``e sin(2 pi f_c t)``; not levelled.
 
     Parameters
     ----------
     a : ndarray (frames,)
-    stage : Stage
-    samples : int
     centre_hz : float
         The channel's centre frequency, from a tone probe.
-    sr : int
 
     Returns
     -------
@@ -110,34 +108,29 @@ def carrier(a: np.ndarray, stage: Stage, samples: int, centre_hz: float, sr: int
     Raises
     ------
     CannotPlay
-        If `centre_hz` is below 20 Hz or not below ``sr / 2``.
+        `centre_hz` is NaN, below 20 Hz or not below half the sampling rate.
     """
-    if not 20 <= centre_hz < sr / 2:
-        raise CannotPlay(
-            f"a carrier of {centre_hz:.3g} Hz cannot be heard at {sr} Hz; pass centre_hz between 20 and {sr / 2:.0f}, "
-            "or use mode='gated'."
-        )
-    return envelope(a, stage, samples) * np.sin(2 * np.pi * centre_hz * np.arange(samples) / sr)
+    if reason := refuses_carrier(centre_hz, stage.sr):
+        raise CannotPlay(f"{reason}; use mode='gated'.")
+    return envelope(a, stage, samples) * np.sin(2 * np.pi * centre_hz * np.arange(samples) / stage.sr)
 
 
-def gated(a: np.ndarray, stage: Stage, y: np.ndarray, band_hz: tuple[float, float], sr: int = 16000) -> np.ndarray:
+def gated(a: np.ndarray, stage: Stage, y: np.ndarray, band_hz: tuple[float, float]) -> np.ndarray:
     """The clip in the channel's own band, opened and shut by the channel; not levelled.
 
     Parameters
     ----------
     a : ndarray (frames,)
-    stage : Stage
     y : ndarray (samples,)
         The clip.
     band_hz : tuple of float
         The channel's -3 dB band. One of more than 2.5 octaves is no band: the clip itself is gated.
-    sr : int
 
     Returns
     -------
     ndarray (samples,)
     """
-    sections = band_sections(*band_hz, sr)
+    sections = band_sections(*band_hz, stage.sr)
     inside = y if sections is None else signal.sosfiltfilt(sections, y)
     return envelope(a, stage, len(y)) * inside
 

@@ -1,26 +1,175 @@
 """Feature maps as sound: ways to hear a channel, each refused where it would mean nothing.
 
-`raw` plays the map itself, `carrier` lets it shape a tone at the channel's own frequency, `gated` lets it open and
-shut the clip in the channel's own band: these need the maps alone. `play` knows three more that go through the network
-(`tagkit.analysis.attribution`): `relevance`, `mask` and `preferred`. Every mode returns audio at the clip's rate, of
+`MODES` is the table of them. Some need the feature maps alone (`tagkit.analysis.signals`): `raw` plays the map itself,
+`carrier` lets it shape a tone at the channel's own frequency, `gated` lets it open and shut the clip in the channel's
+own band. The others need the network (`tagkit.analysis.attribution`). Every mode returns audio at the clip's rate, of
 the clip's length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from tagkit import audio
-from tagkit.analysis import attribution
+from tagkit import audio, graph
+from tagkit.analysis import attribution, signals
 from tagkit.analysis.feature_maps import FeatureMaps, compute
-from tagkit.analysis.signals import CannotPlay, carrier, gated, raw, reference
+from tagkit.analysis.geometry import Stage
+from tagkit.analysis.signals import CannotPlay, reference
 from tagkit.analysis.spectra import ToneProbe, tone_probe
 
-MODES = ("raw", "carrier", "gated")
-NETWORK_MODES = ("relevance", "mask", "preferred")
 HEADROOM = 0.5  # where the 99th percentile of |y| is put, unless a peak would then be clipped
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Where a channel is tuned, in place of a tone probe: the frequency of the carrier and the gated band, Hz.
+
+    Without a frequency there is no carrier, and without a band the clip itself is gated.
+    """
+
+    centre_hz: float = float("nan")
+    band_hz: tuple[float, float] = (0.0, float("inf"))
+
+
+class Sound(NamedTuple):
+    """What a mode makes of a channel.
+
+    Attributes
+    ----------
+    y : ndarray (samples,)
+        At no level in particular; see `level`.
+    error : float or None
+        The re-encoding error of "mask": 0 where the channel takes the sound for the clip.
+    """
+
+    y: np.ndarray
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A channel of a stage with all that a mode may need to make it heard."""
+
+    maps: FeatureMaps
+    stage: str
+    channel: int
+    probe: ToneProbe | Tuned | None = None
+    model: keras.Model | None = None
+
+    def map(self) -> tuple[np.ndarray, Stage]:
+        """The channel's map (frames,) and its geometry; CannotPlay where it does not move or is not finite."""
+        geometry, a = self.maps.stage(self.stage), self.maps.channel(self.stage, self.channel)
+        if not np.isfinite(a).all():
+            raise CannotPlay(f"{self} holds NaN or infinity; look for them in the network's weights.")
+        if np.ptp(a) <= 1e-6 * max(np.abs(a).max(), 1e-6):
+            raise CannotPlay(f"{self} is constant over this clip, so no mode makes it heard; choose another one.")
+        return a, geometry
+
+    def tuned(self) -> Tuned:
+        """Where the channel is tuned; CannotPlay where that is not known."""
+        if self.probe is None:
+            raise CannotPlay(
+                "carrier and gated need to know where a channel is tuned: pass probe=tone_probe(model), or "
+                "probe=Tuned(...)."
+            )
+        if isinstance(self.probe, Tuned):
+            return self.probe
+        found = self.probe.tuning(self.stage)
+        low, high = (float(edge[self.channel]) for edge in (found.low_hz, found.high_hz))
+        return Tuned(float(found.centre_hz[self.channel]), (low, high))
+
+    def __str__(self) -> str:
+        return f"channel {self.channel} of {self.stage}"
+
+
+def _original(scene: Scene) -> Sound:
+    return Sound(scene.maps.y)
+
+
+def _raw(scene: Scene) -> Sound:
+    return Sound(signals.raw(*scene.map(), len(scene.maps.y)))
+
+
+def _carrier(scene: Scene) -> Sound:
+    return Sound(signals.carrier(*scene.map(), len(scene.maps.y), scene.tuned().centre_hz))
+
+
+def _gated(scene: Scene) -> Sound:
+    return Sound(signals.gated(*scene.map(), scene.maps.y, scene.tuned().band_hz))
+
+
+def _saliency(scene: Scene) -> Sound:
+    return Sound(_flowing(scene, attribution.saliency(scene.model, scene.maps.y, scene.stage, scene.channel)))
+
+
+def _mask(scene: Scene) -> Sound:
+    found = attribution.masked(scene.model, scene.maps.y, scene.stage, scene.channel)
+    return Sound(_flowing(scene, found.y), found.error)
+
+
+def _maximisation(scene: Scene) -> Sound:
+    found = attribution.maximise(scene.model, scene.stage, scene.channel)
+    if not np.any(found.energy):
+        raise CannotPlay(f"{scene} responds to nothing, so nothing maximises it; choose another one.")
+    return Sound(np.resize(found.y, len(scene.maps.y)))
+
+
+def _flowing(scene: Scene, y: np.ndarray) -> np.ndarray:
+    if not np.any(y):
+        raise CannotPlay(
+            f"no gradient flows back from {scene}: it stays at or below 0 in this clip; use mode='carrier', or choose "
+            "another channel."
+        )
+    return y
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to hear a channel.
+
+    Attributes
+    ----------
+    name : str
+    label : str
+        What one hears, for a reader.
+    needs : {"clip", "maps", "probe", "network"}
+        The most that it needs; "network" goes through the network anew, the others make do with feature maps.
+    sound : callable
+        From a Scene to a Sound; raises CannotPlay.
+    refuses : callable
+        From a Stage and a Tuned (None: whatever the channel) to the reason why the mode has no meaning there, or "".
+    """
+
+    name: str
+    label: str
+    needs: str
+    sound: Callable[[Scene], Sound]
+    refuses: Callable[[Stage, Tuned | None], str] = lambda stage, tuned: ""
+
+
+MODES = {
+    mode.name: mode
+    for mode in (
+        Mode("original", "the clip itself", "clip", _original),
+        Mode("raw", "the map itself", "maps", _raw, lambda stage, _: signals.refuses_raw(stage)),
+        Mode(
+            "carrier",
+            "a tone at the channel's own frequency, as loud as the channel is active",
+            "probe",
+            _carrier,
+            lambda stage, tuned: signals.refuses_carrier(tuned.centre_hz, stage.sr) if tuned else "",
+        ),
+        Mode("gated", "the clip in the channel's own band, let through while the channel is active", "probe", _gated),
+        Mode("saliency", "what the channel is sensitive to in the clip: a gradient, not content", "network", _saliency),
+        Mode("mask", "the parts of the clip that the channel may have heard", "network", _mask),
+        Mode("maximisation", "what excites the channel most, whatever the clip", "network", _maximisation),
+    )
+}
+MAP_MODES = tuple(name for name, mode in MODES.items() if mode.needs in ("maps", "probe"))
 
 
 def _gain(y: np.ndarray) -> float:
@@ -41,74 +190,32 @@ def level(y: np.ndarray, gain: float | None = None) -> np.ndarray:
     Raises
     ------
     CannotPlay
-        If `y` holds NaN or infinity, which a player would turn into noise without a word.
+        `y` holds NaN or infinity, which a player would turn into noise.
     """
     if not np.isfinite(y).all():
         raise CannotPlay("the sound holds NaN or infinity; look for them in the network's weights or in the clip.")
     return np.clip(y * (_gain(y) if gain is None else gain), -1, 1).astype(np.float32)
 
 
-def shared_gain(signals: Sequence[np.ndarray]) -> float:
+def shared_gain(sounds: Sequence[np.ndarray]) -> float:
     """One gain for several sounds that are not levelled yet: the one that needs the least of it decides."""
-    return min(_gain(y) for y in signals)
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """Where a channel is tuned, in place of a tone probe: the frequency of the carrier and the gated band, Hz."""
-
-    centre_hz: float | None = None
-    band_hz: tuple[float, float] | None = None
+    return min(_gain(y) for y in sounds)
 
 
 def render(
-    maps: FeatureMaps, stage: str, channel: int, mode: str = "carrier", probe: ToneProbe | Tuned | None = None
-) -> np.ndarray:
-    """As `sonify`, not levelled: what `shared_gain` compares.
-
-    Parameters
-    ----------
-    maps, stage, channel, mode, probe
-        As for `sonify`.
-
-    Returns
-    -------
-    ndarray (samples,)
-
-    Raises
-    ------
-    CannotPlay
-        There is no such mode here, the channel is constant over the clip or not finite, `probe` does not say what the
-        mode needs, or `raw` or `carrier` refuses.
-    KeyError, IndexError
-        `maps` or the probe lacks the stage, or the stage the channel.
-    """
+    maps: FeatureMaps,
+    stage: str,
+    channel: int,
+    mode: str = "carrier",
+    probe: ToneProbe | Tuned | None = None,
+    model: keras.Model | None = None,
+) -> Sound:
+    """As `sonify`, not levelled: what `shared_gain` compares."""
     if mode not in MODES:
-        more = " (or play, for those that go through the network)" if mode in NETWORK_MODES else ""
-        raise CannotPlay(f"there is no mode {mode!r} for feature maps; use one of {', '.join(MODES)}{more}.")
-    geometry, a, y = maps.stage(stage), maps.channel(stage, channel), maps.y
-    if not np.isfinite(a).all():
-        raise CannotPlay(f"channel {channel} of {stage} holds NaN or infinity; look for them in the network's weights.")
-    if np.ptp(a) <= 1e-6 * max(np.abs(a).max(), 1e-6):
-        raise CannotPlay(f"channel {channel} of {stage} is constant over this clip in every mode; choose another one.")
-    if mode == "raw":
-        return raw(a, geometry, len(y), maps.sr)
-    tuned = _tuned(probe, stage, channel)
-    needed = tuned.centre_hz if mode == "carrier" else tuned.band_hz
-    if needed is None:
-        raise CannotPlay(
-            f"mode={mode!r} needs the channel's own frequency: pass probe=tone_probe(model), or probe=Tuned(...)."
-        )
-    if mode == "carrier":
-        return carrier(a, geometry, len(y), needed, maps.sr)
-    return gated(a, geometry, y, needed, maps.sr)
-
-
-def _tuned(probe: ToneProbe | Tuned | None, stage: str, channel: int) -> Tuned:
-    if not isinstance(probe, ToneProbe):
-        return probe or Tuned()
-    tuning = probe.tuning(stage)
-    return Tuned(float(tuning.centre_hz[channel]), (float(tuning.low_hz[channel]), float(tuning.high_hz[channel])))
+        raise CannotPlay(f"there is no mode {mode!r}; use one of {', '.join(MODES)}.")
+    if MODES[mode].needs == "network" and model is None:
+        raise CannotPlay(f"mode={mode!r} goes through the network: pass model=...")
+    return MODES[mode].sound(Scene(maps, stage, channel, probe, model))
 
 
 def sonify(
@@ -118,34 +225,47 @@ def sonify(
     mode: str = "carrier",
     *,
     probe: ToneProbe | Tuned | None = None,
+    model: keras.Model | None = None,
     gain: float | None = None,
 ) -> np.ndarray:
     """One channel of a stage as audio.
 
     Parameters
     ----------
-    maps : FeatureMaps
-    stage : str
-    channel : int
-    mode : {"carrier", "gated", "raw"}
+    mode : str
+        One of `MODES`.
     probe : ToneProbe or Tuned, optional
         Says where the channel is tuned; needed by carrier and gated.
+    model : keras.Model, optional
+        Needed by saliency, mask and maximisation.
     gain : float, optional
-        From `shared_gain`; by default every clip is levelled by itself.
+        From `shared_gain`; by default every sound is levelled by itself.
 
     Returns
     -------
     ndarray (samples,), float32
-        At the clip's rate and of its length, finite, in [-1, 1].
+        At the clip's rate and of its length, finite, in [-1, 1]. Of "maximisation" the sounds of several seeds follow
+        each other, over that length.
 
     Raises
     ------
     CannotPlay
-        Where the sound would mean nothing; the message says why and which mode to use.
+        The sound would mean nothing, or something that the mode needs is missing; the message says what to do.
     KeyError, IndexError
         `maps` or the probe lacks the stage, or the stage the channel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tagkit.analysis import feature_maps
+    >>> from tagkit.graph import zoo
+    >>> clicks = (np.arange(16_000) % 4000 == 0).astype(np.float32)
+    >>> maps = feature_maps.compute(zoo.build("dm16"), clicks, ["conv1"])
+    >>> sound = sonify(maps, "conv1", 12, "carrier", probe=Tuned(440.0))
+    >>> sound.shape, sound.dtype, bool(np.abs(sound).max() <= 1)
+    ((16000,), dtype('float32'), True)
     """
-    return level(render(maps, stage, channel, mode, probe), gain)
+    return level(render(maps, stage, channel, mode, probe, model).y, gain)
 
 
 def side_by_side(
@@ -163,8 +283,10 @@ def side_by_side(
     maps : sequence of FeatureMaps
         One for each network.
     stage, channel : one for all, or one for each
-    mode : {"carrier", "gated", "raw"}
+    mode : str
+        One of `MAP_MODES`.
     probe : sequence of ToneProbe or Tuned, optional
+        One for each network.
 
     Returns
     -------
@@ -178,106 +300,51 @@ def side_by_side(
     names = [stage] * len(maps) if isinstance(stage, str) else stage
     channels = [channel] * len(maps) if isinstance(channel, int) else channel
     probes = probe or [None] * len(maps)
-    sounds = [
-        render(m, name, number, mode, p) for m, name, number, p in zip(maps, names, channels, probes, strict=True)
-    ]
+    each = zip(maps, names, channels, probes, strict=True)
+    sounds = [render(m, name, number, mode, p).y for m, name, number, p in each]
     gain = shared_gain(sounds)
     return [level(y, gain) for y in sounds]
 
 
 def play(
     model: keras.Model,
-    clip,
+    clip: np.ndarray | str | Path | object,
     stage: str,
     channel: int,
     mode: str = "carrier",
     *,
-    sr: int = 16000,
     probe: ToneProbe | None = None,
     gain: float | None = None,
 ) -> np.ndarray:
-    """One channel of a network hearing one clip, as audio, in any of the six modes.
+    """One channel of a network hearing one clip, as audio; what the mode needs is computed here.
 
     Parameters
     ----------
-    model : keras.Model
     clip : Clip, path or ndarray (samples,)
-        A row of a Catalog, an audio file, or a waveform at `sr`.
-    stage : str
-    channel : int
-    mode : {"carrier", "gated", "raw", "relevance", "mask", "preferred"}
-        "relevance" is the gradient of the channel's energy: sensitivity, not content. "preferred" has nothing of the
-        clip but its length, over which the sounds of several seeds follow each other.
-    sr : int
+        A row of a Catalog, an audio file, or a waveform at the network's sampling rate.
+    stage, channel, mode, gain
+        As for `sonify`.
     probe : ToneProbe, optional
         Measured here for carrier and gated if it is not given.
-    gain : float, optional
-        From `shared_gain`; by default every clip is levelled by itself.
 
     Returns
     -------
     ndarray (samples,), float32
-        At `sr`, finite, in [-1, 1]. Show it with ``Audio(y, rate=sr, normalize=False)``.
+        As from `sonify`. Show it with ``Audio(y, rate=sr, normalize=False)``.
 
     Raises
     ------
     CannotPlay
-        Where the sound would mean nothing; the message says why and which mode to use.
+        As for `sonify`.
     ValueError, IndexError
         There is no such stage, the clip is too short for it, or it has no such channel.
     AudioError
         The file cannot be read.
     """
+    sr = graph.sampling_rate(model)
     y = clip if isinstance(clip, np.ndarray) else audio.load(getattr(clip, "path", clip), sr)
-    if mode in NETWORK_MODES:
-        return level(through_network(model, y, stage, channel, mode, sr)[0], gain)
-    if mode in ("carrier", "gated") and probe is None:
-        probe = tone_probe(model, [stage], sr=sr, levels_dbfs=(-20.0,))
-    return sonify(compute(model, y, [stage], sr), stage, channel, mode, probe=probe, gain=gain)
-
-
-def through_network(
-    model: keras.Model, y: np.ndarray, stage: str, channel: int, mode: str, sr: int = 16000
-) -> tuple[np.ndarray, float | None]:
-    """The sound of a mode that needs the network, as it comes out of it, and how far it can be trusted.
-
-    Parameters
-    ----------
-    model : keras.Model
-    y : ndarray (samples,)
-    stage : str
-    channel : int
-    mode : {"relevance", "mask", "preferred"}
-    sr : int
-
-    Returns
-    -------
-    sound : ndarray (samples,)
-        At no level in particular.
-    error : float or None
-        The re-encoding error of "mask"; None for the others.
-
-    Raises
-    ------
-    CannotPlay
-        The channel never answers: in this clip or, for "preferred", to anything that was tried.
-    """
-    error = None
-    if mode == "preferred":
-        found = attribution.preferred(model, stage, channel, sr=sr)
-        if not np.any(found.energy):
-            raise CannotPlay(f"channel {channel} of {stage} answers to nothing, so it prefers nothing; use another.")
-        return np.resize(found.y, len(y)), None
-    if mode == "mask":
-        masked = attribution.masked(model, y, stage, channel, sr)
-        sound, error = masked.y, masked.error
-    elif mode == "relevance":
-        sound = attribution.relevance(model, y, stage, channel).gradient
-    else:
-        raise ValueError(f"There is no mode {mode!r} that goes through the network; take one of {NETWORK_MODES}.")
-    if not np.any(sound):
-        raise CannotPlay(
-            f"nothing flows back from channel {channel} of {stage}: it stays at or below 0 in this clip; use "
-            "mode='carrier', or another channel."
-        )
-    return sound, error
+    needs = MODES[mode].needs if mode in MODES else ""
+    if needs == "probe" and probe is None:
+        probe = tone_probe(model, [stage], levels_dbfs=(-20.0,))
+    maps = compute(model, y, [stage]) if needs in ("maps", "probe") else FeatureMaps({}, {}, y, sr, model.name)
+    return sonify(maps, stage, channel, mode, probe=probe, model=model, gain=gain)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import keras
 import numpy as np
 
+from tagkit import graph
 from tagkit.analysis import geometry, tuning
 from tagkit.analysis.feature_maps import frames_by_channels, run, select, trunk
 from tagkit.analysis.geometry import Stage
@@ -40,7 +42,6 @@ class ToneProbe:
     dc_only : frozenset of str
         Stages with too large a stride for a fluctuation to mean anything: their response is ``|dc|``, at one level only
         (NaN at the others).
-    sr : int
     model : str
     """
 
@@ -51,9 +52,7 @@ class ToneProbe:
     coherent: dict[str, np.ndarray] = field(repr=False)
     geometry: dict[str, Stage]
     dc_only: frozenset[str] = frozenset()
-    sr: int = 16000
     model: str = ""
-    _tunings: dict = field(default_factory=dict, repr=False, compare=False)
 
     def _at(self, stage: str, level_dbfs: float | None) -> int:
         if stage not in self.response:
@@ -72,7 +71,7 @@ class ToneProbe:
     def alias_share(self, stage: str, level_dbfs: float | None = None) -> np.ndarray:
         """Share of the fluctuation's energy at the aliased frequency (tones, channels); 0 where nothing aliases."""
         at = self._at(stage, level_dbfs)
-        above = self.frequencies > self.geometry[stage].nyquist_hz(self.sr)
+        above = self.frequencies > self.geometry[stage].nyquist_hz
         return self.coherent[stage][at] * above[:, None]
 
     def shares(self, stage: str, level_dbfs: float | None = None) -> dict[str, np.ndarray]:
@@ -83,18 +82,23 @@ class ToneProbe:
         at = self._at(stage, level_dbfs)
         total = self.response[stage][at] ** 2
         passed = self.coherent[stage][at] * np.maximum(total - self.dc[stage][at] ** 2, 0)
-        below = (self.frequencies <= self.geometry[stage].nyquist_hz(self.sr))[:, None]
+        below = (self.frequencies <= self.geometry[stage].nyquist_hz)[:, None]
         energy = np.maximum(total.sum(axis=0), 1e-30)
         linear, aliased = (passed * below).sum(axis=0) / energy, (passed * ~below).sum(axis=0) / energy
         return {"linear": linear, "aliased": aliased, "nonlinear": np.clip(1 - linear - aliased, 0, 1)}
 
     def tuning(self, stage: str, level_dbfs: float | None = None) -> Tuning:
         """Centre frequency, bandwidth, Q and flags of every channel of a stage."""
-        key = stage, self._at(stage, level_dbfs)
-        if key not in self._tunings:
-            aliased = self.shares(stage, level_dbfs)["aliased"]
-            self._tunings[key] = tuning.measure(self.frequencies, self.curve(stage, level_dbfs), aliased)
-        return self._tunings[key]
+        at = self._at(stage, level_dbfs)
+        return self._middle[stage] if at == middle(self.levels_dbfs) else self._tuned(stage, level_dbfs)
+
+    @cached_property
+    def _middle(self) -> dict[str, Tuning]:
+        return {stage: self._tuned(stage, None) for stage in self.response}
+
+    def _tuned(self, stage: str, level_dbfs: float | None) -> Tuning:
+        aliased = self.shares(stage, level_dbfs)["aliased"]
+        return tuning.measure(self.frequencies, self.curve(stage, level_dbfs), aliased)
 
 
 def middle(levels: Sequence[float]) -> int:
@@ -106,7 +110,6 @@ def tone_probe(
     model: keras.Model,
     stages: Sequence[str] | None = None,
     *,
-    sr: int = 16000,
     tones: int = 128,
     phases: int = 5,
     levels_dbfs: Sequence[float] = (-40.0, -20.0, -6.0),
@@ -118,12 +121,10 @@ def tone_probe(
 
     Parameters
     ----------
-    model : keras.Model
     stages : sequence of str, optional
         Default: all that have a time axis.
-    sr : int
     tones : int
-        How many, log-spaced from `fmin_hz` to `fmax_hz` (default: .98 of sr / 2).
+        How many, log-spaced from `fmin_hz` to `fmax_hz` (default: .98 of half the sampling rate).
     phases : int
         Evenly spaced, at least 3: a tone near a multiple of a stage's frame rate turns into a constant that depends
         on its phase, and only the average over phases is a property of the filter.
@@ -132,15 +133,20 @@ def tone_probe(
     max_stride : int
         Samples; a stage with a larger stride gives its DC response only, for one phase at the middle level.
 
-    Returns
-    -------
-    ToneProbe
-
     Raises
     ------
     ValueError
         `phases` is below 3, there is no such stage, or the network cannot be rebuilt for the length of the tones (see
         `feature_maps.trunk`).
+
+    Examples
+    --------
+    >>> from tagkit.graph import zoo
+    >>> probe = tone_probe(zoo.build("dm16"), ["conv1"], tones=16, levels_dbfs=[-20])
+    >>> probe.curve("conv1").shape  # (tones, channels)
+    (16, 64)
+    >>> bool((probe.tuning("conv1").centre_hz < 8000).all())
+    True
 
     Notes
     -----
@@ -150,27 +156,25 @@ def tone_probe(
     """
     if phases < 3:
         raise ValueError(f"{phases} phases cannot tell a tone from its alias at 0 Hz; use at least 3.")
-    frequencies = np.geomspace(fmin_hz, fmax_hz or 0.98 * sr / 2, tones)
     chosen = select(geometry.stages(model), stages)
+    frequencies = np.geomspace(fmin_hz, fmax_hz or 0.98 * graph.sampling_rate(model) / 2, tones)
     fast = [stage for stage in chosen if stage.stride <= max_stride]
     slow = [stage for stage in chosen if stage.stride > max_stride]
     levels = tuple(float(level) for level in levels_dbfs)
     amplitudes = [10 ** (level / 20) for level in levels]
     found: dict[str, tuple[Stage, np.ndarray]] = {}
     if fast:
-        found |= _probe(model, fast, STEADY_FRAMES, frequencies, amplitudes, phases, sr)
+        found |= _probe(model, fast, STEADY_FRAMES, frequencies, amplitudes, phases)
     if slow:
         at = middle(levels)
-        for name, (stage, measured) in _probe(model, slow, 1, frequencies, [amplitudes[at]], 1, sr).items():
+        for name, (stage, measured) in _probe(model, slow, 1, frequencies, [amplitudes[at]], 1).items():
             padded = np.full((len(levels), *measured.shape[1:]), np.nan)
             padded[at, :, 1] = measured[0, :, 1]
             padded[at, :, 0], padded[at, :, 2] = np.abs(measured[0, :, 1]), 0.0
             found[name] = stage, padded
     parts = [{stage.name: found[stage.name][1][:, :, part] for stage in chosen} for part in range(3)]
     places = {stage.name: found[stage.name][0] for stage in chosen}
-    return ToneProbe(
-        frequencies, levels, *parts, places, frozenset(stage.name for stage in slow), sr, model.name
-    )  # fmt: skip
+    return ToneProbe(frequencies, levels, *parts, places, frozenset(stage.name for stage in slow), model.name)
 
 
 def probe_length(stages: Sequence[Stage], frames: int) -> int:
@@ -188,7 +192,14 @@ def steady_frames(stage: Stage, samples: int) -> slice:
     return slice(start, min(stop, start + FRAMES_READ))
 
 
-def _probe(model, stages, frames, frequencies, amplitudes, phases, sr) -> dict[str, tuple[Stage, np.ndarray]]:
+def _probe(
+    model: keras.Model,
+    stages: Sequence[Stage],
+    frames: int,
+    frequencies: np.ndarray,
+    amplitudes: Sequence[float],
+    phases: int,
+) -> dict[str, tuple[Stage, np.ndarray]]:
     """For every stage its geometry and (levels, tones, 3, channels): response, mean and coherent share."""
     samples = probe_length(stages, frames)
     names = [stage.name for stage in stages]
@@ -200,12 +211,12 @@ def _probe(model, stages, frames, frequencies, amplitudes, phases, sr) -> dict[s
     results = [np.empty((len(amplitudes), len(frequencies), 3, stage.channels)) for stage in placed]
     at_once = max(SAMPLES_AT_ONCE // (samples * phases), 1)
     for level, amplitude in enumerate(amplitudes):
-        for some, x in _tones(frequencies, amplitude, phases, samples, sr, at_once):
+        for some, x in _tones(frequencies, amplitude, phases, samples, graph.sampling_rate(model), at_once):
             outputs = run(network, x)
             for i, (output, stage, read) in enumerate(zip(outputs, placed, reads, strict=True)):
                 maps = frames_by_channels(output, stage.axis)[:, read]
                 maps = maps.reshape(-1, phases, *maps.shape[1:]) - rest[i]
-                results[i][level, some] = _measure(maps, frequencies[some], stage, read.start, sr)
+                results[i][level, some] = _measure(maps, frequencies[some], stage, read.start)
     return {stage.name: (stage, result) for stage, result in zip(placed, results, strict=True)}
 
 
@@ -224,7 +235,7 @@ def _tones(
         yield some, (amplitude * np.sin(angle)).astype(np.float32).reshape(-1, samples, 1)
 
 
-def _measure(maps: np.ndarray, frequencies: np.ndarray, stage: Stage, first: int, sr: int) -> np.ndarray:
+def _measure(maps: np.ndarray, frequencies: np.ndarray, stage: Stage, first: int) -> np.ndarray:
     """Response, mean and coherent share (tones, 3, channels) of deviations (tones, phases, frames, channels).
 
     The coherent share is the projection on the tone as it would be sampled at the frames, phase by phase: that is its
@@ -234,15 +245,10 @@ def _measure(maps: np.ndarray, frequencies: np.ndarray, stage: Stage, first: int
     mean = maps.mean(axis=(1, 2), dtype=np.float64)
     fluctuation = (maps - mean[:, None, None].astype(np.float32)).reshape(tones, phases * frames, channels)
     variance = np.einsum("tnc,tnc->tc", fluctuation, fluctuation) / (phases * frames)
-    time = stage.time(first + np.arange(frames), sr)
+    time = stage.time(first + np.arange(frames))
     angle = 2 * np.pi * (frequencies[:, None, None] * time + np.arange(phases)[:, None] / phases)
     waves = np.stack([np.cos(angle), np.sin(angle)], axis=1).reshape(tones, 2, -1).astype(np.float32)
     projection = np.square(waves @ fluctuation / (phases * frames)).sum(axis=1)
     tiny = 1e-12 * np.maximum(mean**2, 1e-12)  # rounding of a channel that does not move
     coherent = np.where(variance > tiny, np.clip(2 * projection / np.maximum(variance, 1e-30), 0, 1), 0)
     return np.stack([np.sqrt(variance + mean**2), mean, coherent], axis=1)
-
-
-def alias_hz(frequency: float, frame_rate: float) -> float:
-    """Where a frequency appears in a map with `frame_rate` frames per second: ``|f - round(f / rate) rate|``, Hz."""
-    return abs(frequency - round(frequency / frame_rate) * frame_rate)

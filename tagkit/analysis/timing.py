@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, replace
 
+import keras
+
 ELEMENTWISE_LAYERS = {
     "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Dropout", "SpatialDropout1D", "SpatialDropout2D",
     "GaussianNoise", "GaussianDropout", "Rescaling", "Identity", "Dense", "TimeDistributed", "Masking",
@@ -55,11 +57,11 @@ def left_padding(padding: str, frames: int | None, kernel: int, stride: int) -> 
     return max(covered + kernel, 0) // 2
 
 
-def _at(value, axis: int) -> int:
+def _at(value: int | tuple[int, ...], axis: int) -> int:
     return int(value if isinstance(value, int) else value[axis - 1])
 
 
-def _sliding(op, span: Span, frames: int | None) -> Span:
+def _sliding(op: keras.Operation, span: Span, frames: int | None) -> Span:
     kernel = _at(getattr(op, "kernel_size", None) or op.pool_size, span.axis)
     stride = _at(getattr(op, "strides", None) or op.pool_size, span.axis)
     dilation = _at(getattr(op, "dilation_rate", 1), span.axis)
@@ -76,7 +78,7 @@ def _reshaped_axis(axis: int, before: tuple, after: tuple) -> int | None:
     return None
 
 
-def join(op, spans: list[Span]) -> Span:
+def join(op: keras.Operation, spans: list[Span]) -> Span:
     """The span behind an operation with several inputs: the union of what its branches see.
 
     Raises
@@ -101,7 +103,7 @@ def join(op, spans: list[Span]) -> Span:
     )
 
 
-def _resized(op, span: Span, before: tuple, after: tuple) -> Span | None:
+def _resized(op: keras.Operation, span: Span, before: tuple, after: tuple) -> Span | None:
     """Padding, cropping, reshaping and permuting; None for any other operation."""
     name = type(op).__name__
     if name.startswith(("ZeroPadding", "Cropping")):
@@ -117,7 +119,7 @@ def _resized(op, span: Span, before: tuple, after: tuple) -> Span | None:
     return None
 
 
-def _reduced(op, span: Span, before: tuple) -> Span:
+def _reduced(op: keras.Operation, span: Span, before: tuple) -> Span:
     axis = op.axis if isinstance(op.axis, (tuple, list)) else [op.axis]
     gone = {size % len(before) for size in axis if size is not None} or set(range(len(before)))
     if span.axis in gone:
@@ -126,7 +128,7 @@ def _reduced(op, span: Span, before: tuple) -> Span:
     return replace(span, axis=span.axis - lost)
 
 
-def step(op, span: Span, before: tuple, after: tuple) -> Span:
+def step(op: keras.Operation, span: Span, before: tuple, after: tuple) -> Span:
     """The span behind one operation with one input.
 
     Parameters
@@ -167,7 +169,7 @@ def step(op, span: Span, before: tuple, after: tuple) -> Span:
     return _same_frames(op, span, before, after)
 
 
-def _same_frames(op, span: Span, before: tuple, after: tuple) -> Span:
+def _same_frames(op: keras.Operation, span: Span, before: tuple, after: tuple) -> Span:
     name = type(op).__name__
     if len(after) <= span.axis or before[span.axis] != after[span.axis]:
         raise GeometryError(

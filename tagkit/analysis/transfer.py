@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from tagkit import graph
 from tagkit.analysis import geometry
-from tagkit.analysis.feature_maps import FeatureMaps
 
 SEGMENTS_PER_INPUT = 10
 
@@ -52,14 +52,8 @@ class ConvFilter:
         return np.tensordot(kernel, self.weights, axes=1)
 
 
-def weights(model: keras.Model, stage: str, sr: int = 16000) -> list[ConvFilter]:
+def weights(model: keras.Model, stage: str) -> list[ConvFilter]:
     """Every convolution of a stage, relative to its own input maps: for the first stage, to the sound itself.
-
-    Parameters
-    ----------
-    model : keras.Model
-    stage : str
-    sr : int
 
     Returns
     -------
@@ -71,8 +65,7 @@ def weights(model: keras.Model, stage: str, sr: int = 16000) -> list[ConvFilter]
     ValueError
         The stage has no convolution over time, or there is no such stage.
     """
-    span_of = geometry.walk(model)
-    found = []
+    span_of, sr, found = geometry.walk(model), graph.sampling_rate(model), []
     for layer in model.layers:
         if layer.name.split("_")[0] == stage and hasattr(layer, "kernel_size") and span_of(layer.input).axis == 1:
             kernel, bias = _folded(layer)
@@ -262,10 +255,6 @@ def h1(
     ridge : float
         Relative to the mean power of the inputs.
 
-    Returns
-    -------
-    Transfer
-
     Raises
     ------
     TooFewSegments
@@ -354,30 +343,3 @@ def _unfold(h: np.ndarray, stride: int, channels: int, length: int) -> np.ndarra
     h = np.concatenate([h, h[1 : (length + 1) // 2][::-1].conj()])  # the maps are real
     turn = np.exp(2j * np.pi * bins[:, None] * np.arange(stride) / (stride * length))
     return np.einsum("fcpo,fp->fco", h[bins % length].reshape(len(bins), channels, stride, -1), turn)
-
-
-def between(maps: Sequence[FeatureMaps], below: str | None, stage: str, *, length: int = 64) -> Transfer:
-    """`h1` from one stage to the next over several clips.
-
-    Parameters
-    ----------
-    maps : sequence of FeatureMaps
-        Of one network, clip by clip.
-    below : str or None
-        The stage whose maps are the inputs; None: the waveform.
-    stage : str
-        The stage whose maps are the outputs.
-    length : int
-        Frames of `stage` in one segment.
-
-    Raises
-    ------
-    TooFewSegments
-        As for `h1`.
-    KeyError
-        The maps lack a stage.
-    """
-    rate = maps[0].sr if below is None else maps[0].stage(below).frame_rate(maps[0].sr)
-    stride = maps[0].stage(stage).stride // (1 if below is None else maps[0].stage(below).stride)
-    inputs = [m.y[:, None] if below is None else m.maps[below] for m in maps]
-    return h1(inputs, [m.maps[stage] for m in maps], stride, rate, length=length)

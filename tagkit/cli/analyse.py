@@ -1,7 +1,8 @@
-"""Take trained networks apart: figures and numbers of their filters and channels, and the page on which one hears them.
+"""Analyse trained networks: figures and numbers of their filters and channels, and a page to listen to them.
 
 The page (listen.html) shows the networks side by side. Figures and analysis.json lie beside it: how each stage builds
-its filters on the one below, which channel tells which tag, and how alike the networks represent the clips.
+its filters on the one below, which channel tells which tag, and how alike the networks represent the clips. What is
+measured of a network is kept in its folder (portrait.npz) and read from there the next time.
 """
 
 import argparse
@@ -17,16 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
     parser.add_argument("--out", type=folder, metavar="DIR", help="default: the first run's folder")
     parser.add_argument("--clips", type=int, metavar="N", help="clips to listen to, held-out ones first (default: all)")
-    parser.add_argument("--no-twin", action="store_true", help="leave out the untrained network, for half the time")
+    parser.add_argument(
+        "--no-control", action="store_true", help="leave out the untrained network (the control), for half the time"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Analyse the runs and say what was found and where figures and page lie."""
     if args.clips is not None and args.clips < 2:
         raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
-    from tagkit.analysis import figures, report
+    from tagkit.analysis import portrait, report
     from tagkit.data.records import Records
-    from tagkit.listening import run_page
+    from tagkit.listening import page
     from tagkit.training.runs import Run
 
     runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
@@ -36,17 +39,21 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("These runs were trained on different records or splits; analyse them one at a time.")
     out = args.out or args.run_folders[0]
     records = next(iter(runs.values())).open_records(Records.open(args.records) if args.records else None)
-    twin = not args.no_twin
-    analyses = [report.analyse(run, records, clips=args.clips, twin=twin) for run in runs.values()]
-    for found in analyses:
-        print(f"\n{found.name}\n{found.summary()}")
-    paths, missing = report.write(analyses, out / "figures")
-    paths += figures.draw_filters(runs, out / "figures") if twin else []
+    portraits = {
+        name: portrait.measure(run, records, clips=args.clips, control=not args.no_control)
+        for name, run in runs.items()
+    }
+    found = list(portraits.values())
+    for each in found:
+        print(f"\n{each.name}\n{report.summary(each)}")
+    paths, missing = report.write(found, out / "figures")
+    raw = {name: each for name, each in portraits.items() if runs[name].row.reads_waveform}
+    paths += report.write_filters(list(raw.values()), out / "figures")
     print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
-    print(f"Numbers {report.write_numbers(analyses, out / 'analysis.json')}")
-    if not any(run.row.reads_waveform for run in runs.values()):
-        print("No page to listen to: none of these networks reads the bare waveform.")
+    print(f"Numbers {report.write_numbers(found, out / 'analysis.json')}")
+    if not raw:
+        print("No page to listen to: none of these networks reads the waveform.")
         return 0
-    page = run_page.write_page(runs, records, out / "listen.html", analyses=analyses)
-    print(f"Open {page} in a browser to listen; it needs no network.")
+    written = page.of_runs(out / "listen.html", runs, portraits, records)
+    print(f"Open {written} in a browser to listen; it needs no network.")
     return 0

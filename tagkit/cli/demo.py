@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run every step that is not done yet, then say what came out and where it lies."""
     from tagkit import workspace
-    from tagkit.analysis import figures
+    from tagkit.analysis import figures, report
     from tagkit.cli.data import describe
     from tagkit.evaluation import evaluate
-    from tagkit.listening import run_page
+    from tagkit.listening import page
 
     out = paths.runs_dir() / "demo"
     records = workspace.records("demo")
@@ -31,8 +31,9 @@ def run(args: argparse.Namespace) -> int:
     if not workspace.is_newer(out / "listen.html", out / "metrics.json"):
         figures.draw_training(runs, out / "figures")
         figures.draw_scores(results, out / "figures")
-        figures.draw_filters(runs, out / "figures")
-        run_page.write_page(runs, records, out / "listen.html")
+        portraits = {name: workspace.portrait(run) for name, run in runs.items() if run.row.reads_waveform}
+        report.write_filters(list(portraits.values()), out / "figures")
+        page.of_runs(out / "listen.html", runs, portraits, records)
 
     print("\n" + evaluate.tag_table(results["dm16"]) + "\n")
     print(evaluate.table(results))

@@ -5,8 +5,7 @@ import html
 import json
 from importlib import resources
 
-from tagkit.listening.packing import Packed, header_text
-from tagkit.listening.parts import PageTooLargeError
+from tagkit.listening.packing import Packed, PageTooLargeError, header_text
 
 MAX_PAGE_BYTES = 2_000_000
 SCRIPTS = ("synthesis.js", "draw.js", "player.js", "choice.js", "words.js", "page.js")
@@ -17,7 +16,6 @@ def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:
 
     Parameters
     ----------
-    packed : Packed
     title, lead, facts : str
         Heading, opening sentence and small print; plain text.
 
@@ -26,31 +24,28 @@ def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:
     PageTooLargeError
         If the page would be larger than `MAX_PAGE_BYTES`.
     """
-    parts = {
-        "title": html.escape(title),
-        "lead": html.escape(lead),
-        "facts": html.escape(facts),
-        "style": _static("style.css"),
-        "script": "\n".join(_static(name) for name in SCRIPTS),
-        # "</" would end the script element that holds the JSON.
-        "header": header_text(packed.header).replace("</", "<\\/"),
-        "blob": base64.b64encode(packed.blob).decode(),
-    }
-    page = _static("page.html")
-    for name, text in parts.items():
-        page = page.replace("{{" + name + "}}", text)
+    page = fill(
+        "page.html",
+        title=html.escape(title),
+        lead=html.escape(lead),
+        facts=html.escape(facts),
+        style=static("style.css"),
+        script="\n".join(static(name) for name in SCRIPTS),
+        header=in_script(header_text(packed.header)),
+        blob=base64.b64encode(packed.blob).decode(),
+    )
     size = len(page.encode())
     if size > MAX_PAGE_BYTES:
         raise PageTooLargeError(
             f"The listening page would take {size:,} bytes, more than the {MAX_PAGE_BYTES:,} that a page may have: "
-            "choose fewer or shorter clips, fewer models or fewer stages."
+            "choose fewer or shorter clips, fewer networks or fewer stages."
         )
     return page
 
 
 def data_budget() -> int:
     """Bytes that header and compressed block may take together so that the page stays below `MAX_PAGE_BYTES`."""
-    fixed = sum(len(_static(name).encode()) for name in ("page.html", "style.css", *SCRIPTS))
+    fixed = sum(len(static(name).encode()) for name in ("page.html", "style.css", *SCRIPTS))
     return (MAX_PAGE_BYTES - fixed - 20_000) * 3 // 4
 
 
@@ -61,5 +56,19 @@ def unpack(page: str) -> Packed:
     return Packed(json.loads(header), base64.b64decode(blob))
 
 
-def _static(name: str) -> str:
+def fill(template: str, **parts: str) -> str:
+    """The text of a static file with its ``{{names}}`` replaced."""
+    page = static(template)
+    for name, text in parts.items():
+        page = page.replace("{{" + name + "}}", text)
+    return page
+
+
+def in_script(text: str) -> str:
+    """JSON that may stand in a script element, which "</" would end."""
+    return text.replace("</", "<\\/")
+
+
+def static(name: str) -> str:
+    """The text of a static file of the listening pages."""
     return resources.files("tagkit.listening").joinpath("static", name).read_text(encoding="utf-8")

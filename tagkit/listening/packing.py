@@ -10,15 +10,22 @@ import numpy as np
 import soundfile as sf
 from scipy import signal
 
+from tagkit.analysis.geometry import Stage
 from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.signals import band_sections
-from tagkit.analysis.sonify import MODES
-from tagkit.listening.parts import PageClip, PageModel, PageStage, PageTooLargeError
+from tagkit.analysis.sonify import MODES, Tuned
+from tagkit.analysis.tuning import Tuning
+from tagkit.listening.network import Excerpt, Network
 
 CURVE_FLOOR_DB = -60.0
 ANCHOR_SAMPLES = 2048
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 FEWEST_CHANNELS = 4
+PAGE_MODES = [mode for mode in MODES.values() if mode.needs != "network"]  # what a browser can make
+
+
+class PageTooLargeError(ValueError):
+    """What was asked for does not fit into one page; the message says by how much and what to leave out."""
 
 
 @dataclass(frozen=True)
@@ -49,55 +56,47 @@ class _Blob:
 
 
 def pack(
-    clips: list[PageClip],
-    models: list[PageModel],
-    *,
-    sr: int = 16000,
-    max_channels: int = 32,
-    max_bytes: int = 1_400_000,
+    clips: Sequence[Excerpt], networks: Sequence[Network], *, max_channels: int = 32, max_bytes: int = 1_400_000
 ) -> Packed:
     """Pack excerpts and maps so that they fit into `max_bytes`, with fewer channels where a stage is long.
 
-    Every stage of every model is given the same number of bytes; what a short stage leaves over goes to the long
+    Every stage of every network is given the same number of bytes; what a short stage leaves over goes to the long
     ones. Channels are chosen by `choose_channels`.
 
     Parameters
     ----------
-    clips, models : lists of PageClip, PageModel
-    sr : int
-        Sampling rate of the excerpts in Hz.
+    clips : sequence of Excerpt
+        All of one sampling rate, which the networks have heard.
+    networks : sequence of Network
     max_channels : int
         Channels kept of a stage, at most.
     max_bytes : int
         Size of header and compressed block together, before base64 (which adds a third).
 
-    Returns
-    -------
-    Packed
-
     Raises
     ------
     ValueError
-        If a map is not finite, or there is not one map for each clip.
+        A map is not finite, a network has not heard a clip, or the clips have different sampling rates.
     PageTooLargeError
-        If even the fewest channels do not fit.
+        Even the fewest channels do not fit.
     """
-    if not clips or not models:
-        raise ValueError("The listening page needs at least one clip and one model.")
-    for model in models:
-        for stage in model.stages:
-            _check_stage(model.name, stage, len(clips))
+    if not clips or not networks:
+        raise ValueError("The listening page needs at least one clip and one network.")
+    if len({clip.sr for clip in clips}) > 1:
+        raise ValueError("The clips of a listening page must have one sampling rate; resample them.")
+    for network in networks:
+        _check(network, clips)
     values = max_bytes
     while True:
-        kept = _channel_counts(models, values, max_channels)
-        packed = _pack_channels(clips, models, kept, sr)
+        kept = _channel_counts(clips, networks, values, max_channels)
+        packed = _pack_channels(clips, networks, kept)
         size = len(packed.blob) + len(header_text(packed.header).encode())
         if size <= max_bytes:
             return packed
         if all(count <= FEWEST_CHANNELS for count in kept.values()):
             raise PageTooLargeError(
                 f"The listening page would take {size:,} bytes where {max_bytes:,} are allowed, even with "
-                f"{FEWEST_CHANNELS} channels a stage: choose fewer or shorter clips, fewer models or fewer stages."
+                f"{FEWEST_CHANNELS} channels a stage: choose fewer or shorter clips, fewer networks or fewer stages."
             )
         values *= min(0.95, max_bytes / size)
 
@@ -115,7 +114,6 @@ def choose_channels(
     maps : tuple of arrays (frames, channels)
     centre_hz : array (channels,)
         NaN for a channel without a centre frequency.
-    count : int
     first : sequence of int, optional
         Channels that shall be there, the most wanted first; see `tag_order`.
 
@@ -202,56 +200,65 @@ def encode_mp3(y: np.ndarray, sr: int) -> tuple[bytes, int]:
     return buffer.getvalue(), sr
 
 
-def _check_stage(model: str, stage: PageStage, n_clips: int) -> None:
-    if len(stage.maps) != n_clips:
-        raise ValueError(f"{model}, stage {stage.name}: {len(stage.maps)} maps for {n_clips} clips; give one each.")
-    if not all(np.isfinite(a).all() for a in stage.maps):
-        raise ValueError(f"{model}, stage {stage.name}: a feature map holds NaN or infinity; check its weights.")
+def _maps(network: Network, stage: str, clips: Sequence[Excerpt]) -> tuple[np.ndarray, ...]:
+    return tuple(network.maps[clip.title].maps[stage] for clip in clips)
 
 
-def _channel_counts(models: list[PageModel], values: float, max_channels: int) -> dict[tuple[int, str], int]:
+def _check(network: Network, clips: Sequence[Excerpt]) -> None:
+    for clip in clips:
+        if clip.title not in network.maps:
+            raise ValueError(f"{network.title} has not heard {clip.title!r}; make it with all clips of the page.")
+    for stage in network.stages:
+        if not all(np.isfinite(a).all() for a in _maps(network, stage, clips)):
+            raise ValueError(f"{network.title}, stage {stage}: a feature map holds NaN or infinity; check its weights.")
+
+
+def _channel_counts(
+    clips: Sequence[Excerpt], networks: Sequence[Network], values: float, max_channels: int
+) -> dict[tuple[int, str], int]:
     """Share `values` stored numbers among all stages: short stages first, what they leave over goes to long ones."""
-    lengths = {
-        (number, stage.name): (sum(len(a) for a in stage.maps), stage.channels)
-        for number, model in enumerate(models)
-        for stage in model.stages
-    }
+    sizes = {}
+    for number, network in enumerate(networks):
+        for stage in network.stages:
+            maps = _maps(network, stage, clips)
+            sizes[number, stage] = sum(len(a) for a in maps), maps[0].shape[1]
     counts, left = {}, values
-    for position, (key, (frames, channels)) in enumerate(sorted(lengths.items(), key=lambda item: item[1])):
-        share = left / (len(lengths) - position)
+    for i, (key, (frames, channels)) in enumerate(sorted(sizes.items(), key=lambda item: item[1])):
+        share = left / (len(sizes) - i)
         wanted = min(max_channels, channels)
         counts[key] = int(np.clip(share // frames, min(FEWEST_CHANNELS, wanted), wanted))
         left = max(left - counts[key] * frames, 0)
     return counts
 
 
-def _pack_channels(clips: list[PageClip], models: list[PageModel], kept: dict, sr: int) -> Packed:
+def _pack_channels(clips: Sequence[Excerpt], networks: Sequence[Network], kept: dict[tuple[int, str], int]) -> Packed:
     blob = _Blob()
     header = {
         "format": 1,
-        "sr": sr,
-        "clips": [_pack_clip(blob, clip, sr) for clip in clips],
+        "sr": clips[0].sr,
+        "modes": [mode.name for mode in PAGE_MODES],
+        "clips": [_pack_clip(blob, clip) for clip in clips],
         "models": [
             {
-                "name": model.name,
-                "title": model.title,
-                "scores": [dict(scores) for scores in model.scores],
-                "stages": [_pack_stage(blob, stage, kept[number, stage.name], sr) for stage in model.stages],
+                "name": network.maps[clips[0].title].model,
+                "title": network.title,
+                "scores": [dict(network.scores.get(clip.title, {})) for clip in clips],
+                "stages": [_pack_stage(blob, network, stage, kept[number, stage], clips) for stage in network.stages],
             }
-            for number, model in enumerate(models)
+            for number, network in enumerate(networks)
         ],
     }
     return Packed(header, blob.compressed())
 
 
-def _pack_clip(blob: _Blob, clip: PageClip, sr: int) -> dict:
-    encoded, rate = encode_mp3(clip.y, sr)
+def _pack_clip(blob: _Blob, clip: Excerpt) -> dict:
+    encoded, rate = encode_mp3(clip.y, clip.sr)
     anchor, at = _anchor(clip.y)
     return {
         "title": clip.title,
         "tags": list(clip.tags),
         "samples": len(clip.y),
-        "mp3": {"at": blob.add(encoded), "bytes": len(encoded), "step": rate // sr},
+        "mp3": {"at": blob.add(encoded), "bytes": len(encoded), "step": rate // clip.sr},
         "anchor": {"at": blob.add(anchor.tobytes()), "samples": len(anchor), "start": at},
     }
 
@@ -265,49 +272,61 @@ def _anchor(y: np.ndarray) -> tuple[np.ndarray, int]:
     return np.round(passage / max(np.abs(passage).max(), 1e-9) * 127).astype(np.int8), loudest * n
 
 
-def _pack_stage(blob: _Blob, stage: PageStage, count: int, sr: int) -> dict:
-    chosen = choose_channels(stage.maps, stage.centre_hz, count, tag_order(stage.channel_tags))
-    energy = energies(stage.maps)
+def _pack_stage(blob: _Blob, network: Network, name: str, count: int, clips: Sequence[Excerpt]) -> dict:
+    place, found = network.maps[clips[0].title].stage(name), _maps(network, name, clips)
+    tuning, own = network.probe.tuning(name), network.channel_tags.get(name, ())
+    chosen = choose_channels(found, tuning.centre_hz, count, tag_order(own))
+    energy = energies(found)
     maps = []
-    for a in stage.maps:
+    for a in found:
         steps, ranges = quantise(a[:, chosen])
         maps.append({"at": blob.add(steps.tobytes()), "frames": len(a), "range": _rounded(ranges)})
+    control = network.control
     return {
-        "name": stage.name,
-        "stride": int(stage.stride),
-        "receptive_field": int(stage.receptive_field),
-        "offset": float(stage.offset),
-        "start": round(stage.offset),  # the sample that frame 0 is put at: Python rounds halves to even, browsers up
-        "channels_in_all": stage.channels,
-        "refused": {mode: stage.refused[mode] for mode in MODES if stage.refused.get(mode)},
-        "channels": [_channel(blob, stage, channel, energy, sr) for channel in chosen],
-        "frequencies_hz": [round(float(f), 2) for f in stage.frequencies_hz],
-        "curves": _pack_curves(blob, stage.responses, chosen),
-        "untrained": None if stage.untrained is None else _pack_curves(blob, stage.untrained, chosen),
+        "name": name,
+        "stride": place.stride,
+        "receptive_field": place.receptive_field,
+        "offset": float(place.offset),
+        "start": round(place.offset),  # the sample that frame 0 is put at: Python rounds halves to even, browsers up
+        "channels_in_all": place.channels,
+        "refused": _refused(place, None),
+        "channels": [
+            _channel(blob, channel, place, tuning, energy[channel] / max(energy.max(), 1e-12), own)
+            for channel in chosen
+        ],
+        "frequencies_hz": [round(float(f), 2) for f in network.probe.frequencies],
+        "curves": _pack_curves(blob, network.probe.curve(name), chosen),
+        "control": None if control is None else _pack_curves(blob, control.curve(name), chosen),
         "maps": maps,
     }
 
 
-def _channel(blob: _Blob, stage: PageStage, channel: int, energy: np.ndarray, sr: int) -> dict:
-    sections = band_sections(stage.low_hz[channel], stage.high_hz[channel], sr)
-    own = stage.channel_tags[channel] if stage.channel_tags else None
+def _refused(stage: Stage, tuned: Tuned | None) -> dict[str, str]:
+    """By mode the reason why it has no meaning at a stage or, where a channel's tuning is given, at that channel."""
+    reasons = {mode.name: mode.refuses(stage, tuned) for mode in PAGE_MODES}
+    return {name: f"{reason}." for name, reason in reasons.items() if reason}
+
+
+def _channel(blob: _Blob, channel: int, stage: Stage, tuning: Tuning, energy: float, own: Sequence[ChannelTag]) -> dict:
+    centre, low, high = (edge[channel] for edge in (tuning.centre_hz, tuning.low_hz, tuning.high_hz))
+    sections = band_sections(low, high, stage.sr)
+    tag = own[channel] if own else ChannelTag("", np.nan)
     return {
         "index": int(channel),
-        "energy": round(float(energy[channel] / max(energy.max(), 1e-12)), 4),
-        "centre_hz": _number(stage.centre_hz[channel]),
-        "low_hz": _number(stage.low_hz[channel]),
-        "high_hz": _number(stage.high_hz[channel]),
+        "energy": round(float(energy), 4),
+        "centre_hz": _number(centre),
+        "low_hz": _number(low),
+        "high_hz": _number(high),
         "sections": None if sections is None else {"at": blob.add(sections.tobytes()), "count": len(sections)},
-        "note": stage.notes[channel] if stage.notes else "",
-        "tag": own.tag if own else "",
-        "auc": round(float(own.auc), 3) if own else None,
-        "tested": bool(own and own.tested),
+        "refused": dict(_refused(stage, Tuned(centre, (low, high))).items() - _refused(stage, None).items()),
+        "note": tuning.caution(channel),
+        "tag": tag.tag,
+        "auc": _number(tag.auc),
+        "tested": bool(tag.tested),
     }
 
 
-def _pack_curves(blob: _Blob, responses: np.ndarray, chosen: np.ndarray) -> dict | None:
-    if len(responses) == 0:
-        return None
+def _pack_curves(blob: _Blob, responses: np.ndarray, chosen: np.ndarray) -> dict:
     amplitude = np.abs(responses[:, chosen])
     peak = np.maximum(amplitude.max(0), 1e-12)
     decibels = 20 * np.log10(np.maximum(amplitude / peak, 10 ** (CURVE_FLOOR_DB / 20)))

@@ -5,64 +5,39 @@ filter curves, and makes the sounds in the browser, as `tagkit.analysis.sonify` 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import keras
 import numpy as np
 
 import tagkit
 from tagkit import audio
-from tagkit.analysis import feature_maps, signals, spectra
-from tagkit.analysis.geometry import Stage
-from tagkit.analysis.selectivity import ChannelTag
+from tagkit.analysis.portrait import Portrait
 from tagkit.data.catalog import Clip
+from tagkit.data.records import Records
+from tagkit.graph.scorer import Scorer
 from tagkit.listening import html
-from tagkit.listening.packing import pack
-from tagkit.listening.parts import PageClip, PageModel, PageStage, PageTooLargeError
+from tagkit.listening.network import Excerpt, Network, network
+from tagkit.listening.packing import PageTooLargeError, pack
 from tagkit.system import files
+from tagkit.training.runs import Run
 
-__all__ = ["Measured", "PageClip", "PageModel", "PageStage", "PageTooLargeError", "excerpt", "pack", "view", "write"]
+__all__ = ["Excerpt", "PageTooLargeError", "excerpt", "network", "of_runs", "write"]
 
 TITLE = "Listen inside a network"
 LEAD = (
     "A neural network learned to tag music from the bare waveform. Step inside: choose a piece, walk through the "
     "stages, and listen to what each channel responds to."
 )
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is known of the networks of a page already, each by the network's title; what is missing is left out.
-
-    Attributes
-    ----------
-    probes : dict of str -> ToneProbe
-        Measured at -20 dBFS where they are missing.
-    twins : dict of str -> ToneProbe or None
-        Of the untrained networks: their curves stand behind those of the trained ones.
-    scores : dict of str -> one dict of tag -> score for each clip
-        What the network says about each clip, in the order to show.
-    channel_tags : dict of str -> dict of stage -> ChannelTag of each channel
-        The tag that is each channel's own.
-    """
-
-    probes: Mapping[str, spectra.ToneProbe] = field(default_factory=dict)
-    twins: Mapping[str, spectra.ToneProbe | None] = field(default_factory=dict)
-    scores: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
-    channel_tags: Mapping[str, Mapping[str, Sequence[ChannelTag]]] = field(default_factory=dict)
+SECONDS = {1: 7.0, 2: 5.0, 3: 4.0}  # of an excerpt, by the number of networks: the page has one size
+FEWEST_SECONDS = 3.0
 
 
 def write(
     path: Path | str,
-    models: Mapping[str, keras.Model] | Sequence[keras.Model],
-    clips: Sequence[Clip | PageClip],
+    networks: Sequence[Network],
+    clips: Sequence[Excerpt],
     *,
-    stages: Sequence[str] | None = None,
-    measured: Measured | None = None,
-    seconds: float = 7.0,
     max_channels: int = 32,
-    sr: int = 16000,
     title: str = TITLE,
     lead: str = LEAD,
 ) -> Path:
@@ -72,123 +47,120 @@ def write(
     ----------
     path : path
         The HTML file.
-    models : dict of str -> keras.Model, or sequence of keras.Model
-        Networks by the title that a listener reads (by default the network's name).
-    clips : sequence of Clip or PageClip
-        Three or four. Of a Clip the liveliest `seconds` are taken (`excerpt`).
-    stages : sequence of str, optional
-        Stages to show; by default all that have a time axis.
-    measured : Measured, optional
-    seconds : float
-        Length of an excerpt.
+    networks : sequence of Network
+        Each from `network`, with these clips.
+    clips : sequence of Excerpt
+        Three or four.
     max_channels : int
         Channels kept of a stage, at most; fewer where the page would grow too large.
-    sr : int
     title, lead : str
         Heading and opening sentence.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------
     PageTooLargeError
-        If the page would take 2 MB or more even with the fewest channels.
+        The page would take 2 MB or more even with the fewest channels.
     """
-    named = dict(models) if isinstance(models, Mapping) else {model.name: model for model in models}
-    pieces = [clip if isinstance(clip, PageClip) else excerpt(clip, seconds, sr=sr) for clip in clips]
-    known = measured or Measured()
-    views = [view(model, pieces, title=name, stages=stages, measured=known, sr=sr) for name, model in named.items()]
-    packed = pack(pieces, views, sr=sr, max_channels=max_channels, max_bytes=html.data_budget())
-    text = html.render(packed, title=title, lead=lead, facts=_facts(named))
+    packed = pack(clips, networks, max_channels=max_channels, max_bytes=html.data_budget())
+    text = html.render(packed, title=title, lead=lead, facts=_facts(networks))
     with files.atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 
 
+def of_runs(
+    path: Path | str, runs: Mapping[str, Run], portraits: Mapping[str, Portrait], records: Records, clips: int = 4
+) -> Path:
+    """Write the listening page of the runs that read the waveform, for test clips with many different tags.
+
+    Parameters
+    ----------
+    path : path
+        The HTML file.
+    runs : dict of str -> Run
+        Trained on the same records and split.
+    portraits : dict of str -> Portrait
+        Of each run, by the same name.
+    clips : int
+        How many test clips the page holds.
+
+    Raises
+    ------
+    ValueError
+        None of the runs reads the waveform.
+    RecordsError, TrainingError, PageTooLargeError
+        The split has no test clips, a run has no weights yet, or the page would take 2 MB or more.
+    """
+    raw = {name: run for name, run in runs.items() if run.row.reads_waveform}
+    if not raw:
+        raise ValueError(f"None of {', '.join(runs)} reads the waveform, so there is nothing to listen to.")
+    first = next(iter(raw.values()))
+    test = records.part("test", first.record["split"])
+    chosen = test[varied(records.labels(test, first.tags), clips)]
+    seconds = SECONDS.get(len(raw), FEWEST_SECONDS)
+    pieces: list[Excerpt] = []
+    for clip in (records.catalog.clip(index) for index in chosen):
+        piece = excerpt(clip, records.sr, seconds, y=records.waveform(clip.clip_id))
+        same = sum(piece.title in (other.title, other.title.rpartition(" (")[0]) for other in pieces)
+        pieces.append(Excerpt(f"{piece.title} ({same + 1})", piece.y, piece.sr, piece.tags) if same else piece)
+    networks = []
+    for name, run in raw.items():
+        model, found = run.model(), portraits[name]
+        scores = {
+            piece.title: {run.tags[k]: float(row[k]) for k in np.argsort(-row)[:5]}
+            for piece, row in zip(pieces, Scorer(model)(records, chosen), strict=True)
+        }
+        networks.append(
+            network(
+                model,
+                pieces,
+                title=name,
+                probe=found.trained.probe,
+                control=found.control and found.control.probe,
+                channel_tags=found.channel_tags(),
+                scores=scores,
+            )
+        )
+    return write(path, networks, pieces)
+
+
+def varied(labels: np.ndarray, n: int) -> np.ndarray:
+    """Rows (n,) that together show as many tags as possible: each next one adds the rarest tags not shown yet.
+
+    Parameters
+    ----------
+    labels : ndarray of bool (clips, tags)
+    """
+    rarity = 1 / np.maximum(labels.sum(0), 1)
+    shown = np.zeros(labels.shape[1], bool)
+    chosen: list[int] = []
+    for _ in range(min(n, len(labels))):
+        gain = (labels & ~shown) @ rarity + 1e-3 * labels.sum(1)
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        shown |= labels[chosen[-1]]
+    return np.array(chosen)
+
+
 def excerpt(
-    clip: Clip, seconds: float = 7.0, *, y: np.ndarray | None = None, start_s: float | None = None, sr: int = 16000
-) -> PageClip:
+    clip: Clip, sr: int, seconds: float = 7.0, *, y: np.ndarray | None = None, start_s: float | None = None
+) -> Excerpt:
     """Cut an excerpt out of a clip of a Catalog.
 
     Parameters
     ----------
-    clip : Clip
-    seconds : float
-    y : array (samples,), optional
+    sr : int
+        Hz; that of the networks which will hear it.
+    y : ndarray (samples,), optional
         The clip's samples at `sr`, where they are at hand; by default its file is decoded.
     start_s : float, optional
         By default the excerpt starts where the `seconds` with the most onsets do, in steps of half a second.
-    sr : int
-
-    Returns
-    -------
-    PageClip
     """
     y = audio.load(clip.path, sr=sr) if y is None else y
     length = min(round(seconds * sr), len(y))
     start = _liveliest(y, length, sr) if start_s is None else min(round(start_s * sr), len(y) - length)
     name = ": ".join(part for part in (clip.artist, clip.title) if part) or clip.clip_id
-    return PageClip(name, y[start : start + length], clip.tags)
-
-
-def view(
-    model: keras.Model,
-    clips: Sequence[PageClip],
-    *,
-    title: str | None = None,
-    stages: Sequence[str] | None = None,
-    measured: Measured | None = None,
-    sr: int = 16000,
-) -> PageModel:
-    """Feature maps and filter curves of one network, ready to be packed; parameters as in `write`."""
-    title, known = title or model.name, measured or Measured()
-    probe = known.probes.get(title) or spectra.tone_probe(model, stages, sr=sr, levels_dbfs=(-20.0,))
-    twin, tags = known.twins.get(title), known.channel_tags.get(title, {})
-    maps = list(feature_maps.stream(model, [clip.y for clip in clips], stages, sr=sr))
-    seen = tuple(
-        _stage(place, [each.maps[name] for each in maps], probe, twin, tags.get(name, ()), sr)
-        for name, place in maps[0].geometry.items()
-    )
-    return PageModel(model.name, title, seen, tuple(dict(each) for each in known.scores.get(title, ())))
-
-
-def _stage(
-    stage: Stage,
-    maps: list[np.ndarray],
-    probe: spectra.ToneProbe,
-    twin: spectra.ToneProbe | None,
-    tags: Sequence[ChannelTag],
-    sr: int,
-) -> PageStage:
-    tuning = probe.tuning(stage.name)
-    return PageStage(
-        name=stage.name,
-        stride=stage.stride,
-        receptive_field=stage.receptive_field,
-        offset=stage.offset,
-        maps=tuple(maps),
-        frequencies_hz=probe.frequencies,
-        responses=probe.curve(stage.name),
-        centre_hz=tuning.centre_hz,
-        low_hz=tuning.low_hz,
-        high_hz=tuning.high_hz,
-        refused=_refused(stage, sr),
-        notes=tuple(tuning.caution(channel) for channel in range(stage.channels)),
-        channel_tags=tuple(tags),
-        untrained=None if twin is None else twin.curve(stage.name),
-    )
-
-
-def _refused(stage: Stage, sr: int) -> dict[str, str]:
-    """Reasons for a listener; `signals.raw` refuses the same stages with advice for a programmer."""
-    if stage.stride <= signals.LARGEST_RAW_STRIDE:
-        return {}
-    return {
-        "raw": f"{stage.name} gives {stage.frame_rate(sr):.3g} values per second, so nothing above "
-        f"{stage.nyquist_hz(sr):.3g} Hz is left in them, which is too low to be heard as sound."
-    }
+    return Excerpt(name, y[start : start + length], sr, clip.tags)
 
 
 def _liveliest(y: np.ndarray, length: int, sr: int) -> int:
@@ -200,6 +172,8 @@ def _liveliest(y: np.ndarray, length: int, sr: int) -> int:
     return int(max(starts, key=lambda start: rises[start // block + 1 : (start + length) // block].sum()))
 
 
-def _facts(models: Mapping[str, keras.Model]) -> str:
-    sizes = ", ".join(f"{name} ({model.count_params():,} parameters)" for name, model in models.items())
+def _facts(networks: Sequence[Network]) -> str:
+    sizes = ", ".join(
+        f"{each.title} ({each.model.count_params():,} parameters)" if each.model else each.title for each in networks
+    )
     return f"Made with tagkit {tagkit.__version__} from {sizes}. Filter curves were measured with tones at -20 dBFS."

@@ -28,7 +28,6 @@ def follow(
 
     Parameters
     ----------
-    tagger : Tagger
     source : path, or ndarray (samples,)
     top : int
         How many tags.
@@ -54,9 +53,7 @@ def speakers(tagger: Tagger, source: str | Path | np.ndarray, tag: str, channels
 
     Parameters
     ----------
-    tagger : Tagger
     source : path, or ndarray (samples,)
-    tag : str
     channels : int
         Of each stage.
 
@@ -98,7 +95,7 @@ def chooser(tagger: Tagger) -> ipywidgets.Widget:
     upload = ipywidgets.FileUpload(accept="audio/*,video/*", multiple=False, description="your music")
     output = ipywidgets.Output()
 
-    def show(_=None) -> None:
+    def show(_: object = None) -> None:
         output.clear_output(wait=True)
         with output:
             for file in upload.value:

@@ -4,10 +4,10 @@ import base64
 import html
 import json
 from collections.abc import Sequence
-from importlib import resources
 
 import numpy as np
 
+from tagkit.listening.html import fill, in_script, static
 from tagkit.listening.packing import encode_mp3
 
 LONGEST_S = 120.0
@@ -28,9 +28,7 @@ def taggram_data(
     window_scores : ndarray (windows, tags)
     starts_s : ndarray (windows,)
         Where each window begins.
-    window_s, duration_s : float
     tags : sequence of str (tags,)
-    top : int
     """
     means = window_scores.mean(0)
     order = np.argsort(-means, kind="stable")[:top]
@@ -55,7 +53,6 @@ def taggram_page(data: dict, y: np.ndarray, sr: int, title: str = "Taggram") -> 
         The sound, float in [-1, 1), at most two minutes.
     sr : int
         Hz; one of `packing.MP3_RATES`.
-    title : str
 
     Raises
     ------
@@ -66,20 +63,11 @@ def taggram_page(data: dict, y: np.ndarray, sr: int, title: str = "Taggram") -> 
         raise ValueError(f"A page holds {LONGEST_S:.0f} s of sound, not {len(y) / sr:.0f} s: pass a part of it.")
     # A rate without MP3, or one that is doubled, is the encoder's business; clipping is ours.
     sound, _ = encode_mp3(np.clip(y, -1, 1), sr)
-    parts = {
-        "title": html.escape(title),
-        "style": static("taggram.css"),
-        "sound": base64.b64encode(sound).decode(),
-        # "</" would end the script element that holds the JSON.
-        "data": json.dumps(data, ensure_ascii=False, allow_nan=False).replace("</", "<\\/"),
-        "script": static("taggram.js"),
-    }
-    page = static("taggram.html")
-    for name, text in parts.items():
-        page = page.replace("{{" + name + "}}", text)
-    return page
-
-
-def static(name: str) -> str:
-    """The text of a static file of the listening pages."""
-    return resources.files("tagkit.listening").joinpath("static", name).read_text(encoding="utf-8")
+    return fill(
+        "taggram.html",
+        title=html.escape(title),
+        style=static("taggram.css"),
+        sound=base64.b64encode(sound).decode(),
+        data=in_script(json.dumps(data, ensure_ascii=False, allow_nan=False)),
+        script=static("taggram.js"),
+    )

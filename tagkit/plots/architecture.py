@@ -28,8 +28,6 @@ def architecture(
         Length of the waveform.
     outputs : int
         Number of tags.
-    title : str
-    ax : Axes, optional
     """
     boxes = [("waveform", samples, 1), *stages, ("tags", 1, outputs)]
     ax = axes_or_new(ax, width=max(7.0, 1.15 * len(boxes)), height=3.4)

@@ -2,7 +2,9 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+import librosa
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,8 +35,6 @@ def filter_spectra(
         Amplitude (linear), for example from a tone probe.
     channels : sequence of int, optional
         Which to draw, up to eight; by default eight, spread over the peak frequencies.
-    title : str
-    ax : Axes, optional
 
     Raises
     ------
@@ -103,8 +103,6 @@ def filter_bank(
         Amplitude (linear).
     centre_hz : array (channels,), optional
         What the channels are sorted by; by default the frequency of the largest response. NaN goes last.
-    title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax, height=4.0)
     centres = frequencies_hz[np.argmax(responses, axis=0)] if centre_hz is None else centre_hz
@@ -141,8 +139,6 @@ def centre_frequencies(
     fmin_hz, fmax_hz : float
         The lowest and highest tone that could be answered to. What answers most to the lowest, and may be a low-pass
         filter, is said to.
-    title : str
-    ax : Axes, optional
 
     References
     ----------
@@ -157,7 +153,7 @@ def centre_frequencies(
         share = np.linspace(0, 1, 200)
         place = (low_pass + 0.5 + share * (len(first) - low_pass - 1)) / len(first)
         for name, style, to, back in (
-            ("mel scale", "--", lambda f: np.log10(1 + f / 700), lambda m: 700 * (10**m - 1)),
+            ("mel scale", "--", partial(librosa.hz_to_mel, htk=True), partial(librosa.mel_to_hz, htk=True)),
             ("ERB scale", ":", lambda f: np.log10(1 + 0.00437 * f), lambda e: (10**e - 1) / 0.00437),
             ("linear", "-", lambda f: f, lambda f: f),
         ):
@@ -220,7 +216,6 @@ def construction(
         From bottom to top: one order for all panels of a stage, so that a line is the same channel in each.
     notes : dict of str -> dict of str -> str, optional
         By stage and estimator, what is written into a panel, for example the linear fraction of H1.
-    title : str
 
     Returns
     -------

@@ -39,7 +39,6 @@ def channel_grid(
         Up to nine.
     labels : sequence of str, optional
         One for each of `channels`, for example centre frequencies.
-    title : str
     axes : array (3, 3) of Axes, optional
 
     Returns

@@ -30,8 +30,6 @@ def similarity(
         Names of the stages of the one and of the other network.
     low, high : array (rows, columns), optional
         95 % interval.
-    xlabel, ylabel, title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax, width=2.2 + 0.8 * len(columns), height=1.4 + 0.5 * len(rows))
     mesh = ax.imshow(value, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto", origin="lower")
@@ -69,8 +67,6 @@ def by_stage(
         it, and its name stands beside its point. Bare triples, without names, are those of the first of `stages`.
     untrained : str, optional
         The network that is drawn in grey, below the others.
-    ylabel, title : str
-    ax : Axes, optional
 
     Raises
     ------
@@ -136,8 +132,6 @@ def tag_channels(
         By network and tag.
     untrained : str, optional
         The network that is drawn in grey, below the others.
-    title : str
-    ax : Axes, optional
     """
     first = next(iter(best.values()))
     tags = sorted(first, key=lambda tag: np.nan_to_num(first[tag]))

@@ -8,7 +8,7 @@ from matplotlib.colors import CenteredNorm
 from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, axes_or_new
 
 
-def waveform(y: np.ndarray, sr: int = 16000, *, title: str = "Waveform", ax: Axes | None = None) -> Axes:
+def waveform(y: np.ndarray, sr: int, *, title: str = "Waveform", ax: Axes | None = None) -> Axes:
     """Draw a waveform: its envelope where there are too many samples to see each.
 
     Parameters
@@ -17,8 +17,6 @@ def waveform(y: np.ndarray, sr: int = 16000, *, title: str = "Waveform", ax: Axe
         In [-1, 1).
     sr : int
         Sampling rate in Hz.
-    title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax, height=2.0)
     librosa.display.waveshow(np.asarray(y, np.float32), sr=sr, ax=ax, color=COLOURS[0], linewidth=0.6)
@@ -28,7 +26,7 @@ def waveform(y: np.ndarray, sr: int = 16000, *, title: str = "Waveform", ax: Axe
 
 def spectrogram(
     y: np.ndarray,
-    sr: int = 16000,
+    sr: int,
     *,
     n_fft: int = 1024,
     hop_length: int = 256,
@@ -42,8 +40,6 @@ def spectrogram(
     y : array (samples,)
     sr, n_fft, hop_length : int
         Sampling rate in Hz; window and hop in samples.
-    title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax)
     power = np.abs(librosa.stft(np.asarray(y, np.float32), n_fft=n_fft, hop_length=hop_length)) ** 2
@@ -52,7 +48,7 @@ def spectrogram(
 
 def log_mel(
     y: np.ndarray,
-    sr: int = 16000,
+    sr: int,
     *,
     n_mels: int = 96,
     n_fft: int = 512,
@@ -67,8 +63,6 @@ def log_mel(
     y : array (samples,)
     sr, n_mels, n_fft, hop_length : int
         Sampling rate in Hz; number of bands; window and hop in samples.
-    title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax)
     power = librosa.feature.melspectrogram(
@@ -106,8 +100,6 @@ def feature_maps(
         Centre of each frame in seconds.
     order : array of int, optional
         Channels from top to bottom, for example sorted by centre frequency; by default in their own order.
-    title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax)
     order = np.arange(maps.shape[1]) if order is None else np.asarray(order)

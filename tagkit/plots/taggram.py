@@ -34,8 +34,6 @@ def taggram(
     tags : sequence of str (tags,)
     duration_s : float, optional
         Where the picture ends; by default with the last window.
-    title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax, height=1.0 + 0.3 * len(tags))
     centres = np.asarray(starts_s) + window_s / 2
@@ -71,8 +69,6 @@ def reliability(
         NaN where a bin is empty.
     pairs : array of int (bins,)
         Pairs of clip and tag in each bin, written beside its dot, on the side away from the diagonal.
-    title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax, width=5.2, height=4.6)
     ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", label="as often right as it says")

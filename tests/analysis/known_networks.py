@@ -1,17 +1,21 @@
 """Small networks whose right answers are known, named as the zoo names its layers."""
 
 import keras
+import librosa
 import numpy as np
 
 SR = 16000
 
 
-def mel(hz):
-    return 1127 * np.log1p(np.asarray(hz) / 700)
-
-
 def mel_spaced(fmin_hz: float, fmax_hz: float, n: int) -> np.ndarray:
-    return 700 * np.expm1(np.linspace(mel(fmin_hz), mel(fmax_hz), n) / 1127)
+    return librosa.mel_frequencies(n, fmin=fmin_hz, fmax=fmax_hz, htk=True)
+
+
+def sampled(*args, **kwargs) -> keras.Model:
+    """A network of waveforms at 16 kHz."""
+    model = keras.Model(*args, **kwargs)
+    model.sr = SR
+    return model
 
 
 def gabor_bank(centres_hz: np.ndarray, taps: int = 1024, q: float = 4.0) -> np.ndarray:
@@ -37,7 +41,7 @@ def filterbank(weights: np.ndarray, samples: int, stride: int = 1, activation=No
     x = conv(source)
     if pool:
         x = keras.layers.MaxPooling1D(pool, name="conv1_pool")(x)
-    model = keras.Model(source, x, name="filterbank")
+    model = sampled(source, x, name="filterbank")
     conv.set_weights([weights[:, None, :].astype(np.float32)])
     return model
 
@@ -65,7 +69,7 @@ def small_tagger(samples: int = 4096, tags: int = 5) -> keras.Model:
     x = layer(kl.Flatten, "dense1", "flatten")(x)
     x = layer(kl.Dropout, "dense1", "dropout", 0.5)(x)
     x = layer(kl.Dense, "logits", "dense", tags)(x)
-    model = keras.Model(source, x, name="small_tagger")
+    model = sampled(source, x, name="small_tagger")
     rng = np.random.default_rng(0)
     for norm in [item for item in model.layers if isinstance(item, kl.BatchNormalization)]:
         shape = norm.get_weights()[0].shape

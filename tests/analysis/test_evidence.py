@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from known_networks import sampled
 
 from tagkit.analysis.evidence import evidence
 from tagkit.graph import zoo
@@ -13,7 +14,7 @@ def linear(window=64, channels=3, tags=2):
     maps = layers.Conv1D(channels, 4, strides=4, use_bias=False, name="conv1_conv")(x)
     pooled = layers.GlobalAveragePooling1D(name="logits_mean")(maps)
     logits = layers.Dense(tags, bias_initializer="ones", name="logits_dense")(pooled)
-    return keras.Model(x, logits, name="linear")
+    return sampled(x, logits, name="linear")
 
 
 def test_in_a_linear_network_the_channels_add_up_to_the_logit():

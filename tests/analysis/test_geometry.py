@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from known_networks import SR, layer, small_tagger
+from known_networks import SR, layer, sampled, small_tagger
 
 from tagkit.analysis import feature_maps, geometry
 from tagkit.graph import windowing, zoo
@@ -52,8 +52,8 @@ def test_arithmetic_of_a_small_network():
     # conv1: k 16 s 4 'same', 6 samples of padding before; conv2: k 3 d 2 pool 3, and its skip sees less
     assert (stages["conv1"].receptive_field, stages["conv1"].offset) == (16, 1.5)
     assert (stages["conv2"].receptive_field, stages["conv2"].offset) == (16 + 4 * 4 + 2 * 4, 1.5 + 4)
-    assert stages["conv3"].nyquist_hz(SR) == pytest.approx(16000 / 72)
-    assert stages["conv4"].time(2, SR) == pytest.approx((2 * 72 + stages["conv4"].offset) / SR)
+    assert stages["conv3"].nyquist_hz == pytest.approx(16000 / 72)
+    assert stages["conv4"].time(2) == pytest.approx((2 * 72 + stages["conv4"].offset) / SR)
 
 
 @pytest.mark.parametrize("samples", [4096, 4099, 5003])
@@ -69,7 +69,7 @@ def test_parallel_branches_are_joined():
     a = layer(layers.MaxPooling1D, "conv2", "a_pool", 4)(layer(layers.Conv1D, "conv2", "a_conv", 4, 4)(x))
     b = layer(layers.Conv1D, "conv2", "b_conv", 4, 2, padding="causal", dilation_rate=3)(x)
     b = layer(layers.AveragePooling1D, "conv2", "b_pool", 4)(layer(layers.Cropping1D, "conv2", "b_crop", (0, 3))(b))
-    model = keras.Model(source, layer(layers.Concatenate, "conv2", "join")([a, b]), name="parallel")
+    model = sampled(source, layer(layers.Concatenate, "conv2", "join")([a, b]), name="parallel")
     first, second = geometry.stages(model)
     assert (first.channels, first.stride, first.receptive_field, first.offset) == (8, 16, 64, 7.5)
     assert (second.channels, second.stride) == (8, 64)
@@ -85,7 +85,7 @@ def test_spectrogram_axis_is_followed():
     x = layer(layers.MaxPooling2D, "conv1", "pool", (2, 2))(x)
     x = layer(layers.Permute, "conv2", "turn", (2, 1, 3))(x)
     x = layer(layers.Conv2D, "conv2", "conv", 6, (5, 3), padding="same", strides=(5, 1))(x)
-    model = keras.Model(source, layer(layers.Conv2D, "conv2", "again", 7, 1)(x), name="spectrogram")
+    model = sampled(source, layer(layers.Conv2D, "conv2", "again", 7, 1)(x), name="spectrogram")
     bands, first, second = geometry.stages(model)
     assert (bands.channels, bands.stride, bands.axis) == (12, 160, 1)
     assert (first.channels, first.stride, first.axis) == (5, 320, 1)
@@ -103,7 +103,7 @@ def with_memory(samples: int = 1200) -> keras.Model:
     x = layer(layers.Multiply, "conv2", "scale")([trunk, squeezed])
     x = layer(layers.Bidirectional, "gru1", "gru", layers.GRU(3, return_sequences=True))(x)
     x = layer(layers.GRU, "gru2", "gru", 5)(x)
-    return keras.Model(source, layer(layers.Dense, "logits", "dense", 2)(x), name="with_memory")
+    return sampled(source, layer(layers.Dense, "logits", "dense", 2)(x), name="with_memory")
 
 
 def test_memory_is_marked():
@@ -119,12 +119,12 @@ def test_branches_without_common_frames_are_refused():
     a = layer(layers.Conv1D, "conv1", "a", 4, 2, strides=2)(source)
     b = layer(layers.MaxPooling1D, "conv1", "b", 2)(layer(layers.Conv1D, "conv1", "c", 4, 2, strides=1)(source))
     b = layer(layers.Conv1D, "conv1", "d", 4, 2, strides=2)(layer(layers.UpSampling1D, "conv1", "up", 2)(b))
-    model = keras.Model(source, layer(layers.Concatenate, "conv1", "join", axis=1)([a, b]))
+    model = sampled(source, layer(layers.Concatenate, "conv1", "join", axis=1)([a, b]))
     with pytest.raises(geometry.GeometryError, match=r"conv1_up.*frame_geometry"):
         geometry.stages(model)
     a = layer(layers.Conv1D, "conv2", "a", 4, 1, strides=2)(source)
     b = layer(layers.Cropping1D, "conv2", "b", 16)(source)
-    model = keras.Model(source, layer(layers.Concatenate, "conv2", "join")([a, b]))
+    model = sampled(source, layer(layers.Concatenate, "conv2", "join")([a, b]))
     with pytest.raises(geometry.GeometryError, match=r"conv2_join joins branches with strides of 2, 1 samples"):
         geometry.stages(model)
 
@@ -138,7 +138,7 @@ def test_a_network_inside_a_network_is_named():
     inner = small_tagger()
     source = keras.Input((4096, 1), name="waveform")
     with pytest.raises(geometry.GeometryError, match=r"get_layer\('small_tagger'\)"):
-        geometry.stages(keras.Model(source, inner(source), name="windows"))
+        geometry.stages(sampled(source, inner(source), name="windows"))
 
 
 def test_a_network_of_many_windows_is_refused():

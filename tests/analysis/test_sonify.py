@@ -14,7 +14,7 @@ SECONDS = 4
 
 
 def stage(stride: int, offset: float = 0.0, name: str = "conv3") -> Stage:
-    return Stage(name, 1, SECONDS * SR // stride, stride, 3 * stride, offset, True)
+    return Stage(name, 1, SECONDS * SR // stride, stride, 3 * stride, offset, True, SR)
 
 
 def image_level(y: np.ndarray, u: float, stride: int) -> float:
@@ -85,7 +85,7 @@ def heard():
     return feature_maps.compute(model, y), spectra.tone_probe(model, levels_dbfs=[-20])
 
 
-@pytest.mark.parametrize("mode", sonify.MODES)
+@pytest.mark.parametrize("mode", sonify.MAP_MODES)
 def test_every_mode_gives_audio_of_the_clips_length(heard, mode):
     maps, probe = heard
     y = sonify.sonify(maps, "conv1", 1, mode, probe=probe)
@@ -108,7 +108,7 @@ def test_carrier_sings_at_the_channels_own_frequency(heard):
 def test_shared_gain_keeps_the_difference_in_loudness(heard):
     maps, probe = heard
     quiet, loud = sonify.side_by_side([maps, maps], "conv1", [0, 1], "raw", probe=[probe, probe])
-    unlevelled = [sonify.render(maps, "conv1", channel, "raw") for channel in (0, 1)]
+    unlevelled = [sonify.render(maps, "conv1", channel, "raw").y for channel in (0, 1)]
     assert np.std(quiet) / np.std(loud) == pytest.approx(np.std(unlevelled[0]) / np.std(unlevelled[1]), rel=0.02)
     assert np.percentile(np.abs(loud), 99) == pytest.approx(0.5, rel=1e-3)
     own = sonify.sonify(maps, "conv1", 0, "raw")
@@ -127,7 +127,7 @@ def test_a_rare_loud_moment_lowers_the_whole_instead_of_being_clipped():
 
 def test_refusals_say_why_and_what_to_use(heard):
     maps, probe = heard
-    with pytest.raises(sonify.CannotPlay, match=r"one frame every 243 samples.*33 Hz.*mode='carrier'"):
+    with pytest.raises(sonify.CannotPlay, match=r"one value every 243 samples.*32.9 Hz.*mode='carrier'"):
         signals.raw(np.ones(100), stage(243), SECONDS * SR)
     with pytest.raises(sonify.CannotPlay, match="probe"):
         sonify.sonify(maps, "conv1", 0, "carrier")
@@ -135,7 +135,7 @@ def test_refusals_say_why_and_what_to_use(heard):
         sonify.sonify(maps, "conv1", 0, "loud")
     with pytest.raises(sonify.CannotPlay, match="12 Hz"):
         sonify.sonify(maps, "conv1", 0, "carrier", probe=sonify.Tuned(12.0))
-    silent = feature_maps.FeatureMaps({"conv1": np.zeros((100, 1))}, {"conv1": stage(64)}, maps.y)
+    silent = feature_maps.FeatureMaps({"conv1": np.zeros((100, 1))}, {"conv1": stage(64)}, maps.y, SR)
     with pytest.raises(sonify.CannotPlay, match="constant"):
         sonify.sonify(silent, "conv1", 0, "carrier", probe=probe)
     with pytest.raises(sonify.CannotPlay, match="NaN"):
@@ -149,8 +149,8 @@ def test_raw_plays_up_to_stride_81_and_not_beyond():
     assert signals.LARGEST_RAW_STRIDE == 81
 
 
-@pytest.mark.parametrize("mode", sonify.MODES + sonify.NETWORK_MODES)
-def test_play_knows_six_modes(mode, tmp_path):
+@pytest.mark.parametrize("mode", sonify.MODES)
+def test_play_knows_every_mode(mode, tmp_path):
     model = filterbank(gabor_bank(np.array([1000.0, 2090.0]), 128), 4096, stride=16, activation="elu")
     y = (0.1 * np.random.default_rng(2).normal(size=6000)).astype(np.float32)
     audio.save(tmp_path / "clip.wav", y, SR)
@@ -161,18 +161,18 @@ def test_play_knows_six_modes(mode, tmp_path):
         assert np.isfinite(heard).all()
         assert 0.1 < np.abs(heard).max() <= 1
     f, power = signal.welch(heard, SR, nperseg=1024)
-    if mode not in ("raw", "relevance"):  # a map with a stride of 16 holds an alias of 2090 Hz
+    if mode not in ("original", "raw", "saliency"):  # a map with a stride of 16 holds an alias of 2090 Hz
         assert f[power.argmax()] == pytest.approx(2090, rel=0.1)
 
 
 def test_play_refuses_a_channel_that_heard_nothing():
     model = filterbank(-np.ones((16, 1)), 4096, stride=16, activation="relu")
-    for mode in ("mask", "relevance", "carrier"):
+    for mode in ("mask", "saliency", "carrier"):
         with pytest.raises(sonify.CannotPlay):
             sonify.play(model, np.full(4096, 0.1, np.float32), "conv1", 0, mode)
 
 
-def test_a_channel_that_answers_to_nothing_prefers_nothing():
+def test_nothing_maximises_a_channel_that_responds_to_nothing():
     model = filterbank(np.zeros((16, 1)), 4096, stride=16, activation="relu")
-    with pytest.raises(sonify.CannotPlay, match="answers to nothing"):
-        sonify.play(model, np.full(4096, 0.1, np.float32), "conv1", 0, "preferred")
+    with pytest.raises(sonify.CannotPlay, match="responds to nothing"):
+        sonify.play(model, np.full(4096, 0.1, np.float32), "conv1", 0, "maximisation")

@@ -1,20 +1,21 @@
 """Filters by comparison with the level before: acceptance checks 1, 2, 4 and 5."""
 
 import keras
+import nonlinear
 import numpy as np
 import pytest
 from keras import layers
-from known_networks import SR, filterbank, gabor_bank, mel_spaced, small_tagger
+from known_networks import SR, filterbank, gabor_bank, mel_spaced, sampled, small_tagger
 from scipy.stats import norm
 
-from tagkit.analysis import feature_maps, nonlinear, spectra, transfer, tuning
+from tagkit.analysis import feature_maps, spectra, transfer, tuning
 
 
 def test_check_1_probe_against_weights():
     rng = np.random.default_rng(0)
     source = keras.Input((4096, 1), name="waveform")
     x = layers.Conv1D(16, 64, strides=16, name="conv1_conv")(source)
-    model = keras.Model(source, layers.BatchNormalization(name="conv1_norm", epsilon=1e-5)(x))
+    model = sampled(source, layers.BatchNormalization(name="conv1_norm", epsilon=1e-5)(x))
     shapes = [w.shape for w in model.get_weights()]
     values = [rng.normal(size=shape) for shape in shapes]
     values[-1] = rng.uniform(0.1, 2, shapes[-1])  # moving variance
@@ -92,10 +93,10 @@ def test_ratio_folds_the_input_to_the_outputs_rate():
         transfer.ratio(x[:100], x[:25], 4, SR)
 
 
-def test_between_stages_of_a_network():
+def test_a_stage_of_a_network():
     model = filterbank(gabor_bank(mel_spaced(300, 5000, 3), 32), 4096, stride=4)
     maps = [feature_maps.compute(model, np.random.default_rng(i).normal(size=80_000) * 0.1) for i in range(2)]
-    found = transfer.between(maps, None, "conv1", length=256)
+    found = transfer.h1([m.y[:, None] for m in maps], [m.maps["conv1"] for m in maps], 4, SR, length=256)
     (conv,) = transfer.weights(model, "conv1")
     assert relative_db(found, conv.weights, SR) < -30
     assert np.median(found.adjusted) > 0.99

@@ -68,7 +68,7 @@ def lab_chromium(tmp_path_factory):
 @pytest.fixture(scope="session")
 def clips():
     """Two short pieces: a scale of plucked tones, and bursts of noise."""
-    from tagkit.listening.parts import PageClip
+    from tagkit.listening.network import Excerpt
 
     t = np.arange(3 * SR) / SR
     beat = t % 0.5
@@ -76,8 +76,8 @@ def clips():
     scale = sum(np.sin(2 * np.pi * k * np.cumsum(pitch) / SR) / k for k in (1, 2, 3)) * np.exp(-5 * beat) * 0.3
     noise = np.random.default_rng(0).standard_normal(len(t)) * np.exp(-20 * beat) * 0.2
     return [
-        PageClip("A scale", scale.astype(np.float32), ("plucked",)),
-        PageClip("Noise", noise.astype(np.float32), ("drums",)),
+        Excerpt("A scale", scale.astype(np.float32), SR, ("plucked",)),
+        Excerpt("Noise", noise.astype(np.float32), SR, ("drums",)),
     ]
 
 
@@ -100,9 +100,9 @@ def listening_page(network, probe, clips, tmp_path_factory):
     from tagkit.listening import page as listen
 
     path = tmp_path_factory.mktemp("page") / "listen.html"
-    scores = {"A raw network": [{"plucked": 0.9}, {"drums": 0.8}]}
-    measured = listen.Measured(probes={"A raw network": probe}, scores=scores)
-    return listen.write(path, {"A raw network": network}, clips, measured=measured)
+    scores = {"A scale": {"plucked": 0.9}, "Noise": {"drums": 0.8}}
+    seen = listen.network(network, clips, title="A raw network", probe=probe, scores=scores)
+    return listen.write(path, [seen], clips)
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def other_network():
 
 @pytest.fixture(scope="session")
 def page_of_two(network, other_network, probe, clips, tmp_path_factory):
-    """Two networks side by side; the first has a twin, and its conv2 a channel that tells a tag."""
+    """Two networks side by side; the first has a control, and its conv2 a channel that tells a tag."""
     from tagkit.analysis import spectra
     from tagkit.analysis.selectivity import ChannelTag
     from tagkit.listening import page as listen
@@ -122,13 +122,13 @@ def page_of_two(network, other_network, probe, clips, tmp_path_factory):
     stages = ["conv1", "conv2", "conv3"]
     before = spectra.tone_probe(other_network, stages, levels_dbfs=(-20.0,))
     own = [ChannelTag("plucked", 0.9, 1e-6 if channel == 5 else 1.0) for channel in range(64)]
-    measured = listen.Measured(
-        probes={"One": probe, "Other": before}, twins={"One": before}, channel_tags={"One": {"conv2": own}}
-    )
+    one = {"title": "One", "probe": probe, "control": before, "channel_tags": {"conv2": own}}
+    networks = [
+        listen.network(network, clips, stages=stages, **one),
+        listen.network(other_network, clips, stages=stages, title="Other", probe=before),
+    ]
     path = tmp_path_factory.mktemp("two") / "listen.html"
-    return listen.write(
-        path, {"One": network, "Other": other_network}, clips, stages=stages, measured=measured, max_channels=8
-    )
+    return listen.write(path, networks, clips, max_channels=8)
 
 
 def load(browser, page):

@@ -90,12 +90,12 @@ TOLERANCE = {"raw": 1e-6, "carrier": 1e-6, "gated": 1e-3}
 def test_the_browser_makes_the_sounds_that_python_makes(opened, listening_page, network, clip):
     header, blob = stored(listening_page)
     maps = stored_maps(header, blob, clip, network)
-    errors = {mode: [] for mode in sonify.MODES}
+    errors = {mode: [] for mode in sonify.MAP_MODES}
     for number, stage in enumerate(header["models"][0]["stages"]):
         for position in (0, len(stage["channels"]) // 2, len(stage["channels"]) - 1):
             channel = stage["channels"][position]
             tuned = sonify.Tuned(channel["centre_hz"], (channel["low_hz"], channel["high_hz"]))
-            for mode in set(sonify.MODES) - set(stage["refused"]):
+            for mode in set(sonify.MAP_MODES) - set(stage["refused"]):
                 sound = heard(opened, {"clip": clip, "stage": number, "channel": position, "mode": mode})
                 expected = sonify.sonify(maps, stage["name"], position, mode, probe=tuned)
                 errors[mode].append(np.sqrt(np.mean((sound - expected) ** 2) / np.mean(expected**2)))
@@ -215,7 +215,7 @@ def test_the_untrained_curve_and_the_channels_that_tell_a_tag(opened_two, page_o
     header, _ = stored(page_of_two)
     stage = header["models"][0]["stages"][1]
     kept = [c["index"] for c in stage["channels"]]
-    assert 5 in kept and header["models"][1]["stages"][1]["untrained"] is None
+    assert 5 in kept and header["models"][1]["stages"][1]["control"] is None
     (find,) = opened_two.find_elements(By.CSS_SELECTOR, "#finds-list .find")
     assert find.text.split() == ["plucked", "0.90"]
     assert find.get_attribute("title") == "conv2, channel 5"

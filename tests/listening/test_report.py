@@ -7,11 +7,12 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tagkit import cli
-from tagkit.analysis import compare, figures, report, selectivity
-from tagkit.listening import html, run_page
+from tagkit.analysis import portrait, report, selectivity, spectra
+from tagkit.listening import html, page
 from tagkit.training.config import TrainingConfig
 from tagkit.training.loop import train
 
@@ -42,40 +43,70 @@ def test_analyse_leaves_figures_numbers_and_a_page(runs, tmp_path, capsys):
     assert numbers["dm16"]["clips"] == 12
     header = html.unpack((tmp_path / "listen.html").read_text(encoding="utf-8")).header
     assert [model["title"] for model in header["models"]] == ["dm16", "ds256ra"]
-    assert all(stage["untrained"] for model in header["models"] for stage in model["stages"])
+    assert all(stage["control"] for model in header["models"] for stage in model["stages"])
     assert all(channel["tag"] for channel in header["models"][0]["stages"][0]["channels"])
 
 
-def test_without_the_twin_nothing_is_said_of_learning(runs, tmp_path, capsys):
-    assert cli.main(["analyse", str(runs[1].root), "--out", str(tmp_path), "--clips", "8", "--no-twin"]) == 0
+def test_without_the_control_nothing_is_said_of_learning(runs, tmp_path, capsys):
+    assert cli.main(["analyse", str(runs[1].root), "--out", str(tmp_path), "--clips", "8", "--no-control"]) == 0
     numbers = json.loads((tmp_path / "analysis.json").read_text())["ds256ra"]
     assert "moved_db" not in numbers["stages"]["conv1"] and numbers["tag_channels_untrained"] is None
     header = html.unpack((tmp_path / "listen.html").read_text(encoding="utf-8")).header
-    assert header["models"][0]["stages"][0]["untrained"] is None
+    assert header["models"][0]["stages"][0]["control"] is None
     assert "untrained" not in capsys.readouterr().out
     assert cli.main(["analyse", str(runs[1].root), "--clips", "1"]) == 1
     assert "--clips is 1" in capsys.readouterr().err
 
 
-def test_more_held_out_clips_than_are_listened_to(runs, tone_records, monkeypatch):
-    for module in ("report", "figures"):
-        monkeypatch.setattr(f"tagkit.analysis.{module}.MOST_CLIPS", 4)
-    found = report.analyse(runs[1], tone_records, twin=False, progress=False)
-    assert len(found.heard) == len(found.pieces) == 4
-    assert found.channels["conv1"].positives.sum() <= 4
+def test_more_held_out_clips_than_are_summarised(runs, tone_records):
+    found = portrait.measure(runs[1], tone_records, clips=4, tones=8, control=False, progress=False)
+    assert len(found.trained.heard) == len(found.pieces) == len(found.labels) == found.held_out == 4
+    assert found.selectivity()["conv1"].positives.sum() <= 4
+
+
+def test_a_portrait_is_measured_once_and_anew_where_weights_or_settings_differ(runs, tone_records, monkeypatch):
+    run, settings = runs[1], {"clips": 8, "tones": 8, "progress": False}
+    found = portrait.measure(run, tone_records, **settings)
+    again = portrait.Portrait.load(run.root / "portrait.npz")
+    np.testing.assert_array_equal(again.trained.heard.means["conv2"], found.trained.heard.means["conv2"])
+    np.testing.assert_array_equal(again.levels[0].weights[0].weights, found.levels[0].weights[0].weights)
+    pd.testing.assert_frame_equal(again.table(), found.table())
+    assert again.channel_tags() == found.channel_tags() and report.numbers(again) == report.numbers(found)
+    assert again.trained.probe.geometry == found.trained.probe.geometry and again.tags == found.tags
+
+    measured = []
+    probe = spectra.tone_probe
+    monkeypatch.setattr(spectra, "tone_probe", lambda *args, **more: measured.append(1) or probe(*args, **more))
+    portrait.measure(run, tone_records, **settings)
+    assert not measured
+    portrait.measure(run, tone_records, **settings | {"control": False})
+    assert len(measured) == 1
+    weights = run.best_weights.read_bytes()
+    run.best_weights.write_bytes(runs[1].best_weights.read_bytes() + b" ")
+    portrait.measure(run, tone_records, **settings | {"control": False})
+    run.best_weights.write_bytes(weights)
+    assert len(measured) == 2
+
+
+def test_a_damaged_portrait_is_named(runs, tone_records):
+    path = runs[0].root / "portrait.npz"
+    path.write_bytes(b"no portrait")
+    with pytest.raises(ValueError, match=r"portrait\.npz is damaged.*remove it"):
+        portrait.measure(runs[0], tone_records, progress=False)
+    path.unlink()
 
 
 def test_a_spectrogram_network_has_numbers_and_no_page(tone_records, tmp_path, capsys):
     config = TrainingConfig(model="logmel", steps=2, batch_size=4, eval_every=2)
     run = train(config, tone_records, tmp_path / "logmel", progress=False)
-    assert cli.main(["analyse", str(run.root), "--clips", "8", "--no-twin"]) == 0
-    assert "none of these networks reads the bare waveform" in capsys.readouterr().out
+    assert cli.main(["analyse", str(run.root), "--clips", "8", "--no-control"]) == 0
+    assert "none of these networks reads the waveform" in capsys.readouterr().out
     assert (run.root / "analysis.json").is_file() and not (run.root / "listen.html").exists()
 
 
 def test_the_pictures_clips_show_many_tags():
     labels = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], bool)
-    assert set(run_page.varied(labels, 3)) == {1, 2, 4}
+    assert set(page.varied(labels, 3)) == {1, 2, 4}
 
 
 def test_the_best_channel_of_each_tag_is_looked_for_in_all_stages():
@@ -87,11 +118,11 @@ def test_the_best_channel_of_each_tag_is_looked_for_in_all_stages():
     assert np.nanmax(found["conv1"].auc["mean"]) == 0.5
 
 
-def test_selective_channels_are_looked_for_in_one_clip_of_each_piece(tone_records):
-    indices = tone_records.part("test")
-    artists = tone_records.catalog.clips["artist"].iloc[indices]
-    labels = tone_records.catalog.labels.iloc[indices[selectivity.first_of_each(artists)]]
-    heard = compare.Summaries(*({"conv1": np.arange(12.0).reshape(6, 2)} for _ in range(3)))
-    found = figures.selective(heard, tone_records, indices, ("low", "middle", "high"))
-    assert found["conv1"].positives.tolist() == labels[["low", "middle", "high"]].sum().tolist()
-    assert found["conv1"].positives.sum() == artists.nunique() < len(indices)
+def test_selective_channels_are_looked_for_in_one_clip_of_each_piece(runs, tone_records):
+    found = portrait.measure(runs[1], tone_records, clips=8, tones=8, control=False, progress=False)
+    artists = tone_records.catalog.clips.loc[tone_records.catalog.ids("test"), "artist"]
+    once = artists.index[selectivity.first_of_each(artists)]
+    labels = tone_records.catalog.labels.loc[once, list(found.tags)]
+    positives = found.selectivity()["conv1"].positives
+    assert positives.tolist() == labels.sum().tolist()
+    assert positives.sum() == artists.nunique() < len(artists)

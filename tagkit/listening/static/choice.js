@@ -1,7 +1,6 @@
 "use strict";
 // What is chosen, and how it sounds. `tagkit` is the handle for the browser's console and for tests.
 const $ = (id) => document.getElementById(id);
-const MODES = ["original", "raw", "carrier", "gated"];
 const NOTES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 
 const tagkit = {
@@ -12,6 +11,7 @@ const tagkit = {
   kept: new Map(),
   originals: [],
 };
+const MODES = tagkit.header.modes; // those of tagkit.analysis.sonify.MODES that need no network
 const player = new Player(tagkit.header.sr);
 
 const clip = () => tagkit.header.clips[tagkit.state.clip];
@@ -29,9 +29,7 @@ const channel = () => view().channel;
 
 // Why a mode is not offered here; "" where it is.
 function refusal(name, v = view()) {
-  if (name === "original") return "";
-  if (name === "carrier" && !v.channel.centre_hz) return "no tone moves this channel, so it has no frequency of its own.";
-  return v.stage.refused[name] || "";
+  return v.stage.refused[name] || v.channel.refused[name] || "";
 }
 
 // The mode that plays: the wanted one, or the nearest that makes sense here.

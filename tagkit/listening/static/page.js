@@ -99,7 +99,7 @@ function renderChannels() {
 function renderFilter() {
   $("filter-words").textContent = filterWords();
   const curve = channelCurve(tagkit.state.channel);
-  const before = channelCurve(tagkit.state.channel, "untrained");
+  const before = channelCurve(tagkit.state.channel, "control");
   if (curve) Draw.curve($("curve"), stage().frequencies_hz, curve, channel(), before);
   else Draw.fit($("curve"));
 }
@@ -284,7 +284,7 @@ function listen() {
   }));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, input")) return;
-    const chosen = { o: "original", r: "raw", c: "carrier", g: "gated" }[event.key.toLowerCase()];
+    const chosen = MODES.find((name) => name[0] === event.key.toLowerCase());
     if (event.key === " ") {
       event.preventDefault();
       toggle();

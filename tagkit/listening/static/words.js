@@ -35,8 +35,7 @@ function filterWords() {
   if (centre && !low && high) words = `Answers to everything below ${hertz(high)}, with a peak at ${hertz(centre)}.`;
   else if (centre) words = `Strongest at ${hertz(centre)}, near the note ${note(centre)}.`;
   if (low && high) words += ` Half power from ${hertz(low)} to ${hertz(high)}.`;
-  if (!stage().curves) words = "This stage was not probed with tones.";
-  if (stage().untrained) words += " Dashed: the same channel before training.";
+  if (stage().control) words += " Dashed: the same channel before training.";
   return remark ? `${words} ${remark}` : words;
 }
 

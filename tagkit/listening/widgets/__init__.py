@@ -4,11 +4,11 @@ What a widget does stands in plain functions (`channel_choices`, `hear`, `draw`,
 without any widget: an exception inside a widget's callback would not stop a notebook.
 """
 
+from tagkit.listening.network import Network, network
 from tagkit.listening.widgets.panels import ab, examples, explorer, nine_players
 from tagkit.listening.widgets.seen import (
     MODES,
     SORTINGS,
-    Network,
     channel_choices,
     channel_label,
     channel_order,
@@ -18,7 +18,6 @@ from tagkit.listening.widgets.seen import (
     example,
     fidelity,
     hear,
-    network,
     nine,
     player,
 )

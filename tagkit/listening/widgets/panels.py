@@ -11,10 +11,10 @@ from tagkit import audio, plots
 from tagkit.analysis import sonify
 from tagkit.analysis.signals import CannotPlay
 from tagkit.data.catalog import Catalog
+from tagkit.listening.network import Network
 from tagkit.listening.widgets.seen import (
     MODES,
     SORTINGS,
-    Network,
     channel_choices,
     channel_label,
     compare,
@@ -24,6 +24,8 @@ from tagkit.listening.widgets.seen import (
     nine,
     player,
 )
+
+EXAMPLE_SR = 16_000
 
 
 def explorer(networks: Sequence[Network]) -> ipywidgets.Widget:
@@ -44,7 +46,7 @@ def ab(networks: Sequence[Network]) -> ipywidgets.Widget:
     """Two channels of the same or of two networks, for one clip, with one gain: which is louder may be heard."""
     left, right = _Picker(networks, "A"), _Picker(networks, "B", start=len(networks) - 1)
     clip = ipywidgets.Dropdown(options=networks[0].clips, description="clip")
-    mode = ipywidgets.Dropdown(options=sonify.MODES, value="carrier", description="mode")
+    mode = ipywidgets.Dropdown(options=sonify.MAP_MODES, value="carrier", description="mode")
 
     def show() -> None:
         pair = left.chosen(), right.chosen()
@@ -94,13 +96,13 @@ def examples(catalog: Catalog, count: int = 5) -> ipywidgets.Widget:
 
     def show() -> None:
         try:
-            clip, y = example(catalog, tag.value, number.value)
+            clip, y = example(catalog, tag.value, number.value, EXAMPLE_SR)
         except audio.AudioError as broken:
             display(Markdown(f"**Not playable:** {broken}"))
             return
-        display(plots.log_mel(y, title=f"{clip.title}: {', '.join(clip.tags)}").figure)
+        display(plots.log_mel(y, EXAMPLE_SR, title=f"{clip.title}: {', '.join(clip.tags)}").figure)
         plt.close()
-        display(player(y))
+        display(player(y, EXAMPLE_SR))
 
     return _with_output([ipywidgets.HBox([tag, number])], [], [tag, number], show)
 
@@ -130,7 +132,7 @@ class _Picker:
         """Call `listener` once after every change, also where another stage keeps the channel's number."""
         self._listener = listener
 
-    def refresh(self, _=None) -> None:
+    def refresh(self, _: object = None) -> None:
         if self._refreshing:  # refreshing changes the dropdowns, which must not start it again
             return
         self._refreshing = True
@@ -144,7 +146,7 @@ class _Picker:
             self._refreshing = False
         self._listener()
 
-    def _changed(self, _=None) -> None:
+    def _changed(self, _: object = None) -> None:
         if not self._refreshing:
             self._listener()
 
@@ -173,7 +175,7 @@ def _with_output(rows: list, pickers: list[_Picker], inputs: list, show: Callabl
     """The rows above one Output, which is drawn anew whenever a picker or one of the inputs changes."""
     output = ipywidgets.Output()
 
-    def update(_=None) -> None:
+    def update(_: object = None) -> None:
         with output:
             output.clear_output(wait=True)
             show()

@@ -2,10 +2,8 @@
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import lru_cache
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import soundfile as sf
@@ -13,92 +11,17 @@ from IPython.display import Audio
 from matplotlib.figure import Figure
 
 from tagkit import audio, plots
-from tagkit.analysis import feature_maps, sonify, spectra
-from tagkit.analysis.feature_maps import FeatureMaps
-from tagkit.analysis.selectivity import ChannelTag
+from tagkit.analysis import sonify
 from tagkit.analysis.signals import CannotPlay
 from tagkit.data.catalog import Catalog, Clip
+from tagkit.listening.network import Network
 from tagkit.listening.packing import MP3_RATES, encode_mp3, energies
 
 SORTINGS = ("centre frequency", "energy", "tag")
-MODES = ("original", *sonify.MODES, *sonify.NETWORK_MODES)
+MODES = tuple(sonify.MODES)
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network with what it made of a few clips; from `network`.
-
-    Attributes
-    ----------
-    title : str
-    maps : dict of str -> FeatureMaps
-        By the clip's title.
-    probe : ToneProbe
-    channel_tags : dict of str -> sequence of ChannelTag
-        For some stages: the tag that is each channel's own.
-    model : keras.Model, optional
-        Needed by the modes that go through the network: relevance, mask and preferred.
-    """
-
-    title: str
-    maps: dict[str, FeatureMaps] = field(repr=False)
-    probe: spectra.ToneProbe = field(repr=False)
-    channel_tags: Mapping[str, Sequence[ChannelTag]] = field(default_factory=dict, repr=False)
-    model: keras.Model | None = field(default=None, repr=False)
-    _last: dict = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def clips(self) -> list[str]:
-        """Titles of the clips."""
-        return list(self.maps)
-
-    @property
-    def stages(self) -> list[str]:
-        """Names of the stages, in order."""
-        return list(next(iter(self.maps.values())).maps)
-
-
-def network(
-    model: keras.Model,
-    clips: Mapping[str, np.ndarray],
-    *,
-    title: str | None = None,
-    stages: Sequence[str] | None = None,
-    probe: spectra.ToneProbe | None = None,
-    channel_tags: Mapping[str, Sequence[ChannelTag]] | None = None,
-    sr: int = 16000,
-) -> Network:
-    """Compute what the widgets show of a network.
-
-    Parameters
-    ----------
-    model : keras.Model
-    clips : dict of str -> array (samples,)
-        Excerpts by title, float in [-1, 1).
-    title : str, optional
-        Default: the network's name.
-    stages : sequence of str, optional
-        Default: all that have a time axis.
-    probe : ToneProbe, optional
-        Default: measured now, at -20 dBFS.
-    channel_tags : dict of str -> sequence of ChannelTag, optional
-        By stage, as from `selectivity.own_tags`.
-    sr : int
-
-    Raises
-    ------
-    ValueError
-        There are no clips, or one cannot be computed (see `feature_maps.compute`).
-    """
-    if not clips:
-        raise ValueError(f"There is nothing to hear {model.name} with; pass at least one clip.")
-    streamed = feature_maps.stream(model, clips.values(), stages, sr=sr)
-    maps = dict(zip(clips, streamed, strict=True))
-    probe = probe or spectra.tone_probe(model, stages, sr=sr, levels_dbfs=(-20.0,))
-    return Network(title or model.name, maps, probe, dict(channel_tags or {}), model)
-
-
-def player(y: np.ndarray, sr: int = 16000, *, max_s: float = 10.0) -> Audio:
+def player(y: np.ndarray, sr: int, *, max_s: float = 10.0) -> Audio:
     """An audio player that plays what it is given: not normalised, clipped to [-1, 1], at most `max_s` long.
 
     The sound is embedded as MP3 (about 7 kB per second), so that notebooks stay small.
@@ -138,8 +61,6 @@ def channel_order(seen: Network, stage: str, by: str = SORTINGS[0]) -> list[int]
 
     Parameters
     ----------
-    seen : Network
-    stage : str
     by : {"centre frequency", "energy", "tag"}
         Energy is that of the changes over all clips; "tag" sorts by the ROC-AUC of each channel's own tag.
 
@@ -184,20 +105,17 @@ def hear(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
 
     Parameters
     ----------
-    seen : Network
     clip : str
         Title of one of its clips.
-    stage : str
-    channel : int
-    mode : {"original", "raw", "carrier", "gated", "relevance", "mask", "preferred"}
-        As for `sonify.play`; the last three need `seen.model`.
+    mode : str
+        One of `sonify.MODES`.
 
     Raises
     ------
     CannotPlay
         Where the sound would mean nothing; the message says why.
     """
-    return _heard(seen, clip, stage, channel, mode)[0]
+    return sonify.level(_heard(seen, clip, stage, channel, mode).y)
 
 
 def fidelity(seen: Network, clip: str, stage: str, channel: int, mode: str) -> str:
@@ -206,28 +124,13 @@ def fidelity(seen: Network, clip: str, stage: str, channel: int, mode: str) -> s
     For "mask" it is the re-encoding error: 0 where the masked clip excites the channel as the clip did. Parameters and
     errors as for `hear`.
     """
-    error = _heard(seen, clip, stage, channel, mode)[1]
+    error = _heard(seen, clip, stage, channel, mode).error
     return "" if error is None else f"re-encoding error {error:.2f} (0: the channel takes the sound for the clip)"
 
 
-def _heard(seen: Network, clip: str, stage: str, channel: int, mode: str) -> tuple[np.ndarray, float | None]:
-    """Sound and re-encoding error; the last one is kept, since picture and player ask for the same."""
-    key = (clip, stage, channel, mode)
-    if key not in seen._last:
-        seen._last.clear()
-        seen._last[key] = _make(seen, seen.maps[clip], stage, channel, mode)
-    return seen._last[key]
-
-
-def _make(seen: Network, maps: FeatureMaps, stage: str, channel: int, mode: str) -> tuple[np.ndarray, float | None]:
-    if mode == "original":
-        return sonify.level(maps.y), None
-    if mode not in sonify.NETWORK_MODES:
-        return sonify.sonify(maps, stage, channel, mode, probe=seen.probe), None
-    if seen.model is None:
-        raise CannotPlay(f"mode={mode!r} goes through the network, which is not here; make it with widgets.network.")
-    sound, error = sonify.through_network(seen.model, maps.y, stage, channel, mode, maps.sr)
-    return sonify.level(sound), error
+@lru_cache(maxsize=1)  # picture, player and words ask for the same sound
+def _heard(seen: Network, clip: str, stage: str, channel: int, mode: str) -> sonify.Sound:
+    return sonify.render(seen.maps[clip], stage, channel, mode, seen.probe, seen.model)
 
 
 def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrier") -> Figure:
@@ -248,7 +151,7 @@ def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
     axes["channel"].set(
         title=f"{stage}, channel {channel}", xlabel="time (s)", ylabel="value", xlim=axes["clip"].get_xlim()
     )
-    words = describe(seen, stage, channel, maps.sr)
+    words = describe(seen, stage, channel)
     try:
         sound = hear(seen, clip, stage, channel, mode)
         plots.spectrogram(sound, maps.sr, title=f"What you hear ({mode})", ax=axes["sound"])
@@ -265,23 +168,14 @@ def draw(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
     return figure
 
 
-def describe(seen: Network, stage: str, channel: int, sr: int = 16000) -> str:
-    """Geometry and tuning of a channel in words, and how far to believe them.
-
-    Parameters
-    ----------
-    seen : Network
-    stage : str
-    channel : int
-    sr : int
-        Of the clips.
-    """
+def describe(seen: Network, stage: str, channel: int) -> str:
+    """Geometry and tuning of a channel in words, and how far to believe them."""
     place, tuning = seen.probe.geometry[stage], seen.probe.tuning(stage)
     return "\n".join(
         [
-            f"one value every {1000 * place.stride / sr:.3g} ms ({place.stride} samples)",
-            f"each sees {1000 * place.receptive_field / sr:.3g} ms ({place.receptive_field} samples)",
-            f"changes up to {place.nyquist_hz(sr):.3g} Hz",
+            f"one value every {1000 * place.stride / place.sr:.3g} ms ({place.stride} samples)",
+            f"each sees {1000 * place.receptive_field / place.sr:.3g} ms ({place.receptive_field} samples)",
+            f"changes up to {place.nyquist_hz:.3g} Hz",
             f"centre {tuning.centre_hz[channel]:.0f} Hz",
             f"-3 dB band {tuning.low_hz[channel]:.0f} to {tuning.high_hz[channel]:.0f} Hz",
             _wrapped(tuning.caution(channel), 36),
@@ -323,10 +217,8 @@ def nine(seen: Network, clip: str, stage: str, by: str = "energy") -> list[int]:
 
     Parameters
     ----------
-    seen : Network
     clip : str
         Title of one of its clips.
-    stage : str
     by : {"energy", "centre frequency", "tag"}
         The first nine of this sorting; of centre frequencies, nine that are spread over all of them.
 
@@ -342,16 +234,17 @@ def nine(seen: Network, clip: str, stage: str, by: str = "energy") -> list[int]:
     return order[:9]
 
 
-def example(catalog: Catalog, tag: str, number: int) -> tuple[Clip, np.ndarray]:
-    """One of the clips with a tag, and its samples (samples,) at 16 kHz.
+def example(catalog: Catalog, tag: str, number: int, sr: int) -> tuple[Clip, np.ndarray]:
+    """One of the clips with a tag, and its samples (samples,) at the sampling rate `sr`.
 
     Parameters
     ----------
-    catalog : Catalog
     tag : str
         One that some clip has.
     number : int
         Which of them, from 0; past the last one it starts again.
+    sr : int
+        Hz.
 
     Raises
     ------
@@ -360,7 +253,7 @@ def example(catalog: Catalog, tag: str, number: int) -> tuple[Clip, np.ndarray]:
     """
     ids = catalog.labels.index[catalog.labels[tag]]
     clip = catalog[ids[number % len(ids)]]
-    return clip, audio.load(clip.path, 16_000)
+    return clip, audio.load(clip.path, sr)
 
 
 def _wrapped(text: str, width: int = 70) -> str:

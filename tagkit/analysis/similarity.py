@@ -1,32 +1,33 @@
-"""Comparing networks: similarity of representations, and channels that match."""
+"""How alike networks are: similarity of their representations, and channels that match."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 from scipy import optimize, stats
 
+from tagkit import graph
 from tagkit.analysis import feature_maps
 from tagkit.analysis.feature_maps import FeatureMaps
+from tagkit.evaluation.metrics import Interval
 
 FEWEST_CLIPS = 256
 
 
-def untrained_twin(model: keras.Model) -> keras.Model:
-    """The same architecture with the weights that its training began with (the zoo's layers carry their seeds)."""
-    return keras.models.clone_model(model)
+def random_control(model: keras.Model) -> keras.Model:
+    """The random-initialisation control of a network: the weights that its training began with.
 
-
-def summary(maps: FeatureMaps, stage: str) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and maximum over time of every channel of a stage, each (channels,)."""
-    maps.stage(stage)
-    return maps.maps[stage].mean(axis=0), maps.maps[stage].max(axis=0)
+    The zoo's layers carry their seeds; of another network it may be the same architecture drawn afresh.
+    """
+    control = keras.models.clone_model(model)
+    control.sr = graph.sampling_rate(model)
+    return control
 
 
 @dataclass(frozen=True)
 class Summaries:
-    """What a network makes of many clips, one number for each clip and channel.
+    """What the channels of a network did in many clips, one number for each clip and channel.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class Summaries:
         return len(next(iter(self.means.values())))
 
     def of(self, clips: np.ndarray) -> "Summaries":
-        """Those of some of the clips, by their indices."""
+        """Those of some of the clips, by index."""
         parts = (self.means, self.maxima, self.spreads)
         return Summaries(*({stage: x[clips] for stage, x in part.items()} for part in parts))
 
@@ -60,24 +61,15 @@ class Summaries:
         return found
 
 
-def summarise(
-    model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None, sr: int = 16000
-) -> Summaries:
-    """Listen through many clips, one in memory at a time, and keep the summaries of every stage.
+def summarise(model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[str] | None = None) -> Summaries:
+    """Compute the feature maps of many clips, one in memory at a time, and keep their summaries.
 
     Parameters
     ----------
-    model : keras.Model
     clips : iterable of ndarray (samples,)
         Float in [-1, 1); lengths may differ.
     stages : sequence of str, optional
         Default: all that have a time axis.
-    sr : int
-
-    Returns
-    -------
-    Summaries
-        Clips in the order in which they came.
 
     Raises
     ------
@@ -85,11 +77,11 @@ def summarise(
         There are no clips, or one cannot be computed (see `feature_maps.compute`).
     """
     kept: dict[str, list] = {}
-    for maps in feature_maps.stream(model, clips, stages, sr):
+    for maps in feature_maps.stream(model, clips, stages):
         for stage, a in maps.maps.items():
-            kept.setdefault(stage, []).append((*summary(maps, stage), a.std(axis=0)))
+            kept.setdefault(stage, []).append((a.mean(axis=0), a.max(axis=0), a.std(axis=0)))
     if not kept:
-        raise ValueError(f"there are no clips for {model.name} to listen through; pass at least one.")
+        raise ValueError(f"there are no clips to summarise {model.name} with; pass at least one.")
     joined = {stage: np.array(values) for stage, values in kept.items()}
     return Summaries(*({stage: x[:, part] for stage, x in joined.items()} for part in range(3)))
 
@@ -133,21 +125,6 @@ def cka(x: np.ndarray, y: np.ndarray) -> float:
     "Feature Selection via Dependence Maximization", JMLR 2012.
     """
     return _cka_of_grams(_gram(x), _gram(y))
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with a 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __iter__(self) -> Iterator[float]:
-        return iter((self.value, self.low, self.high))
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 def cka_interval(
@@ -203,7 +180,6 @@ def jackknife(
     ----------
     estimate : callable
         Of the indices of some of the clips, rising.
-    clips : int
     groups, parts, seed
         As in `cka_interval`.
     """
@@ -243,28 +219,19 @@ def dimensions(x: np.ndarray, *, groups: np.ndarray | None = None, parts: int = 
 
 
 def cka_matrix(
-    one: dict[str, np.ndarray], other: dict[str, np.ndarray], **settings
+    one: dict[str, np.ndarray], other: dict[str, np.ndarray], **settings: object
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """CKA of every stage of one network with every stage of another: value, low, high, each (stages, other_stages).
 
     Parameters
     ----------
     one, other : dict of str -> ndarray (clips, channels)
-        Per-clip summaries of the same clips in the same order.
+        By stage, one row for each of the same clips in the same order; usually `Summaries.profiles`, which say which
+        channels are active, whatever the level of the clip.
     **settings
-        Of `cka_interval`.
-
-    Raises
-    ------
-    ValueError
-        As for `cka_interval`.
+        Of `cka_interval`; its errors are raised here, too.
     """
-    table = np.array(
-        [
-            [(c.value, c.low, c.high) for c in (cka_interval(x, y, **settings) for y in other.values())]
-            for x in one.values()
-        ]
-    )
+    table = np.array([[tuple(cka_interval(x, y, **settings)) for y in other.values()] for x in one.values()])
     return table[..., 0], table[..., 1], table[..., 2]
 
 
@@ -336,11 +303,9 @@ def match_channels(
     ----------
     one, other : sequence of FeatureMaps
         Of the same clips in the same order.
-    stage, other_stage : str
     shuffles : int
         The null: the other network's clips in another order, matched afresh, since matching alone makes any two
         networks look alike.
-    seed : int
 
     Raises
     ------
@@ -353,7 +318,7 @@ def match_channels(
         raise ValueError(f"{len(one)} and {len(other)} clips: matching needs the same clips, two at least.")
     clips = [aligned(a, stage, b, other_stage) for a, b in zip(one, other, strict=True)]
 
-    def matched(order) -> tuple[np.ndarray, np.ndarray]:
+    def matched(order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         lengths = [min(len(clips[i][0]), len(clips[j][1])) for i, j in enumerate(order)]
         a = np.concatenate([clips[i][0][:n] for i, n in enumerate(lengths)])
         b = np.concatenate([clips[j][1][:n] for j, n in zip(order, lengths, strict=True)])
