@@ -1,21 +1,24 @@
 """From tables to Keras layers: every layer named `{stage}_{op}` and seeded by the network's seed and its own name."""
 
 import zlib
+from collections.abc import Sequence
+from string import ascii_lowercase
 
 import keras
-from keras import layers
+from keras import KerasTensor, layers
 
 from tagkit.graph import specs
+from tagkit.graph.fast.conv import Conv1D
+from tagkit.graph.fast.norm import BatchNormalization
+from tagkit.graph.fast.order import pools_first
+from tagkit.graph.fast.pooling import MaxPooling1D
 from tagkit.graph.layers import banks, features
-from tagkit.graph.layers.conv import Conv1D
-from tagkit.graph.layers.norm import BatchNormalization
-from tagkit.graph.layers.pooling import MaxPooling1D, StochasticPooling
+from tagkit.graph.layers.pooling import StochasticPooling
 
 # Quiet music gives the first layer variances around 1e-4, which Keras' own epsilon of 1e-3 would drown; a momentum of
 # .9 lets the moving statistics follow a training of a few hundred steps.
 NORM_EPSILON = 1e-5
 NORM_MOMENTUM = 0.9
-RISING = ("elu", "relu")  # activations that never fall
 
 
 class Blocks:
@@ -26,29 +29,20 @@ class Blocks:
 
     Parameters
     ----------
-    row : tables.Row
-    seed : int
-    synchronized : bool
-        Batch statistics over all replicas of a tf.distribute strategy.
+    synchronized
+        Compute batch statistics over all replicas of a tf.distribute strategy.
     """
 
-    def __init__(self, row, seed=0, synchronized=False):
+    def __init__(self, row: specs.Row, seed: int = 0, synchronized: bool = False):
         self.row, self.seed, self.synchronized = row, seed, synchronized
 
-    def __call__(self, table, x, name):
-        """Apply one table of a row to `x`, (batch, frames[, bands], channels).
-
-        Parameters
-        ----------
-        table : Conv, Residual, Pool, Gru, Parallel or Chain
-            Of `tagkit.graph.specs`.
-        x : tensor
-        name : str
+    def __call__(self, table: specs.Table, x: KerasTensor, name: str) -> KerasTensor:
+        """Apply one table of a row.
 
         Raises
         ------
         ValueError
-            It is no such table, or has a kind of pooling that does not exist.
+            It is not a table of a stage, or asks for a kind of pooling that does not exist.
         """
         if isinstance(table, specs.Conv):
             return self.conv_block(table, x, name)
@@ -59,34 +53,21 @@ class Blocks:
         if isinstance(table, specs.Gru):
             return self.gru(table, x, name)
         if isinstance(table, specs.Parallel):
-            ends = [self.chain(branch, x, f"{name}_{letter}") for letter, branch in _lettered(table.branches)]
+            lettered = zip(ascii_lowercase, table.branches, strict=False)
+            ends = [self.chain(branch, x, f"{name}_{letter}") for letter, branch in lettered]
             return layers.Concatenate(name=f"{name}_concat")(ends)
         if isinstance(table, specs.Chain):
             return self.chain(table.tables, x, name)
         raise ValueError(f"{name} of {self.row.name} is no stage: {table!r}")
 
-    def chain(self, chain, x, name):
-        """Apply several tables in a row; they are numbered if there is more than one.
-
-        Parameters
-        ----------
-        chain : sequence of tables
-        x : tensor
-        name : str
-        """
+    def chain(self, chain: Sequence[specs.Table], x: KerasTensor, name: str) -> KerasTensor:
+        """Apply several tables one after the other; they are numbered if there is more than one."""
         for i, table in enumerate(chain, start=1):
             x = self(table, x, name if len(chain) == 1 else f"{name}_{i}")
         return x
 
-    def conv_block(self, table, x, name):
-        """Convolution, norm, activation, pooling and what else `table` asks for.
-
-        Parameters
-        ----------
-        table : tables.Conv
-        x : tensor
-        name : str
-        """
+    def conv_block(self, table: specs.Conv, x: KerasTensor, name: str) -> KerasTensor:
+        """Convolution, norm, activation, pooling and what else `table` asks for."""
         y = self.conv(x, table, name)
         if self.row.norm_last or table.skip:
             for step in (self.activate, self.norm) if self.row.norm_last else (self.norm, self.activate):
@@ -100,15 +81,8 @@ class Blocks:
             y = self.squeeze(y, table.squeeze, name)
         return self.dropout(y, table.dropout, name)
 
-    def residual(self, table, x, name):
-        """Two convolutions with a shortcut, in Kim 2018's order; see `tables.Residual`.
-
-        Parameters
-        ----------
-        table : tables.Residual
-        x : tensor
-        name : str
-        """
+    def residual(self, table: specs.Residual, x: KerasTensor, name: str) -> KerasTensor:
+        """Two convolutions with a shortcut, in Kim 2018's order; see `specs.Residual`."""
         first = specs.Conv(table.width, table.kernel, stride=table.stride, dilation=table.dilation)
         second = specs.Conv(table.width, table.kernel, dilation=table.dilation)
         y = self.activate(self.norm(self.conv(x, first, f"{name}_1"), f"{name}_1"), f"{name}_1")
@@ -121,39 +95,21 @@ class Blocks:
             x = self.norm(self.conv(x, shortcut, f"{name}_skip"), f"{name}_skip")
         return self.activate_and_pool(layers.Add(name=f"{name}_add")([y, x]), table, name)
 
-    def activate_and_pool(self, x, table, name):
-        """Activation and pooling of `table`; max pooling first, where the maximum activation is that of the maximum.
-
-        That is the same map from a fraction of the activations, and the same gradients.
-
-        Parameters
-        ----------
-        x : tensor
-        table : tables.Conv or tables.Residual
-        name : str
-        """
-        if table.pooling == "max" and self.row.activation in RISING:
-            return self.activate(self.pool(x, table.pool, "max", name), name)
+    def activate_and_pool(self, x: KerasTensor, table: specs.Conv | specs.Residual, name: str) -> KerasTensor:
+        """Activation, then pooling; the other way round where that is the same and faster."""
+        if pools_first(table.pooling, self.row.activation):
+            return self.activate(self.pool(x, table.pool, table.pooling, name), name)
         return self.pool(self.activate(x, name), table.pool, table.pooling, name)
 
-    def conv(self, x, table, name):
-        """Convolution alone, one- or two-dimensional as `x` is.
-
-        Parameters
-        ----------
-        x : tensor
-        table : tables.Conv
-            Its width, kernel, stride, dilation and padding; the row says the rest.
-        name : str
-        """
+    def conv(self, x: KerasTensor, table: specs.Conv, name: str) -> KerasTensor:
+        """Convolution alone, one- or two-dimensional as `x` is."""
         padding = table.padding or self.row.padding
         kernel = table.kernel
         if padding == "time":
             taps = kernel[0]
             x = layers.ZeroPadding2D((((taps - 1) // 2, taps // 2), (0, 0)), name=f"{name}_pad")(x)
             padding = "valid"
-        options = {}
-        kind = layers.Conv2D
+        kind, options = layers.Conv2D, {}
         if len(x.shape) == 3:
             kind, options = Conv1D, {"bias_learns": self.row.norm_last}  # else the norm comes next
         return kind(
@@ -168,39 +124,33 @@ class Blocks:
             **options,
         )(x)
 
-    def norm(self, x, name, **options):
-        """Batch norm over the last axis; `options` are `scale` (default: the row's `gamma`) and `center` (True)."""
+    def norm(self, x: KerasTensor, name: str, scale: bool | None = None, center: bool = True) -> KerasTensor:
+        """Batch norm over the last axis; `scale` None takes the row's `gamma`."""
         return BatchNormalization(
-            scale=options.get("scale", self.row.gamma),
-            center=options.get("center", True),
+            scale=self.row.gamma if scale is None else scale,
+            center=center,
             momentum=NORM_MOMENTUM,
             epsilon=NORM_EPSILON,
             synchronized=self.synchronized,
             name=f"{name}_norm",
         )(x)
 
-    def activate(self, x, name, activation=None):
-        """Activation by Keras name; the row's unless given; "linear" adds no layer."""
+    def activate(self, x: KerasTensor, name: str, activation: str | None = None) -> KerasTensor:
+        """Activation by its Keras name, the row's if None; "linear" adds no layer."""
         activation = activation or self.row.activation
         if activation == "linear":
             return x
         return layers.Activation(activation, name=f"{name}_{activation}")(x)
 
-    def pool(self, x, size, kind, name):
+    def pool(self, x: KerasTensor, size: specs.Size | str, kind: str, name: str) -> KerasTensor:
         """Pooling without overlap, 'valid'; size 1 adds no layer.
 
         Parameters
         ----------
-        x : tensor
-        size : int or (int, int) or "bands"
+        size
             Frames, or (frames, bands). "bands" pools over all bands and drops their axis.
-        kind : {"max", "mean", "stochastic"}
-        name : str
-
-        Raises
-        ------
-        ValueError
-            There is no such kind.
+        kind
+            "max", "mean" or "stochastic"; ValueError for any other.
         """
         if size == "bands":
             x = self.pool(x, (1, x.shape[2]), kind, name)
@@ -217,15 +167,10 @@ class Blocks:
             return (layers.AveragePooling1D if flat else layers.AveragePooling2D)(size, name=name)(x)
         raise ValueError(f"{name} of {self.row.name}: no pooling is called {kind!r}; take max, mean or stochastic.")
 
-    def squeeze(self, x, ratio, name):
-        """Squeeze-and-excitation: a gate per channel from the maps' means.
+    def squeeze(self, x: KerasTensor, ratio: int, name: str) -> KerasTensor:
+        """Squeeze-and-excitation of `x`, (batch, frames, channels): a gate per channel, from the maps' means.
 
-        Parameters
-        ----------
-        x : tensor (batch, frames, channels)
-        ratio : int
-            The hidden layer has `ratio` x channels units.
-        name : str
+        The hidden layer has `ratio` times as many units as there are channels.
         """
         width = x.shape[-1]
         gate = layers.GlobalAveragePooling1D(keepdims=True, name=f"{name}_squeeze_mean")(x)
@@ -234,14 +179,8 @@ class Blocks:
             gate = layers.Activation(activation, name=f"{name}_squeeze_{activation}")(gate)
         return layers.Multiply(name=f"{name}_scale")([x, gate])
 
-    def gru(self, table, x, name):
+    def gru(self, table: specs.Gru, x: KerasTensor, name: str) -> KerasTensor:
         """Recurrence over time; behind a spectrogram, each frame's bands and channels become one vector.
-
-        Parameters
-        ----------
-        table : tables.Gru
-        x : tensor
-        name : str
 
         Returns
         -------
@@ -264,40 +203,38 @@ class Blocks:
             layer = self.both_ways(layer, name_of_cell)
         return self.dropout(layer(x), table.dropout, name)
 
-    def both_ways(self, layer, name):
-        """`layer` and a backward twin of it with weights of its own."""
+    def both_ways(self, layer: keras.Layer, name: str) -> keras.Layer:
+        """`layer` and a backward twin of it, with weights of its own."""
         config = {**layer.get_config(), "go_backwards": True, "name": f"{name}_back"}
         config["kernel_initializer"] = self.initializer(f"{name}_back", "glorot_uniform")
         config["recurrent_initializer"] = keras.initializers.Orthogonal(seed=self.seed_of(f"{name}_back/recurrent"))
         return layers.Bidirectional(layer, backward_layer=layers.GRU(**config), name=name)
 
-    def dense(self, x, units, name, init=None, dtype=None, seeded_as=None):
+    def dense(
+        self,
+        x: KerasTensor,
+        units: int,
+        name: str,
+        init: str | None = None,
+        dtype: str | None = None,
+        seeded_as: str | None = None,
+    ) -> KerasTensor:
         """Fully connected layer alone, over the last axis.
 
         Parameters
         ----------
-        x : tensor
-        units : int
-        name : str
-        init : str, optional
-            Initialiser by its Keras name; the row's unless given.
-        dtype : str, optional
-            Keras' default unless given.
-        seeded_as : str, optional
-            Gives it the initial weights of another name.
+        init
+            Keras name of the initialiser; None takes the row's.
+        dtype
+            None takes Keras' default.
+        seeded_as
+            Give it the initial weights of the layer with this name.
         """
         kernel = self.initializer(f"{seeded_as or name}_dense", init)
         return layers.Dense(units, kernel_initializer=kernel, dtype=dtype, name=f"{name}_dense")(x)
 
-    def dense_block(self, table, x, name):
-        """Dense layer with activation, and norm and dropout as `table` asks for.
-
-        Parameters
-        ----------
-        table : tables.Dense
-        x : tensor (batch, units)
-        name : str
-        """
+    def dense_block(self, table: specs.Dense, x: KerasTensor, name: str) -> KerasTensor:
+        """Dense layer on `x`, (batch, units), with activation, and norm and dropout as `table` asks for."""
         y = self.dense(x, table.width, name)
         if table.norm and not self.row.norm_last:
             y = self.norm(y, name, scale=True)
@@ -306,14 +243,14 @@ class Blocks:
             y = self.norm(y, name, scale=True)
         return self.dropout(y, table.dropout, name)
 
-    def dropout(self, x, rate, name):
+    def dropout(self, x: KerasTensor, rate: float, name: str) -> KerasTensor:
         """Dropout; rate 0 adds no layer."""
         if not rate:
             return x
         return layers.Dropout(rate, seed=self.seed_of(f"{name}_drop"), name=f"{name}_drop")(x)
 
-    def frontend(self, x):
-        """The row's spectrogram, normalised, as an image or as channels; the waveform itself if it has none."""
+    def frontend(self, x: KerasTensor) -> KerasTensor:
+        """The row's spectrogram of `x`, (batch, samples, 1), normalised; the waveform itself if the row has none."""
         mel = self.row.frontend
         if mel is None:
             return x
@@ -331,8 +268,8 @@ class Blocks:
             x = layers.Reshape((-1, x.shape[2], 1), name="logmel_image")(x)
         return self.norm(x, "logmel", scale=True) if mel.norm == "image" else x
 
-    def bank(self, table, x):
-        """The learned filter bank, normalised per band, as an image."""
+    def bank(self, table: specs.Bank, x: KerasTensor) -> KerasTensor:
+        """The learned filter bank of `x`, (batch, samples, 1), normalised per band: (batch, frames, bands, 1)."""
         x = layers.Conv1D(
             2 * table.n_filters,
             table.kernel,
@@ -345,15 +282,11 @@ class Blocks:
         x = self.norm(banks.LogEnergy(table.pool, name="bank_energy")(x), "bank", scale=True)
         return layers.Reshape((-1, x.shape[2], 1), name="bank_image")(x)
 
-    def initializer(self, name, init=None):
-        """A seeded initialiser, of the row's kind unless given."""
+    def initializer(self, name: str, init: str | None = None) -> keras.Initializer:
+        """A seeded initialiser; `init` None takes the row's kind."""
         config = {"class_name": init or self.row.init, "config": {"seed": self.seed_of(name)}}
         return keras.initializers.get(config)
 
-    def seed_of(self, name):
-        """A seed for the layer `name`: the same on every machine, different for every layer."""
+    def seed_of(self, name: str) -> int:
+        """The seed of the layer `name`: the same on every machine, different for every layer."""
         return zlib.crc32(f"{self.seed}/{name}".encode()) & 0x7FFFFFFF
-
-
-def _lettered(branches):
-    return zip("abcdefghijklmnopqrstuvwxyz", branches, strict=False)

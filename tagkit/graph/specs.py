@@ -15,8 +15,6 @@ WINDOWINGS = ("split", "none", *(f"superpool_{method}" for method in (*"abcdef",
 class Conv:
     """Convolution, batch norm, activation, then pooling (order of the middle two: `Row.norm_last`).
 
-    Max pooling is built ahead of ELU and ReLU, where it gives the same maps from fewer frames.
-
     Attributes
     ----------
     width : int
@@ -262,6 +260,7 @@ class Row:
         return row
 
 
+Table = Conv | Pool | Residual | Parallel | Chain | Gru  # what a stage may be
 _TABLES = {
     cls.__name__: cls for cls in (Conv, Pool, Residual, Parallel, Chain, Gru, Dense, Head, Mel, Filterbank, Bank, Row)
 }

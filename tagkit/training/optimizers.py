@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
+from tagkit.graph import fast
 from tagkit.training import losses
 from tagkit.training.config import Stage, TrainingConfig
 
@@ -27,11 +28,11 @@ def build_optimizer(config: TrainingConfig, stage: Stage) -> keras.optimizers.Op
 
 
 class _OneKernel(keras.optimizers.Adam):
-    """Adam with the same numbers up to rounding, by TensorFlow's kernel: Keras reads each variable a dozen times."""
+    """Adam, with the trick `one_kernel_adam`: Keras' own passes over each variable a dozen times."""
 
-    def update_step(self, gradient, variable, learning_rate):
-        """One variable's step."""
-        if keras.backend.backend() != "tensorflow" or self.amsgrad:
+    def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
+        """Take one variable's step."""
+        if not fast.uses("one_kernel_adam") or keras.backend.backend() != "tensorflow" or self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
         from tensorflow import raw_ops

@@ -16,7 +16,7 @@ from tagkit.deploy.export import ExportError, export, runtimes
 from tagkit.deploy.export.portable import portable
 from tagkit.evaluation.tag import Tagger
 from tagkit.graph import windowing, zoo
-from tagkit.graph.layers.norm import BatchNormalization
+from tagkit.graph.fast.norm import BatchNormalization
 from tagkit.training.config import TrainingConfig
 from tagkit.training.loop import train
 from tagkit.training.runs import Run

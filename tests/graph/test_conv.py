@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tagkit.graph import zoo
-from tagkit.graph.layers.conv import Conv1D
+from tagkit.graph.fast.conv import Conv1D
 
 
 def trained(kind, x, **options):

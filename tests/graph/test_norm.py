@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tagkit.graph.layers.norm import BatchNormalization
+from tagkit.graph.fast.norm import BatchNormalization
 
 
 def trained(kind, x, **options):

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tagkit.graph.layers.pooling import COMPILED_FROM, MaxPooling1D, StochasticPooling
+from tagkit.graph.fast.pooling import SHORTEST, MaxPooling1D
+from tagkit.graph.layers.pooling import StochasticPooling
 
 
 def numpy(x):
@@ -105,7 +106,7 @@ def pooled(kind, x, size):
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])
-@pytest.mark.parametrize("frames", [COMPILED_FROM, COMPILED_FROM + 1, COMPILED_FROM + 3])
+@pytest.mark.parametrize("frames", [SHORTEST, SHORTEST + 1, SHORTEST + 3])
 @pytest.mark.parametrize("steps", [None, 3])
 def test_the_maximum_and_its_gradient_are_those_of_keras(size, frames, steps):
     """Also where several frames of a region are the greatest: the first of them has the gradient."""
@@ -115,15 +116,15 @@ def test_the_maximum_and_its_gradient_are_those_of_keras(size, frames, steps):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("frames", [COMPILED_FROM, COMPILED_FROM - 1])
+@pytest.mark.parametrize("frames", [SHORTEST, SHORTEST - 1])
 def test_the_gradient_is_compiled_on_long_maps(frames):
     x = tf.zeros((1, frames, 2))
     graph = tf.function(lambda x: tf.gradients(MaxPooling1D(3)(x), x)).get_concrete_function(x).graph
-    assert ("MaxPoolGrad" in {op.type for op in graph.get_operations()}) is (frames < COMPILED_FROM)
+    assert ("MaxPoolGrad" in {op.type for op in graph.get_operations()}) is (frames < SHORTEST)
 
 
 def test_max_pooling_survives_saving(tmp_path):
-    source = keras.Input((COMPILED_FROM, 2))
+    source = keras.Input((SHORTEST, 2))
     keras.Model(source, MaxPooling1D(3)(source)).save(tmp_path / "pool.keras")
     assert isinstance(keras.models.load_model(tmp_path / "pool.keras").layers[1], MaxPooling1D)
 
@@ -131,5 +132,5 @@ def test_max_pooling_survives_saving(tmp_path):
 def test_maps_of_many_lengths_raise_no_warning(caplog):
     """TensorFlow's, of a function that is traced again and again: analyses run on clips of any length."""
     for k in range(7):
-        pooled(MaxPooling1D, np.zeros((1 + k % 2, COMPILED_FROM + 3 * k, 1), "float32"), 3)
+        pooled(MaxPooling1D, np.zeros((1 + k % 2, SHORTEST + 3 * k, 1), "float32"), 3)
     assert not caplog.records

@@ -1,15 +1,10 @@
-"""Pooling as Keras layers: stochastic (Zeiler & Fergus 2013), and the maximum with a faster gradient."""
+"""Stochastic pooling as a Keras layer."""
 
-import functools
 import itertools
 import math
 
 import keras
-from keras import layers, ops
-
-from tagkit.graph.fast.cpu import on_cpu
-
-COMPILED_FROM = 4096  # frames
+from keras import KerasTensor, ops
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
@@ -23,9 +18,9 @@ class StochasticPooling(keras.layers.Layer):
 
     Parameters
     ----------
-    pool_size : int or (int, int)
+    pool_size
         Frames, or (frames, bands) for (batch, frames, bands, channels) maps.
-    seed : int, optional
+    seed
         Of the drawing; its state is among the layer's variables, as dropout's is.
 
     References
@@ -33,28 +28,28 @@ class StochasticPooling(keras.layers.Layer):
     Zeiler & Fergus, "Stochastic Pooling for Regularization of Deep Convolutional Neural Networks", ICLR 2013.
     """
 
-    def __init__(self, pool_size, seed=None, **kwargs):
+    def __init__(self, pool_size: int | tuple[int, int], seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.pool_size = tuple(pool_size) if isinstance(pool_size, tuple | list) else (int(pool_size),)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     @property
-    def strides(self):
+    def strides(self) -> tuple[int, ...]:
         """Step between regions, equal to the pool size."""
         return self.pool_size
 
     @property
-    def padding(self):
+    def padding(self) -> str:
         """Always 'valid'."""
         return "valid"
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape of the pooled maps for `input_shape` (batch, frames[, bands], channels)."""
         spatial = [None if n is None else n // k for n, k in zip(input_shape[1:-1], self.pool_size, strict=True)]
         return (input_shape[0], *spatial, input_shape[-1])
 
-    def call(self, x, training=False):
+    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
         """Pool `x`, (batch, frames[, bands], channels)."""
         members = self._members(x)
         weights = [ops.cast(ops.relu(a), "float32") for a in members]
@@ -65,7 +60,7 @@ class StochasticPooling(keras.layers.Layer):
         mean = sum(ops.square(w) for w in weights) / ops.where(total > 0, total, ops.ones_like(total))
         return ops.cast(mean, x.dtype)
 
-    def _draw(self, weights):
+    def _draw(self, weights: list[KerasTensor]) -> list[KerasTensor]:
         """One-hot masks, one for each member: 1 where it is drawn, with probability proportional to its weight."""
         reach = list(itertools.accumulate(weights))
         threshold = reach[-1] * keras.random.uniform(ops.shape(reach[-1]), dtype="float32", seed=self.seed_generator)
@@ -73,7 +68,7 @@ class StochasticPooling(keras.layers.Layer):
         beyond = [ops.cast(r > threshold, "float32") for r in reach]
         return [beyond[0], *(b - a for a, b in itertools.pairwise(beyond))]
 
-    def _members(self, x):
+    def _members(self, x: KerasTensor) -> list[KerasTensor]:
         """The first, second, ... activation of every region: a list of (batch, regions[, bands], channels).
 
         Members stand apart rather than along an axis of their own: with an axis as short as a region, cumulative sums
@@ -89,53 +84,7 @@ class StochasticPooling(keras.layers.Layer):
             x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
         return ops.split(ops.reshape(x, (-1, *spatial, count * channels)), count, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Return the constructor's arguments."""
         size = self.pool_size if len(self.pool_size) > 1 else self.pool_size[0]
         return {**super().get_config(), "pool_size": size, "seed": self.seed}
-
-
-@keras.saving.register_keras_serializable(package="tagkit")
-class MaxPooling1D(layers.MaxPooling1D):
-    """Keras' max pooling, with the same numbers, whose gradient on TensorFlow without a GPU is compiled.
-
-    TensorFlow's own takes twice the time of reading and writing the map. Maps of fewer frames than `COMPILED_FROM` gain
-    nothing.
-    """
-
-    def call(self, inputs):
-        """Pooled maps (batch, regions, channels) of `inputs` (batch, frames, channels)."""
-        plain = self.strides == self.pool_size and self.padding == "valid" and self.data_format == "channels_last"
-        if not (plain and (inputs.shape[1] or 0) >= COMPILED_FROM and on_cpu()):
-            return super().call(inputs)
-        (size,) = self.pool_size
-        return _max_pool(inputs, size)
-
-
-def _max_pool(x, size):
-    import tensorflow as tf
-
-    @tf.custom_gradient
-    def pool(x):
-        return tf.nn.max_pool1d(x, size, size, "VALID"), lambda dy: _spread(size, *x.shape[1:])(x, dy)
-
-    return pool(x)
-
-
-@functools.cache
-def _spread(size, frames, channels):
-    """A compiled function of maps `x` and gradients `dy` of their maxima: `dy` at the first maximum, 0 elsewhere."""
-    import tensorflow as tf
-
-    regions = frames // size
-
-    @tf.function(jit_compile=True, reduce_retracing=True)
-    def spread(x, dy):
-        members = tf.reshape(x[:, : regions * size], (-1, regions, size, channels))
-        highest, at = members[:, :, 0], tf.zeros(tf.shape(dy), tf.int32)
-        for k in range(1, size):
-            highest, at = tf.maximum(highest, members[:, :, k]), tf.where(members[:, :, k] > highest, k, at)
-        dx = tf.where(at[:, :, None] == tf.range(size)[:, None], dy[:, :, None], 0.0)
-        return tf.pad(tf.reshape(dx, (-1, regions * size, channels)), [[0, 0], [0, frames % size], [0, 0]])
-
-    return spread

@@ -1,26 +1,25 @@
-"""Batch norm as a Keras layer that trains on TensorFlow's fused kernel."""
+"""Keras' batch norm, on TensorFlow's fused kernel.
+
+Keras 3 composes it of elementary operations, which costs a sixth of dm16's training step on a CPU. TensorFlow has one
+kernel, to which a waveform's maps are images of one row. It applies on TensorFlow while training in float32, over the
+last axis and one replica's batch.
+"""
 
 import keras
-from keras import layers, ops
+from keras import KerasTensor, layers, ops
+
+from tagkit.graph import fast
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
 class BatchNormalization(layers.BatchNormalization):
-    """Keras' batch norm, with the same numbers up to rounding, computed by one kernel.
+    """Keras' batch norm, with `fused_norm`; either loads the weights of the other."""
 
-    Keras 3 composes batch norm of elementary operations, which costs about a sixth of dm16's training step on a CPU.
-    TensorFlow has one kernel for it, to which a waveform's maps (batch, frames, channels) are images of one row.
-    Wherever that kernel does not apply (another backend, inference, statistics over several replicas) this is the base
-    class.
-
-    It keeps its base's name, by which Keras files the weights: those saved of either load into the other.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        """Normalised maps; while training, the moving statistics take a step towards the batch's."""
+    def call(self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None) -> KerasTensor:
+        """Normalise `inputs`, (batch, frames[, bands], channels); moving statistics follow the batch in training."""
         if not (training and self.trainable and mask is None and self._fusible(inputs)):
             return super().call(inputs, training=training, mask=mask)
-        from tensorflow import raw_ops  # the network itself needs no TensorFlow
+        from tensorflow import raw_ops  # networks run without TensorFlow, too
 
         width = inputs.shape[-1]
         y, mean, variance, *_ = raw_ops.FusedBatchNormV3(
@@ -38,14 +37,15 @@ class BatchNormalization(layers.BatchNormalization):
         self._move(self.moving_variance, variance * (n - 1) / n)
         return ops.reshape(y, ops.shape(inputs))
 
-    def _fusible(self, inputs):
+    def _fusible(self, inputs: KerasTensor) -> bool:
         return (
-            keras.backend.backend() == "tensorflow"
+            fast.uses("fused_norm")
+            and keras.backend.backend() == "tensorflow"
             and len(inputs.shape) in (3, 4)
             and self.axis in (-1, len(inputs.shape) - 1)
             and self.compute_dtype == "float32"
             and not (self.synchronized or getattr(self, "renorm", False))
         )
 
-    def _move(self, average, value):
+    def _move(self, average: keras.Variable, value: KerasTensor) -> None:
         average.assign(average * self.momentum + value * (1 - self.momentum))

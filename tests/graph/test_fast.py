@@ -1,0 +1,82 @@
+"""Networks with and without the tricks of `tagkit.graph.fast` compute the same."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tagkit.graph import fast, zoo
+from tagkit.training import losses, optimizers
+from tagkit.training.config import TrainingConfig
+
+
+def step(row):
+    """One training step of a row: its maps' results by name, gradients by path, and steps of the weights by path."""
+    model, config = zoo.build(row, n_tags=5), TrainingConfig(model=row, warmup=0)
+    optimizer = optimizers.build_optimizer(config, optimizers.stages(config)[0])
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 0.1, (2, model.input_shape[1], 1)).astype("float32")
+    y = (rng.random((2, 5)) < 0.4).astype("float32")
+    learned = {v.path: v for v in model.trainable_variables}
+    before = {path: v.numpy() for path, v in learned.items()}
+    with tf.GradientTape() as tape:
+        logits = model(x, training=True)
+        loss = tf.reduce_mean(losses.sigmoid_cross_entropy(y, logits))
+    gradients = tape.gradient(loss, {path: v.value for path, v in learned.items()})
+    optimizer.apply(list(gradients.values()), list(learned.values()))
+    maps = {"logits": logits} | {v.path: v for v in model.non_trainable_variables if "moving" in v.path}
+    steps = {path: v.numpy() - before[path] for path, v in learned.items()}
+    numbers = ({name: np.asarray(a) for name, a in group.items()} for group in (maps, gradients, steps))
+    return [w.path for w in model.weights], *numbers
+
+
+fast_step = functools.cache(step)
+
+
+@pytest.mark.parametrize(
+    ("row", "tricks"),
+    [
+        *(("samplecnn", (trick,)) for trick in fast.TRICKS),  # all of them are at work in it
+        *((row, ()) for row in ("dm16", "ds256ra", "mul16b", "samplecnn_rese")),
+    ],
+)
+def test_a_step_is_the_same_with_and_without(row, tricks):
+    with fast.without(*tricks):
+        order, *plain = step(row)
+    fast_order, *ours = fast_step(row)
+    assert order == fast_order, "weights of either load into the other"
+    for kind, a, b in zip(("maps", "gradients", "steps"), ours, plain, strict=True):
+        for name, theirs in b.items():
+            if kind != "maps" and name.endswith("conv/bias"):
+                continue  # ahead of a norm: what Adam makes a step of is rounding
+            difference = np.linalg.norm(a[name] - theirs) / max(np.linalg.norm(theirs), 1e-6)
+            assert difference < {"maps": 1e-4, "gradients": 1e-3, "steps": 2e-2}[kind], (kind, name)
+
+
+def test_without_tricks_operations_are_those_of_keras():
+    def norms():
+        model = zoo.build("dm16", n_tags=5)
+        call = tf.function(lambda x: model(x, training=True), autograph=False)
+        kinds = [op.type for op in call.get_concrete_function(tf.zeros((2, 38_832, 1))).graph.get_operations()]
+        return kinds.count("FusedBatchNormV3"), kinds.count("Conv2D")
+
+    assert norms() == (7, 6)  # the first convolution is a product
+    with fast.without():
+        assert norms() == (0, 7)
+
+
+def test_a_trick_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="no trick 'magic': take one of fold"), fast.without("magic"):
+        pass
+
+
+@pytest.mark.parametrize(("value", "used"), [("0", "False"), ("1", "True")])
+def test_an_environment_variable_turns_all_off(value, used):
+    code = "from tagkit.graph import fast; print({fast.uses(trick) for trick in fast.TRICKS})"
+    environment = os.environ | {"TAGKIT_FAST": value}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{{{used}}}\n"
