@@ -23,16 +23,16 @@ def build_step(name: str) -> tuple[Callable, specs.Row]:
     import tensorflow as tf
 
     from tagkit.graph import zoo
-    from tagkit.training import loop, losses, optimizers
+    from tagkit.training import losses, optimizers, step
     from tagkit.training.config import TrainingConfig
     from tagkit.training.devices import Devices
 
     tf.config.experimental.enable_op_determinism()  # as in training
     model, config = zoo.build(name), TrainingConfig()
-    optimizer = optimizers.build_optimizer(config, optimizers.stages(config)[0])
+    optimizer = optimizers.build_optimizer(config, config.schedule[0])
     optimizer.build(model.trainable_variables)
     one = Devices(tf.distribute.get_strategy())
-    return loop._train_step(model, optimizer, losses.named(config.loss), one, BATCH), zoo.find(name)
+    return step.build(model, optimizer, losses.named(config.loss), one, BATCH), zoo.find(name)
 
 
 def keras_job(name: str, steps: int) -> Callable:

@@ -86,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_what_does_nothing(given: dict, start: TrainingConfig) -> None:
-    """Settings that the recipe's stages or the loss would silently ignore; ValueError names them."""
-    ignored = {"optimizer", "learning_rate", "warmup", "weight_decay", "patience"} if start.stages else set()
+    """Settings that the recipe's phases or the loss would silently ignore; ValueError names them."""
+    ignored = {"optimizer", "learning_rate", "warmup", "weight_decay", "patience"} if start.phases else set()
     loss = given.get("loss", start.loss)
     if loss != "focal":
         ignored |= {"focal_gamma"}

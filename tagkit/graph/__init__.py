@@ -1,7 +1,12 @@
 """The networks, in pure Keras 3: every architecture is a row of `zoo.ROWS`, built by one function."""
 
+from typing import TYPE_CHECKING
 
-def stages(model):
+if TYPE_CHECKING:  # tables are read without Keras
+    import keras
+
+
+def stages(model: "keras.Model") -> "dict[str, keras.KerasTensor]":
     """Find the stages of a model by the names of its layers.
 
     Every layer is named `{stage}_{op}`; a stage's output is that of the last layer, in the graph's order, with its name
@@ -27,7 +32,7 @@ def stages(model):
     return outputs
 
 
-def sampling_rate(model) -> int:
+def sampling_rate(model: "keras.Model") -> int:
     """The sampling rate of the waveforms that a network takes, Hz: its attribute `sr`, which `zoo.build` sets.
 
     Raises
@@ -40,7 +45,7 @@ def sampling_rate(model) -> int:
     return model.sr
 
 
-def boxes(model):
+def boxes(model: "keras.Model") -> list[tuple[str, int, int]]:
     """What `tagkit.plots.architecture` draws of a model: (stage, frames, channels) of every stage of maps.
 
     A spectrogram network's map counts its bands as channels.

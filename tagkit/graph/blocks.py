@@ -189,26 +189,24 @@ class Blocks:
         """
         if len(x.shape) == 4:
             x = layers.Reshape((-1, x.shape[2] * x.shape[3]), name=f"{name}_frames")(x)
-        name_of_cell = f"{name}_gru"
-        layer = layers.GRU(
-            table.units,
-            return_sequences=not table.last,
-            reset_after=table.reset_after,
-            kernel_initializer=self.initializer(name_of_cell, "glorot_uniform"),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=self.seed_of(f"{name_of_cell}/recurrent")),
-            seed=self.seed_of(name_of_cell),
-            name=name_of_cell,
-        )
+        layer = self.cell(table, f"{name}_gru")
         if table.bidirectional:
-            layer = self.both_ways(layer, name_of_cell)
+            backward = self.cell(table, f"{name}_gru_back", go_backwards=True)
+            layer = layers.Bidirectional(layer, backward_layer=backward, name=f"{name}_gru")
         return self.dropout(layer(x), table.dropout, name)
 
-    def both_ways(self, layer: keras.Layer, name: str) -> keras.Layer:
-        """`layer` and a backward twin of it, with weights of its own."""
-        config = {**layer.get_config(), "go_backwards": True, "name": f"{name}_back"}
-        config["kernel_initializer"] = self.initializer(f"{name}_back", "glorot_uniform")
-        config["recurrent_initializer"] = keras.initializers.Orthogonal(seed=self.seed_of(f"{name}_back/recurrent"))
-        return layers.Bidirectional(layer, backward_layer=layers.GRU(**config), name=name)
+    def cell(self, table: specs.Gru, name: str, go_backwards: bool = False) -> keras.Layer:
+        """The recurrent layer alone, in one direction."""
+        return layers.GRU(
+            table.units,
+            return_sequences=not table.last,
+            go_backwards=go_backwards,
+            reset_after=table.reset_after,
+            kernel_initializer=self.initializer(name, "glorot_uniform"),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=self.seed_of(f"{name}/recurrent")),
+            seed=self.seed_of(name),
+            name=name,
+        )
 
     def dense(
         self,

@@ -1,7 +1,7 @@
 """The one builder: a row of the zoo becomes a functional Keras model with named stages."""
 
 import keras
-from keras import layers
+from keras import KerasTensor, layers
 
 from tagkit.graph import specs
 from tagkit.graph.blocks import Blocks
@@ -14,18 +14,18 @@ _POOLS = {
 }
 
 
-def build_row(row, n_tags=50, samples=None, seed=0, synchronized=False):
+def build_row(
+    row: specs.Row, n_tags: int = 50, samples: int | None = None, seed: int = 0, synchronized: bool = False
+) -> keras.Model:
     """Build the network of one row.
 
     Parameters
     ----------
-    row : tables.Row
-    n_tags : int
-    samples : int, optional
+    samples
         Input length; the row's own unless given.
-    seed : int
+    seed
         The same seed gives the same weights, on any machine and any number of replicas; every layer has its own.
-    synchronized : bool
+    synchronized
         Batch norm statistics over all replicas (for `tf.distribute`); changes nothing on a single one.
 
     Returns
@@ -55,19 +55,18 @@ def build_row(row, n_tags=50, samples=None, seed=0, synchronized=False):
     return network
 
 
-def trunk(blocks, waveform):
+def trunk(blocks: Blocks, waveform: KerasTensor) -> list[KerasTensor]:
     """Apply frontend and stages; return the maps after each stage.
 
     Parameters
     ----------
-    blocks : Blocks
-        Of the row.
-    waveform : tensor (batch, samples, 1)
+    waveform
+        (batch, samples, 1), float32 in [-1, 1).
 
     Returns
     -------
     list of tensor (batch, frames[, bands], channels)
-        One for each stage; (batch, units) behind a last state of `tables.Gru`.
+        One for each stage; (batch, units) behind a last state of `specs.Gru`.
 
     Raises
     ------
@@ -86,18 +85,16 @@ def trunk(blocks, waveform):
     return levels
 
 
-def embed(blocks, levels, last="logits"):
+def embed(blocks: Blocks, levels: list[KerasTensor], last: str = "logits") -> KerasTensor:
     """Pool the maps and apply the dense layers of the row's head: (batch, units), the input of the final layer.
 
     Pooling belongs to the stage that follows it: dense1 where there is one, else `last`.
 
     Parameters
     ----------
-    blocks : Blocks
-        Of the row.
-    levels : list of tensor
+    levels
         The maps after each stage, as from `trunk`.
-    last : str
+    last
         Name of the final layer's stage.
     """
     head = blocks.row.head
@@ -112,7 +109,7 @@ def embed(blocks, levels, last="logits"):
     return x
 
 
-def _pooled(head, levels, name):
+def _pooled(head: specs.Head, levels: list[KerasTensor], name: str) -> KerasTensor:
     """Pool the last `head.levels` maps in each of the head's ways and join the vectors."""
     pooled = []
     for i, x in enumerate(levels[-head.levels :], start=1):

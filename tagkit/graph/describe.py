@@ -2,20 +2,21 @@
 
 import math
 
+import keras
 from keras import layers
 
 from tagkit import graph
 from tagkit.graph.layers.features import Spectral
 
 
-def describe_model(model, source=""):
+def describe_model(model: keras.Model, source: str = "") -> dict:
     """Describe a network.
 
     Parameters
     ----------
-    model : keras.Model
+    model
         From waveforms (batch, samples, 1); layers named `{stage}_{op}`.
-    source : str
+    source
         Where it comes from.
 
     Returns
@@ -34,7 +35,7 @@ def describe_model(model, source=""):
     }
 
 
-def macs(model):
+def macs(model: keras.Model) -> int:
     """Count the multiply-accumulates of one window: convolutions, dense and recurrent layers, and the spectrogram.
 
     Norms, activations and pooling are left out; a spectrogram counts its FFT as n_fft log2(n_fft) a frame, and the
@@ -43,13 +44,13 @@ def macs(model):
     return clip_macs(model, windows=1)
 
 
-def clip_macs(model, windows):
+def clip_macs(model: keras.Model, windows: int) -> int:
     """Count the multiply-accumulates of a clip of so many windows; what merges them (super-pooling) counts once."""
     merging = ("merge", "logits_") if len(model.input_shape) == 4 else ()
     return sum(_macs(layer) * (1 if layer.name.startswith(merging) else windows) for layer in model.layers)
 
 
-def _macs(layer):
+def _macs(layer: keras.Layer) -> int:
     if isinstance(layer, Spectral):
         return layer.macs(layer.output.shape[1])
     if isinstance(layer, layers.Bidirectional):
@@ -62,5 +63,5 @@ def _macs(layer):
     return 0
 
 
-def _cell_weights(layer):
+def _cell_weights(layer: layers.GRU) -> int:
     return math.prod(layer.cell.kernel.shape) + math.prod(layer.cell.recurrent_kernel.shape)

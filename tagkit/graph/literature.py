@@ -12,7 +12,7 @@ musicnn reads 187 frames, 47,616 samples. All have the batch norm of `tagkit.gra
 import dataclasses
 
 from tagkit.graph.predecessor import DM16, FIRST, WINDOW, convs, dm
-from tagkit.graph.specs import Bank, Chain, Conv, Dense, Gru, Head, Mel, Parallel, Residual, Row
+from tagkit.graph.specs import Bank, Chain, Conv, Dense, Gru, Head, Mel, Parallel, Residual, Row, Table
 
 LEE = "Lee et al. 2017, Sample-level deep convolutional neural networks, SMC"
 KIM = "Kim, Lee & Nam 2018, Sample-level CNN architectures for music auto-tagging, ICASSP"
@@ -30,7 +30,9 @@ SAMPLECNN_WIDTHS = {
 MULTI_LEVEL = Head(pool=("max",), levels=3, dense=(Dense(1024, norm=True, dropout=0.5),))
 
 
-def samplecnn(name, m=3, n=9, block="basic", multi_level=False, source=LEE):
+def samplecnn(
+    name: str, m: int = 3, n: int = 9, block: str = "basic", multi_level: bool = False, source: str = LEE
+) -> Row:
     """SampleCNN m^n: a first convolution of stride m, n blocks that pool by m, a convolution of one tap.
 
     `block` is "basic", "se", "res" or "rese". The multi-level head takes the place of the last convolution and pools
@@ -73,7 +75,7 @@ SAMPLECNN = (
 )
 
 
-def crnn(name, source, bidirectional=False):
+def crnn(name: str, source: str, bidirectional: bool = False) -> Row:
     """A SampleCNN trunk down to 27 frames of 137 ms, then two recurrent layers; the last state is what is tagged."""
     blocks = tuple(Conv(width, 3, pool=3) for width in (128, 128, 256, 256, 256, 256))
     recurrent = (Gru(128, bidirectional), Gru(128, bidirectional, last=True))
@@ -169,7 +171,7 @@ SPECTROGRAM = (
 )
 
 
-def residuals(text, repeat=1):
+def residuals(text: str, repeat: int = 1) -> tuple[Residual, ...]:
     """Read ``"64/4, 128/2"`` as residual stages: `repeat` blocks of kernel 3, the last one with max pooling."""
     stages = []
     for part in text.split(","):
@@ -179,7 +181,7 @@ def residuals(text, repeat=1):
     return tuple(stages)
 
 
-def dilated(width, pool):
+def dilated(width: int, pool: int) -> Conv:
     """Four residual blocks with dilations 1, 2, 4, 8 (as a WaveNet's stack), then max pooling."""
     return Chain((*(Residual(width, dilation=d) for d in (1, 2, 4)), Residual(width, dilation=8, pool=pool)))
 
@@ -214,13 +216,13 @@ TRUNKS = (
 )
 
 
-def with_pooling(row, kind, name, source):
+def with_pooling(row: Row, kind: str, name: str, source: str) -> Row:
     """Another row with every max pooling replaced by `kind`; stochastic pooling also turns the activation to ReLU."""
     activation = "relu" if kind == "stochastic" else row.activation
     return dataclasses.replace(_repooled(row, kind), name=name, source=source, activation=activation)
 
 
-def _repooled(table, kind):
+def _repooled(table: Table, kind: str) -> Table:
     if isinstance(table, tuple):
         return tuple(_repooled(part, kind) for part in table)
     if not dataclasses.is_dataclass(table) or isinstance(table, Head):

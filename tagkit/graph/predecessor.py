@@ -8,13 +8,13 @@ and super-pooling takes what stands before that layer. Every network returns log
 
 import dataclasses
 
-from tagkit.graph.specs import Conv, Dense, Filterbank, Head, Parallel, Pool, Row
+from tagkit.graph.specs import Conv, Dense, Filterbank, Head, Parallel, Pool, Row, Table
 
 WINDOW = 38_832  # samples: a twelfth of a clip, 2.427 s at 16 kHz
 CLIP = 465_984  # samples: 29.124 s
 
 
-def convs(text, kernel=4, dilations=(), **options):
+def convs(text: str, kernel: int = 4, dilations: tuple[int, ...] = (), **options) -> tuple[Conv, ...]:
     """Read ``"64/4, 128/2"`` as tables: convolutions of these widths, each followed by max pooling of that size.
 
     `dilations` are those of the first convolutions; the others have none.
@@ -27,12 +27,12 @@ def convs(text, kernel=4, dilations=(), **options):
     )
 
 
-def dm(name, stages, source, samples=WINDOW, **options):
+def dm(name: str, stages: tuple[Table, ...], source: str, samples: int = WINDOW, **options) -> Row:
     """A row in the manner of dm, dl and mul: ELU, 'same', no bias, batch norm without scale, dropout .5, one dense."""
     return Row(name, samples, stages, Head(dropout=0.5), source, bias=False, gamma=False, **options)
 
 
-def ds(name, stages, source, *dense, samples=WINDOW, **options):
+def ds(name: str, stages: tuple[Table, ...], source: str, *dense: Dense, samples: int = WINDOW, **options) -> Row:
     """A row in the manner of mkc and ds: ELU, 'valid', bias, batch norm with scale, dense layers after flattening."""
     return Row(name, samples, stages, Head(dense=dense), source, padding="valid", **options)
 
@@ -70,12 +70,12 @@ DILATIONS = (
 )
 
 
-def short_and_long(width):
+def short_and_long(width: int) -> Parallel:
     """mul16a's pair: kernel 4 with max pooling beside kernel 16 with mean pooling."""
     return Parallel(((Conv(width, 4, pool=4),), (Conv(width, 16, pool=4, pooling="mean"),)))
 
 
-def short_and_dilated(width, *more):
+def short_and_dilated(width: int, *more: tuple[Table, ...]) -> Parallel:
     """mul16b's pair: kernel 4 with max pooling beside three dilated convolutions of 32 with mean pooling."""
     dilated = (
         Conv(32, 8, dilation=8),
@@ -85,7 +85,7 @@ def short_and_dilated(width, *more):
     return Parallel(((Conv(width, 4, pool=4),), dilated, *more))
 
 
-def twice_and_past(width):
+def twice_and_past(width: int) -> Parallel:
     """mul16f's pair: two convolutions with max pooling beside mean pooling of the input."""
     return Parallel(((Conv(width, 4), Conv(width, 4, pool=4)), (Pool(4, "mean"),)))
 
@@ -126,7 +126,7 @@ MULTIPLE_KERNELS = (
 DS256 = (Conv(128, 256, stride=256), Conv(32, 8, pool=4), Conv(32, 8, pool=4))
 
 
-def ds256rb(name, activation):
+def ds256rb(name: str, activation: str) -> Row:
     """ds256ra's trunk with an embedding of 200 units."""
     embedding = (Dense(1000, dropout=0.5), Dense(200, activation=activation, dropout=0.5))
     row = ds(name, DS256, f"predecessor, ds256rb, embedding: {activation}", *embedding)

@@ -40,6 +40,7 @@ class Scorer:
         self._traced = tf.function(
             lambda x: tf.cast(last(network(to_waveform(x), training=False)), tf.float32),
             input_signature=[tf.TensorSpec(shape, tf.int16)],
+            autograph=False,
         )
 
     def windows(self, x: np.ndarray) -> np.ndarray:

@@ -266,7 +266,7 @@ _TABLES = {
 }
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value):
         fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {"table": type(value).__name__, **fields}
@@ -275,7 +275,7 @@ def _plain(value):
     return value
 
 
-def _table(value):
+def _table(value: object) -> object:
     if isinstance(value, list | tuple):
         return tuple(_table(v) for v in value)
     if not isinstance(value, dict):

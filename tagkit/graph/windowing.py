@@ -7,11 +7,11 @@ or attention. `none` and `split` are `zoo.build` at the clip's or the window's l
 import dataclasses
 
 import keras
-from keras import layers, ops
+from keras import KerasTensor, layers, ops
 
 from tagkit.graph import build, zoo
 from tagkit.graph.blocks import Blocks
-from tagkit.graph.specs import WINDOWINGS, Conv, Dense
+from tagkit.graph.specs import WINDOWINGS, Conv, Dense, Row
 
 WINDOWS = 12  # of 38,832 samples in a clip of 465,984
 
@@ -39,7 +39,7 @@ class Windowing:
         """How windows are merged, as `superpool` calls it; None where a window is all there is."""
         return self.name.removeprefix(PREFIX) if self.name.startswith(PREFIX) else None
 
-    def build(self, row, n_tags=50, seed=0, synchronized=False):
+    def build(self, row: str | Row, n_tags: int = 50, seed: int = 0, synchronized: bool = False) -> keras.Model:
         """Build a row for this windowing: see `tagkit.graph.zoo.build` and `superpool`.
 
         Networks that merge windows by mean, max or attention take any number of them.
@@ -50,15 +50,14 @@ class Windowing:
         return superpool(row, self.method, n_tags, windows, self.samples, seed, synchronized)
 
 
-def settle(row, name, clip_samples):
+def settle(row: str | Row, name: str | None, clip_samples: int) -> Windowing:
     """Settle how a row is given clips.
 
     Parameters
     ----------
-    row : str or tables.Row
-    name : str or None
+    name
         One of `tagkit.graph.specs.WINDOWINGS`; None takes the first that the row is for.
-    clip_samples : int
+    clip_samples
         Length of a usual clip.
 
     Returns
@@ -89,12 +88,12 @@ def settle(row, name, clip_samples):
 class FoldWindows(keras.layers.Layer):
     """(batch, windows, ...) to (batch * windows, ...): every window becomes an example of its own."""
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape without the axis of windows."""
         known = None not in input_shape[:2]
         return (input_shape[0] * input_shape[1] if known else None, *input_shape[2:])
 
-    def call(self, x):
+    def call(self, x: KerasTensor) -> KerasTensor:
         """Fold `x`, (batch, windows, ...)."""
         return ops.reshape(x, (-1, *x.shape[2:]))
 
@@ -103,12 +102,12 @@ class FoldWindows(keras.layers.Layer):
 class UnfoldWindows(keras.layers.Layer):
     """The inverse of `FoldWindows`; a second input (batch, windows, ...) says how many windows there are."""
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape (batch, windows, ...)."""
         folded, clips = input_shape
         return (*clips[:2], *folded[1:])
 
-    def call(self, inputs):
+    def call(self, inputs: list[KerasTensor]) -> KerasTensor:
         """Unfold `inputs[0]`, (batch * windows, ...)."""
         folded, clips = inputs
         windows = clips.shape[1] or ops.shape(clips)[1]
@@ -123,12 +122,12 @@ class MeanProbability(keras.layers.Layer):
     windows weighs each tag's windows. Computed from log-probabilities, so that it is exact at large logits.
     """
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape (batch, tags)."""
         shape = input_shape[0] if isinstance(input_shape[0], tuple | list) else input_shape
         return (shape[0], shape[2])
 
-    def call(self, inputs):
+    def call(self, inputs: KerasTensor | list[KerasTensor]) -> KerasTensor:
         """Merge the windows."""
         logits, scores = inputs if isinstance(inputs, list | tuple) else (inputs, ops.zeros_like(inputs))
         log_weights = ops.log_softmax(scores, axis=1)
@@ -137,12 +136,20 @@ class MeanProbability(keras.layers.Layer):
         return yes - no
 
 
-def superpool(row, method, n_tags=50, windows=WINDOWS, samples=None, seed=0, synchronized=False):
+def superpool(
+    row: str | Row,
+    method: str,
+    n_tags: int = 50,
+    windows: int | None = WINDOWS,
+    samples: int | None = None,
+    seed: int = 0,
+    synchronized: bool = False,
+) -> keras.Model:
     """Build one network for all windows of a clip, with shared weights, whose outputs are merged into one.
 
     Parameters
     ----------
-    row : str or tables.Row
+    row
         What sees each window.
     method : {"a", "b", "c", "d", "e", "f", "mean", "max", "attention"}
         a: the windows' outputs side by side, dense 600, dense 600. b: the same with dropout .5.
@@ -151,10 +158,9 @@ def superpool(row, method, n_tags=50, windows=WINDOWS, samples=None, seed=0, syn
         e: the windows' maps joined in time, convolution 50 of 3, dense 2500, dropout .5. f: 32, and dense 1500.
         mean: of probabilities. max: of logits. attention: mean of probabilities with learned weights for each tag.
         Outputs are logits, or the embedding of rows that have one (ds256rb). Heads end in a dense layer of tags.
-    n_tags : int
-    windows : int or None
+    windows
         Windows in a clip; a to f have weights for exactly this number. None, with mean, max or attention: any number.
-    samples : int, optional
+    samples
         Of a window; the row's own unless given.
     seed, synchronized
         As in `tagkit.graph.build.build_row`. The layers that see windows start with the weights of the row alone.
@@ -201,7 +207,7 @@ METHODS = (*HEADS, *_AGGREGATES)
 PREFIX = "superpool_"
 
 
-def _merge_outputs(features, clips, method, n_tags, blocks):
+def _merge_outputs(features: KerasTensor, clips: KerasTensor, method: str, n_tags: int, blocks: Blocks) -> KerasTensor:
     """Merge logits or embeddings (batch * windows, units) of all windows into logits (batch, n_tags)."""
     if method in HEADS and blocks.row.head.embedding:
         return _merge(UnfoldWindows(name="window_unfold")([features, clips]), method, n_tags, blocks)
@@ -218,7 +224,7 @@ def _merge_outputs(features, clips, method, n_tags, blocks):
     return _merge(outputs, method, n_tags, blocks)
 
 
-def _merge(x, method, n_tags, blocks):
+def _merge(x: KerasTensor, method: str, n_tags: int, blocks: Blocks) -> KerasTensor:
     """Apply head a to f to `x`: (batch, windows, units), or maps (batch, frames, channels)."""
     row = dataclasses.replace(
         blocks.row, activation="elu", padding="valid", bias=True, gamma=True, norm_last=False, init="glorot_uniform"
@@ -236,7 +242,7 @@ def _merge(x, method, n_tags, blocks):
     return head.dense(x, n_tags, "logits", dtype="float32")
 
 
-def _joined_maps(maps, clips, row):
+def _joined_maps(maps: KerasTensor, clips: KerasTensor, row: Row) -> KerasTensor:
     """Maps (batch * windows, frames, channels) joined in time: (batch, windows * frames, channels)."""
     if len(maps.shape) != 3:
         raise ValueError(

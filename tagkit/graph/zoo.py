@@ -1,7 +1,9 @@
 """Every architecture as one row of data; `build` makes a network of it, `describe` says what it costs."""
 
 import dataclasses
+from collections.abc import Sequence
 
+import keras
 import pandas as pd
 
 from tagkit.graph import literature, predecessor
@@ -23,18 +25,28 @@ _DERIVED = (
 ROWS: dict[str, Row] = _DRAWN | {row.name: row for row in _DERIVED}
 
 
-def build(row, n_tags=50, samples=None, seed=0, synchronized=False):
-    """Build a row of the zoo, by name or by its table; see `tagkit.graph.build.build_row`."""
+def build(
+    row: str | Row, n_tags: int = 50, samples: int | None = None, seed: int = 0, synchronized: bool = False
+) -> keras.Model:
+    """Build a row of the zoo, by name or by its table; see `tagkit.graph.build.build_row`.
+
+    Examples
+    --------
+    >>> from tagkit.graph import zoo
+    >>> model = zoo.build("dm16", n_tags=3)
+    >>> model.input_shape, model.output_shape
+    ((None, 38832, 1), (None, 3))
+    """
     return build_row(find(row), n_tags, samples, seed, synchronized)
 
 
-def describe(row, n_tags=50):
+def describe(row: str | Row, n_tags: int = 50) -> dict:
     """Describe a row, by name or by its table: name, size, cost, stages, source; see `describe_model`."""
     row = find(row)
     return describe_model(build(row, n_tags), row.source)
 
 
-def table(names, n_tags=50):
+def table(names: Sequence[str], n_tags: int = 50) -> pd.DataFrame:
     """What some rows cost, as a table (rows) for people: input_samples, parameters, MMAC of a window, source."""
     rows = [describe(name, n_tags) for name in names]
     columns = {key: [row[key] for row in rows] for key in ("input_samples", "parameters")}
@@ -42,7 +54,7 @@ def table(names, n_tags=50):
     return pd.DataFrame(columns | {"source": [row["source"] for row in rows]}, list(names))
 
 
-def find(row):
+def find(row: str | Row) -> Row:
     """Return the row of this name; a row itself is returned as it is. Raises ValueError for an unknown name."""
     if isinstance(row, Row):
         return row

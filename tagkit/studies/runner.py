@@ -311,16 +311,15 @@ def _steps_of(run: Path) -> int | None:
 
 def step_seconds(config: TrainingConfig, records: Records) -> float:
     """CPU seconds of one training step, measured over at least 1.5 s of them."""
-    from tagkit.training import devices
-    from tagkit.training.loop import Trainer
+    from tagkit.training import devices, start
 
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(config, records, Path(folder), devices.choose())
-        batch = trainer.input.batch(0)
+        training = start.build(start.decide(config, records, Path(folder), devices.choose()))
+        batch = training.windows.batch(0)
         for _ in range(WARM_UP):
-            trainer.train_step(*batch)
+            training.take_step(*batch)
         steps, started = 0, time.process_time()
         while time.process_time() - started < MEASURED_S:
-            trainer.train_step(*batch)
+            training.take_step(*batch)
             steps += 1
         return (time.process_time() - started) / steps

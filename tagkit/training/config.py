@@ -7,7 +7,7 @@ LOSSES = ("sigmoid_cross_entropy", "predecessor_weighted", "weighted_cross_entro
 
 
 @dataclass(frozen=True)
-class Stage:
+class Phase:
     """A stretch of training at a constant learning rate; the next one goes on from the best weights so far.
 
     Attributes
@@ -32,10 +32,10 @@ class Stage:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}.")
         if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate of a stage is {self.learning_rate}; it must be above 0.")
+            raise ValueError(f"learning_rate of a phase is {self.learning_rate}; it must be above 0.")
         for name in ("weight_decay", "validations", "patience"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} of a stage is {getattr(self, name)}; it must be 0 or above.")
+                raise ValueError(f"{name} of a phase is {getattr(self, name)}; it must be 0 or above.")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class TrainingConfig:
         Share of the steps that warms up linearly.
     weight_decay : float
         Part of the gradient (L2), and with "adamw" apart from it. What suits the one is too much for the other.
-    stages : tuple of Stage
+    phases : tuple of Phase
         In place of `optimizer`, `learning_rate`, `warmup` and `weight_decay`, one after the other; training ends with
         the last of them, or after `steps`.
     speed_semitones, attenuation_db : float
@@ -98,7 +98,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     warmup: float = 0.1
     weight_decay: float = 1e-2
-    stages: tuple[Stage, ...] = ()
+    phases: tuple[Phase, ...] = ()
     speed_semitones: float = 2.0
     attenuation_db: float = 12.0
     eval_every: int = 100
@@ -110,8 +110,8 @@ class TrainingConfig:
     def __post_init__(self):
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}.")
-        if any(not (stage.validations or stage.patience) for stage in self.stages[:-1]):
-            raise ValueError("A stage before the last needs validations or patience, or it never ends.")
+        if any(not (phase.validations or phase.patience) for phase in self.phases[:-1]):
+            raise ValueError("A phase before the last needs validations or patience, or it never ends.")
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}; choose one of {', '.join(LOSSES)}.")
         for name in ("steps", "batch_size", "eval_every", "learning_rate"):
@@ -131,13 +131,19 @@ class TrainingConfig:
         return replace(self, steps=12, batch_size=8, eval_every=6)
 
     @property
+    def schedule(self) -> tuple[Phase, ...]:
+        """The phases; without any in the settings, a single one, which warms up and decays."""
+        single = Phase(self.optimizer, self.learning_rate, self.weight_decay, patience=self.patience)
+        return self.phases or (single,)
+
+    @property
     def windows(self) -> dict:
         """Which windows a run draws: settings of `tagkit.data.windows.TrainingWindows.of`."""
         names = ("split", "batch_size", "seed", "speed_semitones", "attenuation_db")
         return {name: getattr(self, name) for name in names}
 
     def scaled(self, factor: int) -> "TrainingConfig":
-        """Batches and learning rates so many times as large, and as much rarer steps: equally many examples.
+        """Multiply batch size and learning rates by `factor` and divide the steps by it: equally many examples.
 
         References
         ----------
@@ -147,23 +153,24 @@ class TrainingConfig:
             self,
             batch_size=self.batch_size * factor,
             learning_rate=self.learning_rate * factor,
-            stages=tuple(replace(stage, learning_rate=stage.learning_rate * factor) for stage in self.stages),
+            phases=tuple(replace(phase, learning_rate=phase.learning_rate * factor) for phase in self.phases),
             steps=-(-self.steps // factor),
             eval_every=-(-self.eval_every // factor),
         )
 
     def to_dict(self) -> dict:
         """Plain JSON types."""
-        return asdict(self)
+        # Files call phases "stages", as they did before those were the stages of a network: old runs open.
+        return {"stages" if name == "phases" else name: value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "TrainingConfig":
         """From `to_dict`; ValueError names a setting that does not exist."""
-        unknown = set(values) - {f.name for f in fields(cls)}
-        if unknown:
+        settings = dict(values)
+        phases = tuple(Phase(**phase) for phase in settings.pop("stages", ()))
+        if unknown := settings.keys() - {f.name for f in fields(cls)}:
             raise ValueError(f"Unknown training settings: {', '.join(sorted(unknown))}.")
-        stages = tuple(Stage(**stage) for stage in values.get("stages", ()))
-        return cls(**{**values, "stages": stages})
+        return cls(**settings, phases=phases)
 
 
 # What `tagkit demo` trains: the raw-waveform network and its spectrogram reference, on equally many examples. Its tags

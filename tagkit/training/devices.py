@@ -103,7 +103,7 @@ class Devices:
                 state.assign(state + ops.cast(ops.stack([number, 0]), state.dtype))
 
         if states and self.replicas > 1:
-            tf.function(self.strategy.run)(shift)
+            tf.function(self.strategy.run, autograph=False)(shift)
 
     def _edges(self, size: int) -> list[int]:
         """Where the parts of this process' replicas begin, and where the last one ends."""

@@ -1,19 +1,21 @@
 """Losses from (labels, logits) to one number per example, on `keras.ops`."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 
-def sigmoid_cross_entropy(labels, logits):
+def sigmoid_cross_entropy(labels: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """Sigmoid cross entropy, the mean over tags.
 
     Parameters
     ----------
-    labels : tensor (batch, tags)
-        0 or 1 (or between).
-    logits : tensor (batch, tags)
+    labels
+        (batch, tags), 0 or 1 (or between).
+    logits
+        (batch, tags).
 
     Returns
     -------
@@ -24,7 +26,9 @@ def sigmoid_cross_entropy(labels, logits):
     return ops.mean(ops.relu(logits) - logits * labels + _log_term(logits), axis=-1)
 
 
-def predecessor_weighted(labels, logits, positive_factor=1.0, tag_balance=0.0):
+def predecessor_weighted(
+    labels: KerasTensor, logits: KerasTensor, positive_factor: float = 1.0, tag_balance: float = 0.0
+) -> KerasTensor:
     """The predecessor's weighted cross entropy, whose log term is not weighted, the mean over tags.
 
     With ``w = max(1, TPF z)`` it is ``w (max(x, 0) - x z) + log1p(e^-|x|)``, times the tag's weight ``1 + TB ln(i)``.
@@ -32,11 +36,11 @@ def predecessor_weighted(labels, logits, positive_factor=1.0, tag_balance=0.0):
 
     Parameters
     ----------
-    labels, logits : tensor (batch, tags)
-        Tags in the order of their frequency, the most frequent first (i = 1).
-    positive_factor : float
+    labels, logits
+        (batch, tags), tags in the order of their frequency, the most frequent first (i = 1).
+    positive_factor
         TPF, the factor of true positives; 1 changes nothing.
-    tag_balance : float
+    tag_balance
         TB, the growth of the weight towards rare tags; 0 changes nothing.
 
     Returns
@@ -49,7 +53,9 @@ def predecessor_weighted(labels, logits, positive_factor=1.0, tag_balance=0.0):
     return ops.mean(loss * tag_weights(labels.shape[-1], tag_balance), axis=-1)
 
 
-def weighted_cross_entropy(labels, logits, positive_factor=1.0, tag_balance=0.0):
+def weighted_cross_entropy(
+    labels: KerasTensor, logits: KerasTensor, positive_factor: float = 1.0, tag_balance: float = 0.0
+) -> KerasTensor:
     """True weighted cross entropy: the whole loss of a positive counts `positive_factor` times, the mean over tags.
 
     That is ``(1 - z) x + (1 + (TPF - 1) z) (log1p(e^-|x|) + max(-x, 0))``, as TensorFlow's
@@ -66,15 +72,16 @@ def weighted_cross_entropy(labels, logits, positive_factor=1.0, tag_balance=0.0)
     return ops.mean(loss * tag_weights(labels.shape[-1], tag_balance), axis=-1)
 
 
-def focal(labels, logits, gamma=2.0, alpha=None):
+def focal(labels: KerasTensor, logits: KerasTensor, gamma: float = 2.0, alpha: float | None = None) -> KerasTensor:
     """Focal loss: cross entropy times (1 - p_t)^gamma, p_t the probability given to the truth; the mean over tags.
 
     Parameters
     ----------
-    labels, logits : tensor (batch, tags)
-    gamma : float
+    labels, logits
+        (batch, tags).
+    gamma
         How little easy examples count; 0 is sigmoid cross entropy.
-    alpha : float, optional
+    alpha
         Weight of positives, 1 - alpha that of negatives; None leaves both at 1.
 
     Returns
@@ -103,7 +110,7 @@ LOSSES = {
 }
 
 
-def named(name, **options):
+def named(name: str, **options: float) -> Callable:
     """Look a loss up by name and fix its options: a function of (labels, logits).
 
     Raises
@@ -116,15 +123,15 @@ def named(name, **options):
     return partial(LOSSES[name], **options)
 
 
-def tag_weights(n_tags, tag_balance):
+def tag_weights(n_tags: int, tag_balance: float) -> np.ndarray:
     """Weights 1 + TB ln(i) of tags in the order of their frequency, i from 1: (n_tags,) float32."""
     return (1.0 + tag_balance * np.log(np.arange(1, n_tags + 1))).astype(np.float32)
 
 
-def _floats(labels, logits):
+def _floats(labels: KerasTensor, logits: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
     return ops.cast(labels, "float32"), ops.cast(logits, "float32")
 
 
-def _log_term(logits):
+def _log_term(logits: KerasTensor) -> KerasTensor:
     """log(1 + e^-|x|), which overflows nowhere."""
     return ops.log1p(ops.exp(-ops.abs(logits)))

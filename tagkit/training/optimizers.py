@@ -1,4 +1,4 @@
-"""What a training step minimises, and how: losses by the settings of a run, optimizers by its stages."""
+"""What a training step minimises, and how: losses by the settings of a run, optimizers by its phases."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,18 @@ from keras import KerasTensor, ops
 
 from tagkit.graph import fast
 from tagkit.training import losses
-from tagkit.training.config import Stage, TrainingConfig
+from tagkit.training.config import Phase, TrainingConfig
 
 
-def stages(config: TrainingConfig) -> tuple[Stage, ...]:
-    """The stages of a run: those of its settings, or a single one that warms up and decays."""
-    single = Stage(config.optimizer, config.learning_rate, config.weight_decay, patience=config.patience)
-    return config.stages or (single,)
-
-
-def build_optimizer(config: TrainingConfig, stage: Stage) -> keras.optimizers.Optimizer:
-    """The optimizer of a stage; without stages in the settings, with linear warm-up and cosine decay to 0."""
-    rate = stage.learning_rate if config.stages else warmup_cosine(config)
-    if stage.optimizer == "sgd":
-        return L2SGD(rate, momentum=0.9, nesterov=True, l2=stage.weight_decay)
-    if stage.optimizer == "adam":
-        return L2Adam(rate, l2=stage.weight_decay)
-    return AdamW(rate, weight_decay=stage.weight_decay)
+def build_optimizer(config: TrainingConfig, phase: Phase) -> keras.optimizers.Optimizer:
+    """The optimizer of a phase; without phases in the settings, with linear warm-up and cosine decay to 0."""
+    rate = phase.learning_rate if config.phases else warmup_cosine(config)
+    name = "optimizer"  # begins the paths of its variables, which checkpoints keep
+    if phase.optimizer == "sgd":
+        return L2SGD(rate, momentum=0.9, nesterov=True, l2=phase.weight_decay, name=name)
+    if phase.optimizer == "adam":
+        return L2Adam(rate, l2=phase.weight_decay, name=name)
+    return AdamW(rate, weight_decay=phase.weight_decay, name=name)
 
 
 class _OneKernel(keras.optimizers.Adam):
@@ -67,8 +62,8 @@ class _L2(keras.optimizers.Optimizer):
         super().__init__(*args, **kwargs)
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
-        """One variable's step."""
+    def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
+        """Take one variable's step."""
         if self.l2:
             gradient = ops.add(gradient, ops.multiply(variable, self.l2))
         super().update_step(gradient, variable, learning_rate)

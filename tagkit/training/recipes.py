@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tagkit.training.config import Stage, TrainingConfig
+from tagkit.training.config import Phase, TrainingConfig
 
 LEE, WON = "Lee et al. 2017", "Won et al. 2020"
 
@@ -25,13 +25,13 @@ class Recipe:
     expected: str = ""
 
 
-def five_stages(model: str, split: str) -> TrainingConfig:
+def five_phases(model: str, split: str) -> TrainingConfig:
     """Lee's SGD: .01, divided by 5 four times; an epoch is ten windows of each clip, batches of 23."""
     return TrainingConfig(
         model=model,
         split=split,
         batch_size=23,
-        stages=tuple(Stage("sgd", 0.01 / 5**k, patience=3) for k in range(5)),
+        phases=tuple(Phase("sgd", 0.01 / 5**k, patience=3) for k in range(5)),
         steps=1_000_000,
         eval_every=6_628,
         speed_semitones=0,
@@ -42,17 +42,17 @@ def five_stages(model: str, split: str) -> TrainingConfig:
 def adam_then_sgd(model: str, batch_size: int = 16) -> TrainingConfig:
     """Won's 80 epochs of Adam and 120 of SGD at three rates; an epoch is one window of each of 15,247 clips."""
     epoch = -(-15_247 // batch_size)
-    stages = (
-        Stage("adam", 1e-4, weight_decay=1e-4, validations=80),
-        Stage("sgd", 1e-3, weight_decay=1e-4, validations=20),
-        Stage("sgd", 1e-4, weight_decay=1e-4, validations=20),
-        Stage("sgd", 1e-5, weight_decay=1e-4, validations=80),
+    phases = (
+        Phase("adam", 1e-4, weight_decay=1e-4, validations=80),
+        Phase("sgd", 1e-3, weight_decay=1e-4, validations=20),
+        Phase("sgd", 1e-4, weight_decay=1e-4, validations=20),
+        Phase("sgd", 1e-5, weight_decay=1e-4, validations=80),
     )
     return TrainingConfig(
         model=model,
         split="clean",
         batch_size=batch_size,
-        stages=stages,
+        phases=phases,
         steps=200 * epoch,
         eval_every=epoch,
         speed_semitones=0,
@@ -60,13 +60,13 @@ def adam_then_sgd(model: str, batch_size: int = 16) -> TrainingConfig:
     )
 
 
-_FIVE = "five stages of SGD, each from the best weights once three epochs bring nothing better"
+_FIVE = "five phases of SGD, each from the best weights once three epochs bring nothing better"
 _TWO = "Adam, then SGD from the best weights; best by ROC-AUC (its code: by loss)"
 
 RECIPES: dict[str, Recipe] = {
-    "lee2017_samplecnn": Recipe(five_stages("samplecnn", "lee"), f"{LEE}: {_FIVE}", f"SampleCNN ({LEE})"),
+    "lee2017_samplecnn": Recipe(five_phases("samplecnn", "lee"), f"{LEE}: {_FIVE}", f"SampleCNN ({LEE})"),
     "kim2018_rese": Recipe(
-        five_stages("samplecnn_rese_multi", "clean"),
+        five_phases("samplecnn_rese_multi", "clean"),
         f"Kim et al. 2018, with Lee's recipe: {_FIVE}",
         "ReSE-2 multi-level (Kim et al. 2018)",
     ),

@@ -9,7 +9,7 @@ from forked import ended, start, start_workers, tagkit
 from tagkit.data.batches import training_batches
 from tagkit.data.windows import TrainingWindows
 from tagkit.training import devices
-from tagkit.training.config import Stage, TrainingConfig
+from tagkit.training.config import Phase, TrainingConfig
 from tagkit.training.devices import DevicesError
 from tagkit.training.runs import Run
 
@@ -87,9 +87,9 @@ def interrupt_at(step, records, out, layout):
 
     from tagkit.training import loop
 
-    fit = loop.Trainer.fit
-    loop.Trainer.fit = lambda trainer, stop, progress, after: fit(
-        trainer, stop, progress, lambda done: os.kill(os.getpid(), signal.SIGINT) if done == step else None
+    fit = loop.fit
+    loop.fit = lambda training, stop, progress, after: fit(
+        training, stop, progress, lambda done: os.kill(os.getpid(), signal.SIGINT) if done == step else None
     )
     return tagkit("train", "--records", records, "--out", out, *TRAIN, layout)
 
@@ -134,8 +134,8 @@ def test_part_of_a_batch_is_the_same_as_in_the_whole(tone_records):
 def test_scaling_keeps_the_number_of_examples():
     config = TrainingConfig(batch_size=8, learning_rate=0.5, steps=100, eval_every=10).scaled(4)
     assert (config.batch_size, config.learning_rate, config.steps, config.eval_every) == (32, 2.0, 25, 3)
-    staged = TrainingConfig(stages=(Stage("sgd", 0.1, patience=1), Stage("sgd", 0.01)), steps=10).scaled(2)
-    assert [stage.learning_rate for stage in staged.stages] == [0.2, 0.02]
+    phased = TrainingConfig(phases=(Phase("sgd", 0.1, patience=1), Phase("sgd", 0.01)), steps=10).scaled(2)
+    assert [phase.learning_rate for phase in phased.phases] == [0.2, 0.02]
 
 
 def test_devices_that_are_not_there_are_said(monkeypatch):

@@ -14,11 +14,11 @@ from forked import ended, start, start_workers, wait_for
 from tagkit.deploy import launch
 from tagkit.deploy.launch import LaunchError
 from tagkit.training import loop
-from tagkit.training.config import Stage, TrainingConfig
+from tagkit.training.config import Phase, TrainingConfig
 from tagkit.training.runs import Run
 
 SETTINGS = {"steps": 24, "batch_size": 6, "eval_every": 3}
-STAGES = (Stage("adam", 1e-3, validations=1), Stage("sgd", 1e-2, patience=1), Stage("sgd", 1e-12, patience=2))
+PHASES = (Phase("adam", 1e-3, validations=1), Phase("sgd", 1e-2, patience=1), Phase("sgd", 1e-12, patience=2))
 TRAIN = ("--model", "ds256ra", "--steps", 24, "--batch-size", 6, "--eval-every", 6, "--learning-rate", 0.001)
 
 
@@ -107,8 +107,8 @@ def test_every_worker_is_told_of_all():
     assert len(set(addresses)) == 3 and all(task["cluster"]["worker"] == addresses for task in tasks)
 
 
-def train_in_stages(records, out):
-    """A training whose stages begin from the best weights, which the chief alone has on its disk."""
+def train_in_phases(records, out):
+    """A training whose phases begin from the best weights, which the chief alone has on its disk."""
     from tagkit.data.records import Records
     from tagkit.deploy import storage
     from tagkit.training.devices import choose
@@ -117,7 +117,7 @@ def train_in_stages(records, out):
     devices = choose("cpu")
     run = storage.Mirror(out)
     with storage.following([run]):
-        train(TrainingConfig("ds256ra", **SETTINGS, stages=STAGES), Records.open(records), run.copy, devices=devices)
+        train(TrainingConfig("ds256ra", **SETTINGS, phases=PHASES), Records.open(records), run.copy, devices=devices)
 
 
 @pytest.mark.cluster
@@ -126,7 +126,7 @@ def test_machines_without_a_common_disk_train_in_a_common_store(tone_records, tm
     workers = [
         start(
             tmp_path / f"worker{i}.log",
-            *(train_in_stages, tone_records.root, out),
+            *(train_in_phases, tone_records.root, out),
             **{"TF_CONFIG": json.dumps(task), "TAGKIT_HOME": str(tmp_path / f"machine{i}")},
         )
         for i, task in enumerate(launch.tasks(2))
@@ -137,7 +137,7 @@ def test_machines_without_a_common_disk_train_in_a_common_store(tone_records, tm
     stored = Run.open(tmp_path / "bucket" / "run")
     assert len({row["stage"] for row in stored.record["history"]}) == 3
     alone = loop.train(
-        TrainingConfig("ds256ra", **SETTINGS, stages=STAGES), tone_records, tmp_path / "alone", progress=False
+        TrainingConfig("ds256ra", **SETTINGS, phases=PHASES), tone_records, tmp_path / "alone", progress=False
     )
     for ours, theirs in zip(stored.record["history"], alone.record["history"], strict=True):
         assert ours["stage"] == theirs["stage"]

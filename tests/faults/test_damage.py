@@ -173,9 +173,9 @@ def train_back_in_time(data: Path, out: Path) -> int:
     time.time = earlier
     from tagkit.training import loop
 
-    fit = loop.Trainer.fit
-    loop.Trainer.fit = lambda trainer, stop, progress, _: fit(
-        trainer, stop, progress, lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 7 else None
+    fit = loop.fit
+    loop.fit = lambda training, stop, progress, _: fit(
+        training, stop, progress, lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 7 else None
     )
     return forked.tagkit("train", "--records", data, "--out", out, *TRAIN)
 

@@ -17,7 +17,7 @@ from tagkit.training.config import TrainingConfig
 def step(row):
     """One training step of a row: its maps' results by name, gradients by path, and steps of the weights by path."""
     model, config = zoo.build(row, n_tags=5), TrainingConfig(model=row, warmup=0)
-    optimizer = optimizers.build_optimizer(config, optimizers.stages(config)[0])
+    optimizer = optimizers.build_optimizer(config, config.schedule[0])
     rng = np.random.default_rng(0)
     x = rng.normal(0, 0.1, (2, model.input_shape[1], 1)).astype("float32")
     y = (rng.random((2, 5)) < 0.4).astype("float32")

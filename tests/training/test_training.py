@@ -15,9 +15,9 @@ from tagkit import cli
 from tagkit.data.records import Records
 from tagkit.evaluation import evaluate
 from tagkit.system import files
-from tagkit.training import losses, optimizers
-from tagkit.training.config import Stage, TrainingConfig
-from tagkit.training.loop import Trainer, TrainingInterrupted, train
+from tagkit.training import checkpoint, losses, optimizers
+from tagkit.training.config import Phase, TrainingConfig
+from tagkit.training.loop import TrainingInterrupted, train
 from tagkit.training.runs import Run, TrainingError
 
 # dm16 has dropout: its random generators must be restored, too.
@@ -53,7 +53,7 @@ def test_a_run_records_what_its_scores_depend_on(whole, tone_records):
 
 def test_the_same_seed_trains_the_same_weights_and_another_does_not(whole, tone_records, tmp_path):
     assert_same(whole, train(CONFIG, tone_records, tmp_path / "again", progress=False))
-    other = TrainingConfig(**{**CONFIG.to_dict(), "seed": 2})
+    other = replace(CONFIG, seed=2)
     different = train(other, tone_records, tmp_path / "other", progress=False)
     assert (weights(different)[0] != weights(whole)[0]).any()
 
@@ -96,7 +96,7 @@ def test_a_finished_run_is_returned_and_another_config_refused(whole, tone_recor
     before = (whole.root / "best.weights.h5").stat().st_mtime_ns
     assert train(CONFIG, tone_records, whole.root, progress=False).finished
     assert (whole.root / "best.weights.h5").stat().st_mtime_ns == before
-    other = TrainingConfig(**{**CONFIG.to_dict(), "steps": 99})
+    other = replace(CONFIG, steps=99)
     with pytest.raises(TrainingError, match="another config"):
         train(other, tone_records, whole.root, progress=False)
 
@@ -151,7 +151,7 @@ def test_what_a_killed_process_left_is_swept_away(tone_records, whole):
     assert not (whole.root / ".123.checkpoint.npz").exists()
 
 
-STAGES = (Stage("adam", 1e-3, validations=1), Stage("sgd", 1e-2, patience=1), Stage("sgd", 1e-12, patience=2))
+PHASES = (Phase("adam", 1e-3, validations=1), Phase("sgd", 1e-2, patience=1), Phase("sgd", 1e-12, patience=2))
 
 
 @pytest.mark.parametrize(
@@ -172,11 +172,11 @@ def test_decay_is_part_of_the_gradient_but_with_adamw(name, plain):
             optimizer.apply([np.float32([0.1, k, -0.3]) + penalty * w.numpy()], [w])
         return w.numpy()
 
-    stage = Stage(name, 0.1, weight_decay=0.02, patience=1)
-    config = TrainingConfig(stages=(stage,))
-    ours = after(optimizers.build_optimizer(config, stage), 0)
+    phase = Phase(name, 0.1, weight_decay=0.02, patience=1)
+    config = TrainingConfig(phases=(phase,))
+    ours = after(optimizers.build_optimizer(config, phase), 0)
     np.testing.assert_allclose(ours, after(plain(), np.float32(0.02)), rtol=1e-5)
-    apart = after(optimizers.build_optimizer(config, replace(stage, optimizer="adamw")), 0)
+    apart = after(optimizers.build_optimizer(config, replace(phase, optimizer="adamw")), 0)
     assert np.abs(apart - ours).max() > 1e-3
 
 
@@ -203,14 +203,14 @@ def test_the_command_line_decays_nothing_by_the_default_of_another_optimizer(ton
         assert Run.open(tmp_path / name).config.weight_decay == decay
 
 
-def test_stages_follow_one_another_from_the_best_weights_and_resume(tone_records, tmp_path):
-    config = TrainingConfig(model="ds256ra", steps=100, batch_size=4, eval_every=3, stages=STAGES)
+def test_phases_follow_one_another_from_the_best_weights_and_resume(tone_records, tmp_path):
+    config = TrainingConfig(model="ds256ra", steps=100, batch_size=4, eval_every=3, phases=PHASES)
     run = train(config, tone_records, tmp_path / "whole", progress=False)
     history = run.record["history"]
     numbers = [h["stage"] for h in history]
     assert numbers == sorted(numbers) and numbers.count(0) == 1 and set(numbers) == {0, 1, 2}
-    assert len(history) < 33, "the last stage ends the run"
-    # The last stage hardly moves, so its first score is that of the best weights before it.
+    assert len(history) < 33, "the last phase ends the run"
+    # The last phase hardly moves, so its first score is that of the best weights before it.
     before = max(h["valid_roc_auc"] for h in history if h["stage"] < 2)
     assert next(h for h in history if h["stage"] == 2)["valid_roc_auc"] == pytest.approx(before, abs=0.02)
 
@@ -308,17 +308,17 @@ def test_a_run_of_an_older_tagkit_is_refused_with_a_way_out(whole, tmp_path):
 
 @pytest.mark.parametrize("steps", [3, 6])
 def test_a_kill_between_best_weights_and_checkpoint_changes_nothing(steps, tone_records, tmp_path, monkeypatch):
-    """At the end of a stage the next one's start is saved with the checkpoint, or not at all."""
-    config = TrainingConfig(model="ds256ra", steps=15, batch_size=4, eval_every=3, stages=STAGES)
+    """At the end of a phase the next one's start is saved with the checkpoint, or not at all."""
+    config = TrainingConfig(model="ds256ra", steps=15, batch_size=4, eval_every=3, phases=PHASES)
     whole = train(config, tone_records, tmp_path / "whole", progress=False)
-    save = Trainer._save_checkpoint
+    write = checkpoint.write
 
-    def die(trainer):
-        if trainer.step == steps:
+    def die(folder, progress, variables):
+        if progress.step == steps:
             raise OSError("killed")
-        save(trainer)
+        write(folder, progress, variables)
 
-    monkeypatch.setattr(Trainer, "_save_checkpoint", die)
+    monkeypatch.setattr(checkpoint, "write", die)
     with pytest.raises(OSError, match="killed"):
         train(config, tone_records, tmp_path / "cut", progress=False)
     monkeypatch.undo()

@@ -7,7 +7,7 @@ filters (cosine and sine), the energy of each pair, a logarithm. Only the start 
 import keras
 import librosa
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 FWHM = 2 * np.sqrt(2 * np.log(2))  # full width at half maximum of a Gaussian, in standard deviations
 
@@ -23,15 +23,16 @@ class Gabor(keras.initializers.Initializer):
 
     Parameters
     ----------
-    sr : int
+    sr
         Hz.
-    peak : float
+    peak
+        Of the envelope, before training.
     """
 
-    def __init__(self, sr=16_000, peak=64.0):
+    def __init__(self, sr: int = 16_000, peak: float = 64.0):
         self.sr, self.peak = sr, peak
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, int, int], dtype: str | None = None) -> KerasTensor:
         """Kernels of `shape`, (taps, 1, 2 n)."""
         taps, _, filters = shape
         edges = librosa.mel_frequencies(filters // 2 + 2, fmin=0, fmax=self.sr / 2)
@@ -42,7 +43,7 @@ class Gabor(keras.initializers.Initializer):
         bank = self.peak * np.concatenate([envelope * np.cos(phase), envelope * np.sin(phase)], axis=1)
         return ops.convert_to_tensor(bank[:, None], dtype or "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Return the constructor's arguments."""
         return {"sr": self.sr, "peak": self.peak}
 
@@ -56,32 +57,32 @@ class LogEnergy(keras.layers.Layer):
 
     Parameters
     ----------
-    pool : int
+    pool
         Frames.
-    floor : float
+    floor
         Energy below which nothing is told apart; also what keeps the gradient finite. Behind `Gabor`'s filters .16
         is that of a tone 85 (treble: 73) dB below full scale.
     """
 
-    def __init__(self, pool=1, floor=0.16, **kwargs):
+    def __init__(self, pool: int = 1, floor: float = 0.16, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.pool, self.floor = pool, floor
 
-    def call(self, x):
+    def call(self, x: KerasTensor) -> KerasTensor:
         """Map `x`, (batch, frames, 2 n), to (batch, frames // pool, n)."""
         cosine, sine = ops.split(ops.square(x), 2, axis=-1)
         energy = ops.average_pool(cosine + sine, self.pool, padding="valid", data_format="channels_last")
         return 10.0 * ops.log10(energy + self.floor)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Half the channels, and one frame of each `pool` frames."""
         batch, frames, channels = input_shape
         return batch, None if frames is None else frames // self.pool, channels // 2
 
-    def frame_geometry(self):
+    def frame_geometry(self) -> tuple[int, int, int]:
         """Kernel, stride and padding, in frames of the input."""
         return self.pool, self.pool, 0
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Return the constructor's arguments."""
         return {**super().get_config(), "pool": self.pool, "floor": self.floor}

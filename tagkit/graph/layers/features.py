@@ -7,7 +7,7 @@ precision policy, differentiable with respect to the waveform.
 import keras
 import librosa
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 
 class Spectral(keras.layers.Layer):
@@ -25,19 +25,19 @@ class Spectral(keras.layers.Layer):
         kwargs["dtype"] = "float32"  # an FFT in half precision is no spectrogram
         super().__init__(**kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         """Compute the bands and the window."""
         # Kept as numpy and turned into a tensor in call: a tensor made here would belong to the graph it was made in.
         self._bands = np.ascontiguousarray(self.bands().T, dtype=np.float32)
         self._window = np.asarray(self.window(), dtype=np.float32)
         super().build(input_shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape (batch, frames, bands) for `input_shape` (batch, samples, 1)."""
         samples = input_shape[1]
         return (input_shape[0], None if samples is None else self.frames(samples), self.n_bands)
 
-    def power(self, y):
+    def power(self, y: KerasTensor) -> KerasTensor:
         """Power spectrum of each frame of `y`, (batch, samples): (batch, frames, n_fft / 2 + 1)."""
         frames = ops.extract_sequences(y, self.frame_length, self.hop_length) * self._window
         if self.n_fft > self.frame_length:
@@ -59,16 +59,26 @@ class LogMel(Spectral):
 
     Parameters
     ----------
-    sr : int
+    sr
         Hz.
-    n_fft, hop_length, n_mels : int
-    fmin, fmax : float
+    fmin, fmax
         Hz; `fmax` None is sr / 2.
-    log : {"db", "log10"}
-        10 log10(max(S, 1e-10)) (`librosa.power_to_db` with ref 1, no top_db), or log10(1 + 10000 S) (MusiCNN's).
+    log
+        "db": 10 log10(max(S, 1e-10)) (`librosa.power_to_db` with ref 1, no top_db);
+        "log10": log10(1 + 10000 S) (MusiCNN's).
     """
 
-    def __init__(self, sr=16_000, n_fft=512, hop_length=256, n_mels=96, fmin=0.0, fmax=None, log="db", **kwargs):
+    def __init__(
+        self,
+        sr: int = 16_000,
+        n_fft: int = 512,
+        hop_length: int = 256,
+        n_mels: int = 96,
+        fmin: float = 0.0,
+        fmax: float | None = None,
+        log: str = "db",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if log not in ("db", "log10"):
             raise ValueError(f"LogMel knows no logarithm {log!r}: take 'db' or 'log10'.")
@@ -76,11 +86,11 @@ class LogMel(Spectral):
         self.fmin, self.fmax, self.log = fmin, fmax, log
         self.frame_length, self.pad, self.n_bands = n_fft, n_fft // 2, n_mels
 
-    def bands(self):
+    def bands(self) -> np.ndarray:
         """Mel weights (n_mels, n_fft / 2 + 1)."""
         return librosa.filters.mel(sr=self.sr, n_fft=self.n_fft, n_mels=self.n_mels, fmin=self.fmin, fmax=self.fmax)
 
-    def window(self):
+    def window(self) -> np.ndarray:
         """Periodic Hann window (n_fft,)."""
         return librosa.filters.get_window("hann", self.n_fft, fftbins=True)
 
@@ -88,7 +98,7 @@ class LogMel(Spectral):
         """Frames of an input of `samples` samples."""
         return 1 + (samples + 2 * self.pad - self.frame_length) // self.hop_length
 
-    def call(self, x):
+    def call(self, x: KerasTensor) -> KerasTensor:
         """Map `x`, (batch, samples, 1), to (batch, frames, n_mels)."""
         y = ops.pad(x[..., 0], ((0, 0), (self.pad, self.pad)))
         mel = ops.matmul(self.power(y), self._bands)
@@ -96,7 +106,7 @@ class LogMel(Spectral):
             return 10.0 * ops.log10(ops.maximum(mel, 1e-10))
         return ops.log10(1.0 + 10_000.0 * mel)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Return the constructor's arguments."""
         names = ("sr", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "log")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
@@ -112,18 +122,16 @@ class LogFilterbank(Spectral):
 
     Parameters
     ----------
-    sr : int
+    sr
         Hz.
-    n_filters, n_fft : int
-    preemphasis : float
     """
 
-    def __init__(self, sr=16_000, n_filters=40, n_fft=512, preemphasis=0.97, **kwargs):
+    def __init__(self, sr: int = 16_000, n_filters: int = 40, n_fft: int = 512, preemphasis: float = 0.97, **kwargs):
         super().__init__(**kwargs)
         self.sr, self.n_filters, self.n_fft, self.preemphasis = sr, n_filters, n_fft, preemphasis
         self.frame_length, self.hop_length, self.n_bands = round(0.025 * sr), round(0.010 * sr), n_filters
 
-    def bands(self):
+    def bands(self) -> np.ndarray:
         """Triangles (n_filters, n_fft / 2 + 1) between FFT bins at equal steps of 2595 log10(1 + f / 700)."""
         mels = np.linspace(0, 2595 * np.log10(1 + self.sr / 2 / 700), self.n_filters + 2)
         edges = np.floor((self.n_fft + 1) * 700 * (10 ** (mels / 2595) - 1) / self.sr)
@@ -134,7 +142,7 @@ class LogFilterbank(Spectral):
             falling = np.where((bins >= mid) & (bins < high), (high - bins) / (high - mid), 0)
         return rising + falling
 
-    def window(self):
+    def window(self) -> np.ndarray:
         """Ones (frame_length,)."""
         return np.ones(self.frame_length)
 
@@ -142,7 +150,7 @@ class LogFilterbank(Spectral):
         """Frames of an input of `samples` samples."""
         return 1 + max(0, -(-(samples - self.frame_length) // self.hop_length))
 
-    def call(self, x):
+    def call(self, x: KerasTensor) -> KerasTensor:
         """Map `x`, (batch, samples, 1), to (batch, frames, n_filters)."""
         y = 32768.0 * x[..., 0]
         y = ops.concatenate([y[:, :1], y[:, 1:] - self.preemphasis * y[:, :-1]], axis=1)
@@ -153,7 +161,7 @@ class LogFilterbank(Spectral):
         energy = ops.matmul(self.power(ops.pad(y, ((0, 0), (0, fill)))) / self.n_fft, self._bands)
         return ops.log(ops.where(energy > 0, energy, float(np.finfo(float).eps)))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Return the constructor's arguments."""
         names = ("sr", "n_filters", "n_fft", "preemphasis")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -10,6 +10,8 @@ from tagkit.data import folder
 from tagkit.data.catalog import Catalog
 from tagkit.data.prepare import prepare
 from tagkit.data.records import Records
+from tagkit.graph import zoo
+from tagkit.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +26,13 @@ def desk(tmp_path_factory):
     return desk
 
 
-@pytest.mark.parametrize("documented", [audio.load, Catalog, prepare, Records], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "documented", [audio.load, Catalog, prepare, Records, train, zoo.build], ids=lambda each: each.__name__
+)
 def test_examples_in_docstrings(documented, desk, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "music").symlink_to(desk / "music")
-    if documented is Records:
+    if documented in (Records, train):
         (tmp_path / "records").symlink_to(desk / "records")
     names = {documented.__name__: documented}
     (example,) = doctest.DocTestFinder(recurse=False).find(documented, documented.__name__, globs=names)
