@@ -8,18 +8,18 @@ LOSSES = ("sigmoid_cross_entropy", "predecessor_weighted", "weighted_cross_entro
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training at a constant learning rate; the next one goes on from the best weights so far.
+    """A stretch of training at a constant learning rate; the next one starts from the best weights so far.
 
     Attributes
     ----------
-    optimizer : {"adamw", "adam", "sgd"}
-        SGD has Nesterov momentum .9.
-    learning_rate, weight_decay : float
-        The decay is part of the gradient (L2), and with "adamw" apart from it.
-    validations : int
-        Most validations that it lasts; 0: no limit.
-    patience : int
-        It ends after so many validations without a better score than any before; 0: never.
+    optimizer
+        One of `OPTIMIZERS`; SGD has Nesterov momentum .9.
+    weight_decay
+        Added to the gradient (L2); with "adamw", decoupled from it.
+    validations
+        End after this many validations; 0 sets no limit.
+    patience
+        End after this many validations without a better score than any before; 0 never ends it.
     """
 
     optimizer: str
@@ -44,45 +44,45 @@ class TrainingConfig:
 
     Attributes
     ----------
-    model : str
+    model
         A row of `tagkit.graph.zoo.ROWS`.
-    windowing : str or None
+    windowing
         What an example is, one of `WINDOWINGS`: "split" a window with its clip's tags, "none" the whole clip, the rest
-        all windows of a clip, merged (see `tagkit.graph.windowing`). None takes the first that the row is for.
-    loss : str
+        all windows of a clip, merged (see `tagkit.graph.windowing`). None takes the first that the row allows.
+    loss
         One of `LOSSES`, in `tagkit.training.losses`.
-    positive_factor, tag_balance : float
-        TPF and TB of the weighted losses; tags are ordered by their frequency in the training part.
-    focal_gamma : float
-        Of the focal loss.
-    init : str or None
-        A run folder: the network starts with that run's best weights, all but those of its last layer.
-    steps : int
-        Optimizer steps in all.
-    batch_size : int
-        Examples in a step: windows, or clips where `windowing` makes an example of a clip.
-    optimizer : {"adamw", "adam", "sgd"}
-        SGD has Nesterov momentum .9.
-    learning_rate : float
-        The peak, reached after `warmup` and left along half a cosine to 0.
-    warmup : float
-        Share of the steps that warms up linearly.
-    weight_decay : float
-        Part of the gradient (L2), and with "adamw" apart from it. What suits the one is too much for the other.
-    phases : tuple of Phase
-        In place of `optimizer`, `learning_rate`, `warmup` and `weight_decay`, one after the other; training ends with
-        the last of them, or after `steps`.
-    speed_semitones, attenuation_db : float
-        Augmentation of training windows: played faster or slower by up to so many semitones; softer by up to so many
-        dB, with a random sign. 0 leaves them as they are.
-    eval_every : int
+    positive_factor, tag_balance
+        TPF and TB of the weighted losses; tags are ranked by their frequency in the training part.
+    focal_gamma
+        Gamma of the focal loss.
+    init
+        A run folder: start from that run's best weights, except for its last layer.
+    steps
+        Total number of optimizer steps.
+    batch_size
+        Examples per step: windows, or clips where `windowing` makes an example of a clip.
+    optimizer
+        One of `OPTIMIZERS`; SGD has Nesterov momentum .9.
+    learning_rate
+        The peak, reached after `warmup`; it then decays to 0 along half a cosine.
+    warmup
+        Share of the steps with linear warm-up, in [0, 1).
+    weight_decay
+        Added to the gradient (L2); with "adamw", decoupled from it. A value that suits one is too large for the other.
+    phases
+        Run these one after the other, in place of `optimizer`, `learning_rate`, `warmup` and `weight_decay`. Training
+        ends with the last of them, or after `steps`.
+    speed_semitones, attenuation_db
+        Augmentation of training windows: play them up to this much faster or slower, and up to this much softer with a
+        random sign. 0 turns it off.
+    eval_every
         Steps between validations; each one also writes a checkpoint.
-    patience : int
-        Validations without a better score before training stops early; 0 never stops.
-    seed : int
-        Of the weights, the dropout masks and the order of the data.
-    split, vocabulary : str or None
-        Of the records; None takes the records' own default.
+    patience
+        Stop after this many validations without a better score; 0 never stops.
+    seed
+        Seeds the weights, the dropout masks and the order of the data.
+    split, vocabulary
+        Of the records; None takes their default.
     """
 
     model: str = "dm16"
@@ -124,10 +124,10 @@ class TrainingConfig:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
         if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is {self.warmup}; it is a share of the steps, from 0 to below 1.")
+            raise ValueError(f"warmup is {self.warmup}; it is a share of the steps and must be at least 0 and below 1.")
 
     def smoke(self) -> "TrainingConfig":
-        """The same run, cut to seconds: to see that everything works, not to learn anything."""
+        """The same run cut to a few seconds: it checks that everything works and learns nothing."""
         return replace(self, steps=12, batch_size=8, eval_every=6)
 
     @property

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import filelock
 import tensorflow as tf
 
 from tagkit.system import files
@@ -32,14 +31,13 @@ def guarded(config: TrainingConfig, out: Path, devices: Devices) -> Iterator[thr
         Another process trains there, the memory does not suffice, or another process of this training was lost.
     """
     out.mkdir(parents=True, exist_ok=True)
+    taken = TrainingError(f"{out} is being trained by another process; choose another folder.")
     try:
         with ExitStack() as stack:
             if devices.chief:
-                stack.enter_context(filelock.FileLock(out / ".lock", blocking=False))
+                stack.enter_context(files.exclusive(out / ".lock", taken))
                 files.sweep(out)
             yield stack.enter_context(_stop_signal())
-    except filelock.Timeout as error:
-        raise TrainingError(f"{out} is being trained by another process; choose another folder.") from error
     except tf.errors.ResourceExhaustedError as error:
         raise TrainingError(
             f"Batches of {config.batch_size} of {config.model} need more memory than there is; train into another "
@@ -50,7 +48,7 @@ def guarded(config: TrainingConfig, out: Path, devices: Devices) -> Iterator[thr
             raise
         raise TrainingError(
             f"{out} is trained by {devices.processes} processes, and one was lost ({error.message.splitlines()[0]}); "
-            "start all of them again: they go on from the last checkpoint."
+            "restart all of them to resume from the last checkpoint."
         ) from error
 
 

@@ -103,9 +103,7 @@ def fit(training: Training, stop: threading.Event, progress: bool, after: Callab
             if devices.any(stop.is_set()):
                 chief.save(training)
                 devices.wait()
-                raise TrainingInterrupted(
-                    f"{plan.run.root} stopped at step {done.step}; the same command goes on from there."
-                )
+                raise TrainingInterrupted(f"{plan.run.root} stopped at step {done.step}; rerun the command to resume.")
     chief.finish(training)
 
 

@@ -48,7 +48,7 @@ def whole(tone_records, tmp_path_factory):
         (1, signal.SIGKILL, 1, "is trained by 3 processes, and one was lost"),
         (0, signal.SIGKILL, 1, "is trained by 3 processes, and one was lost"),
         (1, signal.SIGSTOP, 1, "is trained by 3 processes, and one was lost"),  # as where its network is gone
-        (2, signal.SIGTERM, 130, "the same command goes on from there"),
+        (2, signal.SIGTERM, 130, "rerun the command to resume"),
     ],
 )
 def test_one_worker_of_three_ends_and_a_relaunch_resumes(lost, number, code, says, whole, tone_records, tmp_path):

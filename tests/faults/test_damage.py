@@ -117,7 +117,7 @@ def test_sigterm_saves_and_ends_with_130(tone_records, whole, tmp_path, report):
         process.terminate()
         process.join(60)
     assert process.exitcode == 130
-    assert "the same command goes on from there" in (tmp_path / "a.log").read_text()
+    assert "rerun the command to resume" in (tmp_path / "a.log").read_text()
     code, output = command(tmp_path / "b.log", *arguments)
     assert code == 0, output
     assert trained(tmp_path / "run") == whole

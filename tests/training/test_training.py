@@ -70,7 +70,7 @@ def test_a_signal_saves_and_the_same_call_goes_on(number, whole, tone_records, t
         if step == 7:
             os.kill(os.getpid(), number)
 
-    with pytest.raises(TrainingInterrupted, match="stopped at step 7; the same command goes on"):
+    with pytest.raises(TrainingInterrupted, match="stopped at step 7; rerun the command to resume"):
         train(CONFIG, tone_records, tmp_path, progress=False, after=interrupt)
     assert_same(whole, train(CONFIG, tone_records, tmp_path, progress=False))
 
