@@ -87,13 +87,12 @@ def read(folder: Path) -> Checkpoint | None:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as saved:
             arrays = dict(saved)
-        if "variable_0" in arrays:
-            raise TrainingError(f"{path} was written by an older tagkit; remove it and train again.")
-        return Checkpoint(path, Progress(**json.loads(str(arrays.pop("progress")))), arrays)
-    except TrainingError:
-        raise
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
+        progress = json.loads(str(arrays.pop("progress")))
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise TrainingError(f"{path} is damaged ({error}); remove it and train again.") from error
+    if "variable_0" in arrays:
+        raise TrainingError(f"{path} was written by an older tagkit; remove it and train again.")
+    return Checkpoint(path, Progress(**progress), arrays)
 
 
 def write(folder: Path, progress: Progress, variables: dict[str, keras.Variable]) -> None:
