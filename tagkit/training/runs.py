@@ -83,10 +83,10 @@ class Run:
     def open_records(self, records: Records | None = None) -> Records:
         """The records that the run was trained on, or these; TrainingError if they hold other data."""
         records = records or Records.open(self.records_root)
-        if not records.holds(self.record["data"]):
+        if not records.holds(self.record["data"]) or records.sr != self.row.sr:
             raise TrainingError(
-                f"{records.root} holds {records.fingerprint}, but {self.root} was trained on {self.record['data']}: "
-                "name the records that it was trained on."
+                f"{records.root} holds {records.fingerprint} at {records.sr} Hz, but {self.root} was trained on "
+                f"{self.record['data']} at {self.row.sr} Hz: name the records that it was trained on."
             )
         return records
 
