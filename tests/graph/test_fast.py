@@ -54,7 +54,11 @@ def test_a_step_is_the_same_with_and_without(row, tricks):
         for name, theirs in b.items():
             if kind != "maps" and name.endswith("conv/bias"):
                 continue  # ahead of a norm: what Adam makes a step of is rounding
-            difference = np.linalg.norm(a[name] - theirs) / max(np.linalg.norm(theirs), 1e-6)
+            difference = a[name] - theirs
+            if kind == "steps":  # likewise where a gradient is next to nothing
+                size = np.abs(plain[1][name])
+                difference = difference * (size > 0.01 * size.max())
+            difference = np.linalg.norm(difference) / max(np.linalg.norm(theirs), 1e-6)
             # In float32 SampleCNN's gradients are 1.5e-2 from those in float64, with the tricks and without.
             assert difference < {"maps": 1e-4, "gradients": 5e-3, "steps": 5e-2}[kind], (kind, name)
 

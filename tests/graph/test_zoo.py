@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tagkit import graph
-from tagkit.graph import blocks, zoo
+from tagkit.graph import fast, zoo
 from tagkit.graph.specs import Bank, Conv, Head, Row
 
 from .sizes import FRAMES, PARAMETERS
@@ -58,7 +58,7 @@ def test_row_is_built_as_drawn_trains_survives_saving_and_can_be_tapped(name, tm
 
 
 @pytest.mark.parametrize("name", ["ds256ra", "dm16_relu", "res13", "mul16a"])
-def test_pooling_ahead_of_the_activation_changes_nothing(name, monkeypatch):
+def test_pooling_ahead_of_the_activation_changes_nothing(name):
     """The maximum of activations that rise is the activation of the maximum."""
 
     def step():
@@ -69,8 +69,8 @@ def test_pooling_ahead_of_the_activation_changes_nothing(name, monkeypatch):
         return model.layers, [np.asarray(a) for a in (logits, *gradients)]
 
     first, ours = step()
-    monkeypatch.setattr(blocks, "RISING", ())
-    last, theirs = step()
+    with fast.without("pooling_first"):
+        last, theirs = step()
     assert [layer.name for layer in first] != [layer.name for layer in last]
     files = [[layer.name for layer in layers if layer.weights] for layers in (first, last)]
     assert files[0] == files[1], "weights are filed in the order of the layers"
