@@ -14,6 +14,7 @@ from tagkit.data.catalog import Catalog, CatalogError
 from tagkit.data.prepare import prepare
 from tagkit.data.records import Records
 from tagkit.evaluation import evaluate
+from tagkit.evaluation.result import Result
 from tagkit.system import files, paths
 from tagkit.training.config import DEMO_RUNS, TrainingConfig
 from tagkit.training.loop import train
@@ -90,12 +91,12 @@ def portrait(run: Run, **settings) -> Portrait:
     return measure(run, **({"tones": 16} if is_smoke() else {}) | settings)
 
 
-def results(runs: dict[str, Run], path: Path) -> dict[str, dict]:
-    """Test scores of some runs (name -> `Evaluation.to_dict`), kept in the JSON file `path` until a run is newer."""
+def results(runs: dict[str, Run], path: Path) -> dict[str, Result]:
+    """Test scores of some runs by name, kept in the JSON file `path` until a run is newer."""
     current = is_newer(path, *(r.root / "run.json" for r in runs.values()))
     if not current or set(files.read_json(path)) != set(runs):
-        files.write_json(path, {name: evaluate.evaluate(r).to_dict() for name, r in runs.items()})
-    return files.read_json(path)
+        files.write_json(path, {name: evaluate.evaluate(r).to_json() for name, r in runs.items()})
+    return {name: Result.from_json(content) for name, content in files.read_json(path).items()}
 
 
 def is_newer(path: Path, *sources: Path) -> bool:

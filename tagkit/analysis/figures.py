@@ -9,22 +9,18 @@ from matplotlib.figure import Figure
 
 from tagkit import plots
 from tagkit.evaluation import compare as comparison
+from tagkit.evaluation.result import Result
 from tagkit.training.runs import Run
 
 
-def draw_scores(results: Mapping[str, dict], folder: Path) -> list[Path]:
-    """Draw the scores of every tag, one figure for each result (name -> `Evaluation.to_dict`); the paths."""
+def draw_scores(results: Mapping[str, Result], folder: Path) -> list[Path]:
+    """Draw the scores of every tag, one figure for each result; the paths."""
     paths = []
     for name, result in results.items():
-        tags = list(result["tags"])
-        rows = [result["tags"][tag] for tag in tags]
-        fig, ax = _figure(7, 0.28 * len(tags) + 1.2)
+        fig, ax = _figure(7, 0.28 * len(result.tags) + 1.2)
         plots.per_tag_scores(
-            tags,
-            np.array([r["roc_auc"] for r in rows]),
-            *np.array([r["roc_auc_ci"] for r in rows]).T,
-            positives=[r["positives"] for r in rows],
-            title=f"{name}: {result['dataset']}, {result['part']} part of split {result['split']!r}",
+            **comparison.by_tag(result),
+            title=f"{name}: {result.dataset}, {result.part} part of split {result.split!r}",
             ax=ax,
         )
         paths.append(save(fig, folder / f"scores_{name}.png"))

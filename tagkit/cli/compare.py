@@ -31,9 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     records = Records.open(args.records) if args.records else None
     runs = [Run.open(folder) for folder in args.run_folders]
-    results = [
-        evaluate.evaluate(run, records, args.part, args.min_positives, args.cluster_by).to_dict() for run in runs
-    ]
+    results = [evaluate.evaluate(run, records, args.part, args.min_positives, args.cluster_by) for run in runs]
     results = compare.told_apart(results, [str(folder) for folder in args.run_folders])
     groups = compare.group(results)
     frame = compare.table(groups, args.reference)
@@ -41,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     print(compare.tag_table(groups).round(3).to_string(), end="\n\n")
     print(compare.conditions(groups))
     if args.json:
-        files.write_json(args.json, results)
+        files.write_json(args.json, [result.to_json() for result in results])
     if args.figures:
         from tagkit.analysis import figures
 

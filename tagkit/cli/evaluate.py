@@ -37,8 +37,7 @@ def run(args: argparse.Namespace) -> int:
         args.resamples,
     )
     if args.json:
-        evaluate.save(result, args.json)
-    content = result.to_dict()
-    print(evaluate.tag_table(content), end="\n\n")
-    print(evaluate.table({content["model"]: content}))
+        result.save(args.json)
+    print(evaluate.tag_table(result), end="\n\n")
+    print(evaluate.table({result.model: result}))
     return 0

@@ -1,13 +1,11 @@
 """Comparing networks: means over seeds with intervals, paired differences, one table.
 
-Works on results (`tagkit.evaluation.evaluate.Evaluation.to_dict`), so on JSON files alone. All results of one
-comparison come from the same clips with the same tags, and their bootstrap resamples are drawn alike: resample k of
-one network and resample k of another see the same clips, so their difference is a paired bootstrap.
+All results of a comparison come from the same clips with the same tags, and their bootstrap resamples are drawn alike:
+resample k of one network and resample k of another see the same clips, so their difference is a paired bootstrap.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +13,8 @@ from scipy.stats import norm
 
 from tagkit.evaluation import metrics
 from tagkit.evaluation.metrics import Interval
-from tagkit.system import files
+from tagkit.evaluation.result import Result
+from tagkit.training.config import TrainingConfig
 
 CONDITIONS = ("dataset", "data", "split", "part", "clips", "min_positives", "interval")
 
@@ -26,35 +25,28 @@ class ComparisonError(ValueError):
 
 @dataclass(frozen=True)
 class Group:
-    """The results of one network, trained with one or several seeds.
-
-    Attributes
-    ----------
-    name : str
-    results : tuple of dict
-        One for each seed.
-    """
+    """The results of one network, one for each seed it was trained with."""
 
     name: str
-    results: tuple[dict, ...]
+    results: tuple[Result, ...]
 
     @property
-    def first(self) -> dict:
+    def first(self) -> Result:
         """One of the results, for what all seeds share."""
         return self.results[0]
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds, ascending."""
-        return tuple(r["seed"] for r in self.results)
+        return tuple(r.seed for r in self.results)
 
     def values(self, metric: str) -> np.ndarray:
         """The macro score of each seed, (seeds,); `metric` is "roc_auc" or "pr_auc"."""
-        return np.array([r[metric] for r in self.results])
+        return np.array([getattr(r, metric).value for r in self.results])
 
     def resamples(self, metric: str) -> np.ndarray:
         """The mean over seeds in each bootstrap resample of the clips, (resamples,)."""
-        return np.mean([np.array(r["resampled"][metric].split(), float) / 10_000 for r in self.results], axis=0)
+        return np.mean([r.resamples[metric] for r in self.results], axis=0)
 
     def score(self, metric: str) -> Interval:
         """The mean over seeds; its interval is over the clips, for these seeds."""
@@ -62,16 +54,17 @@ class Group:
 
     def tag_scores(self, metric: str = "roc_auc") -> pd.Series:
         """The mean over seeds of each tag's score."""
-        return pd.DataFrame([{t: v[metric] for t, v in r["tags"].items()} for r in self.results]).mean()
+        return pd.DataFrame([{t: getattr(s, metric).value for t, s in r.tags.items()} for r in self.results]).mean()
 
     def training(self, key: str) -> float:
-        """The mean over seeds of a number of `results["training"]`, NaN where it is not known."""
-        return float(np.mean([np.nan if r["training"][key] is None else r["training"][key] for r in self.results]))
+        """The mean over seeds of a number that `Training` holds, NaN if one is not known."""
+        values = [getattr(r.training, key) for r in self.results]
+        return float(np.mean([np.nan if value is None else value for value in values]))
 
     @property
     def examples_per_cpu_second(self) -> float:
         """Training examples (windows, or clips) for each second of CPU time."""
-        batch = self.first["training"]["config"]["batch_size"]
+        batch = self.first.training.config.batch_size
         return self.training("steps_done") * batch / self.training("cpu_seconds")
 
 
@@ -85,50 +78,25 @@ class Difference:
         Of the difference of the macro scores.
     p : float
         Two-sided p-value of no difference between these trained networks: the difference over its paired bootstrap
-        standard error, taken as normal. (Percentiles of 1,000 resamples are too coarse to be adjusted for many tests.)
+        standard error, taken as normal. (Percentiles of 1,000 resamples are too coarse to adjust for many tests.)
     """
 
     interval: Interval
     p: float
 
 
-def name_of(result: dict) -> str:
-    """What tells a result's network from others: the name that a study gave it, or its row and what departs from it.
-
-    For example ``dm16``, ``dm16 superpool_c``, ``dm16 focal`` or ``dm16 from demo``.
-    """
-    if "name" in result:
-        return result["name"]
-    config = result["training"]["config"]
-    words = [config["model"]]
-    if not result["network"].get("usual_windowing", True):
-        words.append(result["network"]["windowing"])
-    if config["loss"] != "sigmoid_cross_entropy":
-        factors = f" TPF {config['positive_factor']:g} TB {config['tag_balance']:g}"
-        words.append(config["loss"] + (factors if config["loss"] != "focal" else ""))
-    if result["training"]["init"]:
-        words.append(f"from {result['training']['init']['dataset']}")
-    return " ".join(words)
+def told_apart(results: Sequence[Result], names: Sequence[str]) -> list[Result]:
+    """The results, renamed to `names` where results of one network differ in more than their seed."""
+    mixed = {
+        label
+        for label, each in _by_label(results).items()
+        if len({r.seed for r in each}) < len(each) or _departure(each)
+    }
+    return [replace(r, name=n) if r.label in mixed else r for r, n in zip(results, names, strict=True)]
 
 
-def told_apart(results: Sequence[dict], names: Sequence[str]) -> list[dict]:
-    """The results, by these other names where results of one network differ in more than their seed."""
-    named: dict[str, list[dict]] = {}
-    for result in results:
-        named.setdefault(name_of(result), []).append(result)
-    mixed = {name for name, each in named.items() if len({r["seed"] for r in each}) < len(each) or _departure(each)}
-    return [r | {"name": n} if name_of(r) in mixed else r for r, n in zip(results, names, strict=True)]
-
-
-def _departure(results: Sequence[dict]) -> str | None:
-    """A setting in which trainings differ that should differ in their seed alone."""
-    configs = [r["training"]["config"] for r in results]
-    keys = [key for key in configs[0] if key not in ("seed", "init")]
-    return next((key for key in keys if any(c[key] != configs[0][key] for c in configs)), None)
-
-
-def group(results: Iterable[dict]) -> list[Group]:
-    """Group results by network (`name_of`), in the order in which they come, seeds ascending.
+def group(results: Iterable[Result]) -> list[Group]:
+    """Group results by network (`Result.label`), in the order in which they come, seeds ascending.
 
     Raises
     ------
@@ -138,29 +106,41 @@ def group(results: Iterable[dict]) -> list[Group]:
     results = list(results)
     if not results:
         raise ComparisonError("There is nothing to compare: name at least one run.")
-    named: dict[str, list[dict]] = {}
-    for result in results:
-        named.setdefault(name_of(result), []).append(result)
     for result in results:
         _check_same(results[0], result)
-    groups = [Group(name, tuple(sorted(each, key=lambda r: r["seed"]))) for name, each in named.items()]
+    groups = [Group(label, tuple(sorted(each, key=lambda r: r.seed))) for label, each in _by_label(results).items()]
     for g in groups:
         if len(set(g.seeds)) < len(g.seeds):
-            raise ComparisonError(f"Two results are of {g.name} with the same seed; leave one out.")
+            raise ComparisonError(f"Two results of {g.name} have the same seed; leave one out.")
         if key := _departure(g.results):
-            raise ComparisonError(f"Results of {g.name} were trained with different {key}; compare them apart.")
+            raise ComparisonError(f"Results of {g.name} were trained with different {key}; compare them separately.")
     return groups
 
 
-def _check_same(one: dict, other: dict) -> None:
+def _by_label(results: Iterable[Result]) -> dict[str, list[Result]]:
+    named: dict[str, list[Result]] = {}
+    for result in results:
+        named.setdefault(result.label, []).append(result)
+    return named
+
+
+def _departure(results: Sequence[Result]) -> str | None:
+    """A setting in which trainings differ that should differ in their seed alone."""
+    configs = [r.training.config for r in results]
+    names = [f.name for f in fields(TrainingConfig) if f.name not in ("seed", "init")]
+    return next((name for name in names if len({getattr(c, name) for c in configs}) > 1), None)
+
+
+def _check_same(one: Result, other: Result) -> None:
     for key in CONDITIONS:
-        if one[key] != other[key]:
+        here, there = getattr(one, key), getattr(other, key)
+        if here != there:
             raise ComparisonError(
-                f"{name_of(one)} and {name_of(other)} differ in {key}: {one[key]} and {other[key]}; "
-                "scores of different conditions do not compare."
+                f"{one.label} and {other.label} differ in {key}: {here} and {there}; scores of different conditions "
+                "do not compare."
             )
-    if list(one["tags"]) != list(other["tags"]):
-        raise ComparisonError(f"{name_of(one)} and {name_of(other)} were scored on different tags.")
+    if list(one.tags) != list(other.tags):
+        raise ComparisonError(f"{one.label} and {other.label} were scored on different tags.")
 
 
 def difference(group: Group, reference: Group, metric: str = "roc_auc") -> Difference:
@@ -234,14 +214,17 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
 
 def _row(group: Group) -> dict:
     roc = group.values("roc_auc")
-    network = {k: group.first["network"][k] for k in ("input", "windowing", "parameters", "macs_per_second")}
+    network = group.first.network
     return {
         "roc_auc": group.score("roc_auc"),
         "pr_auc": group.score("pr_auc"),
         "lowest": roc.min(),
         "highest": roc.max(),
         "valid_roc_auc": group.training("best_valid_roc_auc"),
-        **network,
+        "input": network.input,
+        "windowing": network.windowing,
+        "parameters": network.parameters,
+        "macs_per_second": network.macs_per_second,
         "examples_per_cpu_second": group.examples_per_cpu_second,
         "cpu_seconds": group.training("cpu_seconds"),
         "seeds": len(group.seeds),
@@ -252,25 +235,9 @@ def conditions(groups: Sequence[Group]) -> str:
     """One sentence that says what the scores of a comparison were measured on."""
     r = groups[0].first
     return (
-        f"Macro averages over {len(r['tags'])} tags, {r['part']} part of split {r['split']!r} of {r['dataset']} "
-        f"({r['clips']} clips, data {r['data']}); {r['interval']}."
+        f"Macro averages over {len(r.tags)} tags, {r.part} part of split {r.split!r} of {r.dataset} "
+        f"({r.clips} clips, data {r.data}); {r.interval}."
     )
-
-
-def load(folder: str | Path) -> list[dict]:
-    """Read every result (``*.json``) in a folder, in the order of their names; hidden files are passed over.
-
-    Raises
-    ------
-    ComparisonError
-        There are none.
-    ValueError
-        One is not JSON.
-    """
-    paths = sorted(p for p in Path(folder).glob("*.json") if not p.name.startswith("."))
-    if not paths:
-        raise ComparisonError(f"{folder} holds no results (*.json).")
-    return [files.read_json(path) for path in paths]
 
 
 def tag_table(groups: Sequence[Group], metric: str = "roc_auc") -> pd.DataFrame:
@@ -279,16 +246,30 @@ def tag_table(groups: Sequence[Group], metric: str = "roc_auc") -> pd.DataFrame:
     return frame.loc[frame.mean(axis=1).sort_values(ascending=False).index]
 
 
+def by_tag(result: Result) -> dict:
+    """What `tagkit.plots.per_tag_scores` draws of a result, by the names of its parameters."""
+    return {
+        "tags": list(result.tags),
+        **_columns([s.roc_auc for s in result.tags.values()]),
+        "positives": [s.positives for s in result.tags.values()],
+    }
+
+
 def ranking(groups: Sequence[Group], metric: str = "roc_auc") -> dict:
     """What `tagkit.plots.score_ranking` draws of some networks, by the names of its parameters."""
-    scores = [g.score(metric) for g in groups]
     return {
         "names": [g.name for g in groups],
+        **_columns([g.score(metric) for g in groups]),
+        "kinds": [g.first.network.input for g in groups],
+        "seeds": [g.values(metric) for g in groups],
+    }
+
+
+def _columns(scores: Sequence[Interval]) -> dict[str, np.ndarray]:
+    return {
         "values": np.array([s.value for s in scores]),
         "low": np.array([s.low for s in scores]),
         "high": np.array([s.high for s in scores]),
-        "kinds": [g.first["network"]["input"] for g in groups],
-        "seeds": [g.values(metric) for g in groups],
     }
 
 
@@ -297,12 +278,12 @@ def curves(groups: Sequence[Group]) -> dict:
 
     The first seed of each; the x axis is the share of the training, since steps of different networks do not compare.
     """
-    histories = {g.name: g.first["training"]["history"] for g in groups}
+    histories = {g.name: g.first.training.history for g in groups}
     points = max(map(len, histories.values()))
     return {
         "steps": [(k + 1) / points for k in range(points)],
         "curves": {
-            name: [h["valid_roc_auc"] for h in history] + [np.nan] * (points - len(history))
+            name: [h.valid_roc_auc for h in history] + [np.nan] * (points - len(history))
             for name, history in histories.items()
         },
         "xlabel": "share of the training",
@@ -313,7 +294,7 @@ def curves(groups: Sequence[Group]) -> dict:
 def costs(groups: Sequence[Group]) -> dict:
     """What `tagkit.plots.score_against_cost` draws of some networks, by the names of its parameters."""
     drawn = ranking(groups)
-    macs = np.array([g.first["network"]["macs_per_second"] for g in groups]) / 1e6
+    macs = np.array([g.first.network.macs_per_second for g in groups]) / 1e6
     return {key: drawn[key] for key in ("names", "values", "kinds")} | {"costs": macs}
 
 

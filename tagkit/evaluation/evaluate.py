@@ -1,7 +1,7 @@
 """Scores of a run on held-out clips, with everything needed to quote them, and a table that a person can read."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,57 +9,14 @@ from tqdm.auto import tqdm
 
 from tagkit.data.records import Records
 from tagkit.evaluation import metrics
+from tagkit.evaluation.result import Network, Result, TagScore, Training, Validation
 from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.graph.scorer import Scorer
-from tagkit.system import files
 from tagkit.training.runs import Run, code_version
 
 INPUTS = {None: "raw", "Bank": "learned bank", "Mel": "mel", "Filterbank": "mel"}  # by the row's frontend
+AREAS = {"roc_auc": "roc", "pr_auc": "pr"}  # names of scores in a Result, and in TagScores
 AT_A_TIME = 32  # clips between two steps of the progress bar
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of one run on one part of its split.
-
-    Attributes
-    ----------
-    scores : TagScores
-    record : dict
-        What the scores depend on.
-    """
-
-    scores: metrics.TagScores
-    record: dict
-
-    def to_dict(self) -> dict:
-        """Plain JSON types: macro scores with intervals, their conditions, every tag, and every resample's macro score.
-
-        The resamples, in ten-thousandths, are drawn alike for all networks that are scored on the same clips: their
-        differences are a paired bootstrap (`tagkit.evaluation.compare`).
-        """
-        s = self.scores
-        result = {}
-        for name, metric in (("roc_auc", "roc"), ("pr_auc", "pr")):
-            interval = s.macro(metric)
-            result |= {name: interval.value, f"{name}_ci": [interval.low, interval.high]}
-        result |= self.record
-        result["incomplete_resamples"] = s.incomplete_resamples
-        result["resampled"] = {
-            name: _packed(s.macro_resamples(m)) for name, m in (("roc_auc", "roc"), ("pr_auc", "pr"))
-        }
-        result["tags"] = {tag: self._tag(k) for k, tag in enumerate(s.tags)}
-        return result
-
-    def _tag(self, k: int) -> dict:
-        roc, pr = self.scores.tag("roc", k), self.scores.tag("pr", k)
-        return {
-            "positives": int(self.scores.positives[k]),
-            "roc_auc": roc.value,
-            "roc_auc_ci": [roc.low, roc.high],
-            "pr_auc": pr.value,
-            "pr_auc_ci": [pr.low, pr.high],
-        }
 
 
 def evaluate(
@@ -70,7 +27,7 @@ def evaluate(
     cluster_by: str | None = None,
     resamples: int = 1000,
     progress: bool = True,
-) -> Evaluation:
+) -> Result:
     """Score a run on a part of the split that it was trained with.
 
     Parameters
@@ -99,25 +56,34 @@ def evaluate(
     indices = records.part(part, run.record["split"])
     model = run.model()
     scores = _scores(model, records, indices, f"evaluate {run.root.name}", progress)
-    labels = records.labels(indices, run.tags)
     cluster_by = cluster_by or records.catalog.cluster_by
     clusters = records.clusters(indices, cluster_by)
-    record = {
-        "model": run.config.model,
-        "network": describe_network(run, model),
-        "training": describe_training(run),
-        "dataset": records.catalog.name,
-        "split": run.record["split"],
-        "split_sizes": run.record["split_sizes"],
-        "part": part,
-        "seed": run.record["seed"],
-        "data": records.fingerprint,
-        "code": code_version(),
-        "clips": len(indices),
-        "min_positives": min_positives,
-        "interval": f"95 % percentile bootstrap over {len(set(clusters))} {cluster_by}s, {resamples} resamples",
-    }
-    return Evaluation(metrics.score_tags(labels, scores, run.tags, clusters, min_positives, resamples), record)
+    labels = records.labels(indices, run.tags)
+    scored = metrics.score_tags(labels, scores, run.tags, clusters, min_positives, resamples)
+    macro = {key: scored.macro(metric) for key, metric in AREAS.items()}
+    return Result(
+        model=run.config.model,
+        **macro,
+        resamples={key: scored.macro_resamples(metric).round(4) for key, metric in AREAS.items()},
+        incomplete_resamples=scored.incomplete_resamples,
+        tags={tag: _tag_score(scored, k) for k, tag in enumerate(scored.tags)},
+        network=describe_network(run, model),
+        training=describe_training(run),
+        dataset=records.catalog.name,
+        split=run.record["split"],
+        split_sizes=run.record["split_sizes"],
+        part=part,
+        seed=run.record["seed"],
+        data=records.fingerprint,
+        code=code_version(),
+        clips=len(indices),
+        min_positives=min_positives,
+        interval=f"95 % percentile bootstrap over {len(set(clusters))} {cluster_by}s, {resamples} resamples",
+    )
+
+
+def _tag_score(scored: metrics.TagScores, k: int) -> TagScore:
+    return TagScore(int(scored.positives[k]), **{key: scored.tag(metric, k) for key, metric in AREAS.items()})
 
 
 def _scores(model: keras.Model, records: Records, indices: np.ndarray, title: str, progress: bool) -> np.ndarray:
@@ -131,60 +97,49 @@ def _scores(model: keras.Model, records: Records, indices: np.ndarray, title: st
     return np.concatenate(scores)
 
 
-def describe_network(run: Run, model: keras.Model) -> dict:
-    """What a network takes (raw, mel or learned bank) and costs: windowing, parameters, MACs of a second of sound."""
+def describe_network(run: Run, model: keras.Model) -> Network:
+    """What a run's network takes and costs."""
     windowing = run.windowing
     seconds = (windowing.windows or 1) * windowing.samples / run.record["row"]["sr"]
-    return {
-        "input": INPUTS[(run.record["row"]["frontend"] or {}).get("table")],
-        "windowing": windowing.name,
-        "usual_windowing": windowing.name == run.record["row"]["windowing"][0],
-        "samples": windowing.samples,
-        "parameters": describe_model(model)["parameters"],
-        "macs_per_second": round(clip_macs(model, windowing.windows or 1) / seconds),
-    }
+    return Network(
+        input=INPUTS[(run.record["row"]["frontend"] or {}).get("table")],
+        windowing=windowing.name,
+        samples=windowing.samples,
+        parameters=describe_model(model)["parameters"],
+        macs_per_second=round(clip_macs(model, windowing.windows or 1) / seconds),
+        usual_windowing=windowing.name == run.record["row"]["windowing"][0],
+    )
 
 
-def describe_training(run: Run) -> dict:
-    """How a network was trained: settings, what it started from, steps, CPU time, validation scores."""
-    best = max((h["valid_roc_auc"] for h in run.record["history"]), default=None)
-    done = {key: run.record.get(key) for key in ("steps_done", "cpu_seconds", "init")}
-    history = [{key: round(h[key], 4) for key in ("step", "loss", "valid_roc_auc")} for h in run.record["history"]]
-    config = {key: value for key, value in run.record["config"].items() if key != "init"}  # a path; `init` says what of
-    return done | {"best_valid_roc_auc": best, "history": history, "config": config}
+def describe_training(run: Run) -> Training:
+    """How a run was trained; losses and validation scores are rounded to 0.0001."""
+    r = run.record
+    return Training(
+        config=replace(run.config, init=None),
+        steps_done=r.get("steps_done"),
+        cpu_seconds=r.get("cpu_seconds"),
+        init=r.get("init"),
+        best_valid_roc_auc=max((h["valid_roc_auc"] for h in r["history"]), default=None),
+        history=tuple(Validation(h["step"], round(h["loss"], 4), round(h["valid_roc_auc"], 4)) for h in r["history"]),
+    )
 
 
-def save(evaluation: Evaluation, path: str | Path) -> None:
-    """Write an evaluation as JSON."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.sweep(path.parent, path.name)
-    files.write_json(path, evaluation.to_dict())
-
-
-def table(results: dict[str, dict]) -> str:
-    """A plain-text table of several evaluations (name -> `Evaluation.to_dict`), best ROC-AUC first."""
+def table(results: Mapping[str, Result]) -> str:
+    """A plain-text table of some results by name, best ROC-AUC first."""
     wide = max(len("model"), *map(len, results))
-    head = f"{'model':<{wide}} {'macro ROC-AUC':<22} {'macro PR-AUC':<22} {'split':<8} "
-    head += f"{'seed':>4} {'clips':>6} {'tags':>5}"
-    lines = [head, "-" * len(head)]
-    for name, r in sorted(results.items(), key=lambda item: -item[1]["roc_auc"]):
-        roc, pr = (metrics.Interval(r[m], *r[f"{m}_ci"]) for m in ("roc_auc", "pr_auc"))
-        lines.append(
-            f"{name:<{wide}} {roc!s:<22} {pr!s:<22} {r['split']:<8} {r['seed']:>4} {r['clips']:>6} {len(r['tags']):>5}"
-        )
-    any_result = next(iter(results.values()))
-    return "\n".join([*lines, f"{any_result['part']} part of {any_result['dataset']}; {any_result['interval']}."])
+    head = f"{'model':<{wide}} {'macro ROC-AUC':<22} {'macro PR-AUC':<22} {'split':<8} {'seed':>4} {'clips':>6} {'tags':>5}"
+    rows = [
+        f"{name:<{wide}} {r.roc_auc!s:<22} {r.pr_auc!s:<22} {r.split:<8} {r.seed:>4} {r.clips:>6} {len(r.tags):>5}"
+        for name, r in sorted(results.items(), key=lambda item: -item[1].roc_auc.value)
+    ]
+    one = next(iter(results.values()))
+    return "\n".join([head, "-" * len(head), *rows, f"{one.part} part of {one.dataset}; {one.interval}."])
 
 
-def _packed(resamples: np.ndarray) -> str:
-    return " ".join("nan" if np.isnan(value) else str(round(10_000 * value)) for value in resamples)
-
-
-def tag_table(result: dict) -> str:
-    """A plain-text table of one evaluation's tags, best ROC-AUC first."""
-    lines = [f"{'tag':<16} {'positives':>9}  {'ROC-AUC':<22} {'PR-AUC':<22}"]
-    for tag, r in sorted(result["tags"].items(), key=lambda item: -item[1]["roc_auc"]):
-        roc, pr = (metrics.Interval(r[m], *r[f"{m}_ci"]) for m in ("roc_auc", "pr_auc"))
-        lines.append(f"{tag:<16} {r['positives']:>9}  {roc!s:<22} {pr!s:<22}")
-    return "\n".join(lines)
+def tag_table(result: Result) -> str:
+    """A plain-text table of one result's tags, best ROC-AUC first."""
+    rows = [
+        f"{tag:<16} {s.positives:>9}  {s.roc_auc!s:<22} {s.pr_auc!s:<22}"
+        for tag, s in sorted(result.tags.items(), key=lambda item: -item[1].roc_auc.value)
+    ]
+    return "\n".join([f"{'tag':<16} {'positives':>9}  {'ROC-AUC':<22} {'PR-AUC':<22}", *rows])

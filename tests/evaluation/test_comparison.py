@@ -1,4 +1,5 @@
-import copy
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from tagkit.evaluation import compare, metrics
 from tagkit.evaluation.compare import ComparisonError
+from tagkit.evaluation.result import Network, Result, TagScore, Training, Validation
+from tagkit.training.config import TrainingConfig
 
 rng = np.random.default_rng(0)
 CLIPS, TAGS = 120, ("guitar", "piano", "drums")
@@ -14,41 +17,34 @@ LABELS = rng.random((CLIPS, 3)) < 0.4
 CLUSTERS = np.repeat(np.arange(CLIPS // 2), 2)
 
 
-def result(model="dm16", skill=1.0, seed=0, **changes) -> dict:
-    """A result as `Evaluation.to_dict` writes it, of a network whose scores are the labels in noise."""
+def result(model="dm16", skill=1.0, seed=0, config=None, **changes) -> Result:
+    """The result of a network whose scores are the labels in noise."""
     noise = np.random.default_rng([seed, int(skill)]).standard_normal(LABELS.shape)
     scores = metrics.score_tags(LABELS, skill * LABELS + noise, TAGS, CLUSTERS)
-    packed = {
-        m: " ".join(str(round(10_000 * v)) for v in scores.macro_resamples(k))
-        for m, k in (("roc_auc", "roc"), ("pr_auc", "pr"))
-    }
-    config = {"model": model, "windowing": None, "loss": "sigmoid_cross_entropy", "batch_size": 16}
-    config |= {"positive_factor": 1.0, "tag_balance": 0.0}
-    history = [{"step": 50, "valid_roc_auc": 0.6}, {"step": 100, "valid_roc_auc": 0.7}]
-    training = {
-        "history": history,
-        "steps_done": 100,
-        "cpu_seconds": 2.0,
-        "init": None,
-        "best_valid_roc_auc": skill / 4,
-        "config": config,
-    }
-    return {
-        "model": model,
-        "network": {"input": "raw", "windowing": "split", "parameters": 1000, "macs_per_second": 5_000_000},
-        "training": training,
-        **{"dataset": "tones", "data": "abc", "split": "order", "part": "test", "clips": CLIPS, "min_positives": 1},
-        **{"interval": "95 %", "seed": seed, "resampled": packed},
-        "roc_auc": scores.macro("roc").value,
-        "pr_auc": scores.macro("pr").value,
-        "tags": {t: {"roc_auc": scores.roc[k], "pr_auc": scores.pr[k]} for k, t in enumerate(TAGS)},
-    } | changes
+    settings = TrainingConfig(model=model, batch_size=16, seed=seed)
+    history = (Validation(50, 0.4, 0.6), Validation(100, 0.3, 0.7))
+    both = {"roc_auc": "roc", "pr_auc": "pr"}
+    made = Result(
+        model=model,
+        **{key: scores.macro(metric) for key, metric in both.items()},
+        resamples={key: scores.macro_resamples(metric).round(4) for key, metric in both.items()},
+        incomplete_resamples=scores.incomplete_resamples,
+        tags={
+            tag: TagScore(int(scores.positives[k]), **{key: scores.tag(metric, k) for key, metric in both.items()})
+            for k, tag in enumerate(TAGS)
+        },
+        network=Network("raw", "split", 59_049, parameters=1000, macs_per_second=5_000_000),
+        training=Training(replace(settings, **(config or {})), 100, 2.0, None, skill / 4, history),
+        **{"dataset": "tones", "data": "abc", "split": "order", "part": "test", "seed": seed, "interval": "95 %"},
+        **{"clips": CLIPS, "min_positives": 1, "split_sizes": {"test": CLIPS}, "code": {"tagkit": "0"}},
+    )
+    return replace(made, **changes)
 
 
 def test_seeds_of_one_network_are_taken_together():
     groups = compare.group([result(seed=2), result(seed=0), result("ds256ra", 2.0)])
     assert [(g.name, g.seeds) for g in groups] == [("dm16", (0, 2)), ("ds256ra", (0,))]
-    values = [result(seed=s)["roc_auc"] for s in (0, 2)]
+    values = [result(seed=s).roc_auc.value for s in (0, 2)]
     score = groups[0].score("roc_auc")
     assert score.value == pytest.approx(np.mean(values))
     assert score.low < score.value < score.high
@@ -105,7 +101,7 @@ def test_holm_by_hand():
 
 def test_the_reference_is_chosen_by_validation_and_not_by_the_test_part():
     lucky = result("lucky", 3.0)
-    lucky["training"] = lucky["training"] | {"best_valid_roc_auc": 0.1}
+    lucky = replace(lucky, training=replace(lucky.training, best_valid_roc_auc=0.1))
     frame = compare.table(compare.group([result(skill=1.0), lucky]))
     assert list(frame.index) == ["lucky", "dm16"]
     assert frame.loc["dm16", "difference"] is None
@@ -117,53 +113,48 @@ def test_the_reference_is_chosen_by_validation_and_not_by_the_test_part():
 
 @pytest.mark.parametrize("key", ["split", "data", "part", "min_positives"])
 def test_scores_of_different_conditions_do_not_compare(key):
-    other = result("ds256ra") | {key: "something else"}
+    other = result("ds256ra", **{key: "something else"})
     with pytest.raises(ComparisonError, match=f"dm16 and ds256ra differ in {key}"):
         compare.group([result(), other])
 
 
-def test_what_cannot_be_compared_is_said(tmp_path):
+def test_what_cannot_be_compared_is_said():
     with pytest.raises(ComparisonError, match="nothing to compare"):
         compare.group([])
-    with pytest.raises(ComparisonError, match="Two results are of dm16 with the same seed"):
+    with pytest.raises(ComparisonError, match="Two results of dm16 have the same seed"):
         compare.group([result(), result()])
-    fewer = copy.deepcopy(result("ds256ra"))
-    del fewer["tags"]["piano"]
+    fewer = result("ds256ra", tags={tag: s for tag, s in result().tags.items() if tag != "piano"})
     with pytest.raises(ComparisonError, match="different tags"):
         compare.group([result(), fewer])
     with pytest.raises(ComparisonError, match="no 'dm99' to compare with: take one of dm16"):
         compare.table(compare.group([result()]), "dm99")
-    with pytest.raises(ComparisonError, match="holds no results"):
-        compare.load(tmp_path)
     with pytest.raises(ComparisonError, match="no 'dm99' here"):
         compare.pick(compare.group([result()]), ["dm99"])
 
 
-def test_a_half_written_result_is_not_read(tmp_path):
-    (tmp_path / "dm16-0.json").write_text("{}")
-    (tmp_path / ".123.dm8-0.json").write_text("{")
-    assert compare.load(tmp_path) == [{}]
-
-
 def test_runs_of_one_network_with_other_settings_are_told_apart_by_their_folders():
     both = [result(), result(skill=2.0), result("mkc_r")]
-    assert [compare.name_of(r) for r in compare.told_apart(both, ["a/x", "b/x", "c"])] == ["a/x", "b/x", "mkc_r"]
-    assert compare.told_apart([result(), result(seed=1)], ["a", "b"])[0] == result()
-    longer = result(seed=1)
-    longer["training"]["config"] |= {"steps": 99}
-    other = [result() | {"training": result()["training"]}, longer]
-    other[0]["training"]["config"] |= {"steps": 9}
-    assert [compare.name_of(r) for r in compare.told_apart(other, ["a", "b"])] == ["a", "b"]
+    assert [r.label for r in compare.told_apart(both, ["a/x", "b/x", "c"])] == ["a/x", "b/x", "mkc_r"]
+    alike = [result(), result(seed=1)]
+    assert compare.told_apart(alike, ["a", "b"]) == alike
+    other = [result(config={"steps": 9}), result(seed=1, config={"steps": 99})]
+    assert [r.label for r in compare.told_apart(other, ["a", "b"])] == ["a", "b"]
     with pytest.raises(ComparisonError, match="Results of dm16 were trained with different steps"):
         compare.group(other)
 
 
 def test_a_name_says_what_departs_from_the_row():
-    config = result()["training"]["config"]
-    focal = result()["training"] | {"config": config | {"loss": "focal"}}
-    merged = result()["network"] | {"windowing": "superpool_c", "usual_windowing": False}
-    assert compare.name_of(result(training=focal, network=merged)) == "dm16 superpool_c focal"
-    assert compare.name_of(result(training=result()["training"] | {"init": {"dataset": "demo"}})) == "dm16 from demo"
-    weights = {"loss": "predecessor_weighted", "positive_factor": 10.0, "tag_balance": 0.0}
-    weighted = result()["training"] | {"config": config | weights}
-    assert compare.name_of(result(training=weighted)) == "dm16 predecessor_weighted TPF 10 TB 0"
+    merged = replace(result().network, windowing="superpool_c", usual_windowing=False)
+    assert result(config={"loss": "focal"}, network=merged).label == "dm16 superpool_c focal"
+    assert result(training=replace(result().training, init={"dataset": "demo"})).label == "dm16 from demo"
+    weighted = result(config={"loss": "predecessor_weighted", "positive_factor": 10.0})
+    assert weighted.label == "dm16 predecessor_weighted TPF 10 TB 0"
+
+
+def test_a_result_survives_json_with_a_resample_that_scores_no_tag():
+    resamples = {"roc_auc": np.array([0.5, np.nan, 0.25]), "pr_auc": np.array([0.1234, 1.0, 0.0])}
+    there = Result.from_json(json.loads(json.dumps(result(resamples=resamples, name="n", budget_s=5.0).to_json())))
+    np.testing.assert_array_equal(there.resamples["roc_auc"], resamples["roc_auc"])
+    assert (there.name, there.budget_s, there.training) == ("n", 5.0, result().training)
+    with pytest.raises(ValueError, match="not the result of an evaluation"):
+        Result.from_json({"model": "dm16"})

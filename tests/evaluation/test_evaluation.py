@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
 from tagkit.data.prepare import prepare
 from tagkit.data.windows import window_starts
 from tagkit.evaluation import evaluate
+from tagkit.evaluation.result import Result
 from tagkit.graph import windowing
 from tagkit.graph.scorer import Scorer
 from tagkit.training.runs import TrainingError
@@ -36,8 +39,8 @@ def test_a_network_of_many_windows_scores_each_clip_as_it_would_alone(method, to
 
 def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path):
     result = evaluate.evaluate(run, resamples=50, progress=False)
-    evaluate.save(result, tmp_path / "metrics.json")
-    content = result.to_dict()
+    result.save(tmp_path / "metrics.json")
+    content = json.loads((tmp_path / "metrics.json").read_text())
     for key in ("roc_auc", "roc_auc_ci", "pr_auc", "pr_auc_ci", "split", "seed", "data", "code", "part", "interval"):
         assert key in content
     assert content["split"] == "order" and content["part"] == "test" and content["data"] == tone_records.fingerprint
@@ -60,9 +63,12 @@ def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path
     np.testing.assert_allclose(np.quantile(resampled, [0.025, 0.975]), content["roc_auc_ci"], atol=2e-4)
     assert content["roc_auc_ci"][0] <= content["roc_auc"] <= content["roc_auc_ci"][1]
     assert content["tags"]["low"]["positives"] == 2
-    table = evaluate.table({"ds256ra": content})
+    again = Result.from_json(content)
+    assert again.to_json() == content and again.roc_auc == result.roc_auc and again.training == result.training
+    np.testing.assert_array_equal(again.resamples["pr_auc"], result.resamples["pr_auc"])
+    table = evaluate.table({"ds256ra": result})
     assert "order" in table and "test part of tones" in table
-    assert "middle" in evaluate.tag_table(content)
+    assert "middle" in evaluate.tag_table(result)
 
 
 def test_other_records_are_refused(run, tone_catalog, tmp_path):

@@ -109,4 +109,4 @@ def evaluate(watch: Watch, root: Path, run_folder: Path) -> None:
     from tagkit.training.runs import Run
 
     Records.read = watch.counted(Records.read)
-    evaluation.save(evaluation.evaluate(Run.open(run_folder), resamples=50, progress=False), root / "test.json")
+    evaluation.evaluate(Run.open(run_folder), resamples=50, progress=False).save(root / "test.json")

@@ -284,8 +284,8 @@ def test_a_run_that_was_interrupted_after_a_validation_can_be_scored(tone_record
 
     with pytest.raises(TrainingInterrupted):
         train(CONFIG, tone_records, tmp_path, progress=False, after=interrupt)
-    result = evaluate.evaluate(Run.open(tmp_path), resamples=10, progress=False).to_dict()
-    assert 0 <= result["roc_auc"] <= 1 and result["training"]["best_valid_roc_auc"] is None
+    result = evaluate.evaluate(Run.open(tmp_path), resamples=10, progress=False)
+    assert 0 <= result.roc_auc.value <= 1 and result.training.best_valid_roc_auc is None
 
 
 def test_what_cannot_be_built_binds_no_folder(tone_records, tmp_path):

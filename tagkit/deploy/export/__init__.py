@@ -130,7 +130,7 @@ def describe(run: Run, records: Records | None, form: str, window: int) -> dict:
         "unknown": None,
     }
     try:
-        scored = evaluate.evaluate(run, records, progress=False).to_dict()
+        scored = evaluate.evaluate(run, records, progress=False).to_json()
         kept = ("roc_auc", "roc_auc_ci", "pr_auc", "pr_auc_ci", "split", "part", "clips", "interval", "tags")
         content["scores"] = {key: scored[key] for key in kept}
         content["calibration"] = calibrate.of_run(run, records).to_dict()

@@ -1,0 +1,226 @@
+"""The scores of one network on one part of a split: what comparisons, tables, figures and studies are made of."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tagkit.evaluation.metrics import Interval
+from tagkit.system import files
+from tagkit.training.config import TrainingConfig
+
+METRICS = ("roc_auc", "pr_auc")
+STEPS = 10_000  # resampled scores are kept in ten-thousandths
+
+
+@dataclass(frozen=True)
+class TagScore:
+    """One tag's scores; `positives` counts the clips that have it."""
+
+    positives: int
+    roc_auc: Interval
+    pr_auc: Interval
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network takes and what it costs.
+
+    Attributes
+    ----------
+    input : {"raw", "learned bank", "mel"}
+    windowing : str
+    samples : int
+        Length of a window.
+    parameters : int
+    macs_per_second : int
+        Multiply-accumulates for one second of sound.
+    usual_windowing : bool
+        Whether the windowing is the one that the network's row asks for.
+    """
+
+    input: str
+    windowing: str
+    samples: int
+    parameters: int
+    macs_per_second: int
+    usual_windowing: bool = True
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores on the validation part after `step` steps; `loss` is the mean training loss since the one before."""
+
+    step: int
+    loss: float
+    valid_roc_auc: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network was trained.
+
+    Attributes
+    ----------
+    config : TrainingConfig
+        Without `init`, which is a path of the machine that trained.
+    steps_done, cpu_seconds : number or None
+        None while the training is unfinished.
+    init : dict or None
+        Model, data and weights of the run whose weights it started from.
+    best_valid_roc_auc : float or None
+    history : tuple of Validation
+    """
+
+    config: TrainingConfig
+    steps_done: int | None
+    cpu_seconds: float | None
+    init: dict[str, object] | None
+    best_valid_roc_auc: float | None
+    history: tuple[Validation, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Scores of one network, with all that is needed to quote and compare them.
+
+    Attributes
+    ----------
+    model : str
+        A row of the zoo.
+    roc_auc, pr_auc : Interval
+        Macro averages over the tags.
+    resamples : dict of str -> ndarray (resamples,)
+        By metric, the macro score in each bootstrap resample, rounded to 0.0001. Networks scored on the same clips
+        share their resamples, so differences are a paired bootstrap (`tagkit.evaluation.compare`).
+    incomplete_resamples : float
+        Share of the resamples that lack a positive or a negative clip of at least one tag.
+    tags : dict of str -> TagScore
+    network : Network
+    training : Training
+    dataset, split, part : str
+        What it was scored on.
+    split_sizes : dict of str -> int
+        Clips in each part.
+    seed : int
+    data : str
+        Fingerprint of the records.
+    code : dict of str -> str
+        Versions.
+    clips, min_positives : int
+        Clips scored; tags with fewer positive clips were left out.
+    interval : str
+        How the intervals were made.
+    name, family, budget_s
+        Name, question and budget in CPU seconds that a study gave it; empty outside studies.
+    """
+
+    model: str
+    roc_auc: Interval
+    pr_auc: Interval
+    resamples: Mapping[str, np.ndarray] = field(repr=False)
+    incomplete_resamples: float
+    tags: Mapping[str, TagScore] = field(repr=False)
+    network: Network
+    training: Training = field(repr=False)
+    dataset: str
+    split: str
+    split_sizes: Mapping[str, int]
+    part: str
+    seed: int
+    data: str
+    code: Mapping[str, str] = field(repr=False)
+    clips: int
+    min_positives: int
+    interval: str
+    name: str = ""
+    family: str = ""
+    budget_s: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Its study's name for the network, or the row and what departs from it, such as ``dm16 superpool_c focal``."""
+        if self.name:
+            return self.name
+        config, words = self.training.config, [self.model]
+        if not self.network.usual_windowing:
+            words.append(self.network.windowing)
+        if config.loss != "sigmoid_cross_entropy":
+            factors = f" TPF {config.positive_factor:g} TB {config.tag_balance:g}"
+            words.append(config.loss + (factors if config.loss != "focal" else ""))
+        if self.training.init:
+            words.append(f"from {self.training.init['dataset']}")
+        return " ".join(words)
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, after removing what a killed process left of the file."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.sweep(path.parent, path.name)
+        files.write_json(path, self.to_json())
+
+    def to_json(self) -> dict:
+        """Plain JSON types; `from_json` reads them."""
+        study = {key: getattr(self, key) for key in _STUDY} if self.name else {}
+        training = asdict(self.training) | {"config": self.training.config.to_dict()}
+        del training["config"]["init"]
+        return {
+            **study,
+            **_scores_to_json(self),
+            "model": self.model,
+            "network": asdict(self.network),
+            "training": training,
+            **{key: getattr(self, key) for key in _PLAIN},
+            "resampled": {metric: _packed(self.resamples[metric]) for metric in METRICS},
+            "tags": {tag: {"positives": s.positives} | _scores_to_json(s) for tag, s in self.tags.items()},
+        }
+
+    @classmethod
+    def from_json(cls, content: dict) -> "Result":
+        """From `to_json`; ValueError if it is something else."""
+        try:
+            training = content["training"]
+            return cls(
+                model=content["model"],
+                **_scores_from_json(content),
+                resamples={metric: _unpacked(content["resampled"][metric]) for metric in METRICS},
+                tags={t: TagScore(s["positives"], **_scores_from_json(s)) for t, s in content["tags"].items()},
+                network=Network(**content["network"]),
+                training=Training(
+                    **training
+                    | {
+                        "config": TrainingConfig.from_dict(training["config"]),
+                        "history": tuple(Validation(**row) for row in training["history"]),
+                    }
+                ),
+                **{key: content[key] for key in _PLAIN},
+                **{key: content[key] for key in _STUDY if key in content},
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"This is not the result of an evaluation ({error}); evaluate the run again.") from error
+
+
+_STUDY = ("name", "family", "budget_s")
+_PLAIN = (
+    *("dataset", "split", "split_sizes", "part", "seed", "data", "code", "clips", "min_positives", "interval"),
+    "incomplete_resamples",
+)
+
+
+def _scores_to_json(scored: Result | TagScore) -> dict:
+    intervals = {metric: getattr(scored, metric) for metric in METRICS}
+    return {key: value for m, i in intervals.items() for key, value in ((m, i.value), (f"{m}_ci", [i.low, i.high]))}
+
+
+def _scores_from_json(content: dict) -> dict[str, Interval]:
+    return {metric: Interval(content[metric], *content[f"{metric}_ci"]) for metric in METRICS}
+
+
+def _packed(resamples: np.ndarray) -> str:
+    """Ten-thousandths, separated by spaces: a third of the size of a list of floats."""
+    return " ".join("nan" if np.isnan(value) else str(round(STEPS * value)) for value in resamples)
+
+
+def _unpacked(text: str) -> np.ndarray:
+    return np.array(text.split(), float) / STEPS
