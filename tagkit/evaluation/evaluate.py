@@ -127,7 +127,8 @@ def describe_training(run: Run) -> Training:
 def table(results: Mapping[str, Result]) -> str:
     """A plain-text table of some results by name, best ROC-AUC first."""
     wide = max(len("model"), *map(len, results))
-    head = f"{'model':<{wide}} {'macro ROC-AUC':<22} {'macro PR-AUC':<22} {'split':<8} {'seed':>4} {'clips':>6} {'tags':>5}"
+    head = f"{'model':<{wide}} {'macro ROC-AUC':<22} {'macro PR-AUC':<22} {'split':<8} "
+    head += f"{'seed':>4} {'clips':>6} {'tags':>5}"
     rows = [
         f"{name:<{wide}} {r.roc_auc!s:<22} {r.pr_auc!s:<22} {r.split:<8} {r.seed:>4} {r.clips:>6} {len(r.tags):>5}"
         for name, r in sorted(results.items(), key=lambda item: -item[1].roc_auc.value)

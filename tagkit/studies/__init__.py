@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tagkit.evaluation import compare
 from tagkit.studies import runner
 from tagkit.studies.plans import PLANS
+from tagkit.studies.store import Store
 
 __all__ = ["PLANS", "groups"]
 
@@ -28,8 +29,9 @@ def groups(plan: str, names: Sequence[str]) -> list[compare.Group]:
     chosen, jobs = PLANS[plan], 2
     if workspace.is_smoke():
         chosen, names, jobs = chosen.smoke(), names[:2], 0
-    missing = [e.label for e in chosen.entries if e.label in names and not runner.result_path(chosen, e, 0).is_file()]
+    store = Store(chosen.name)
+    there = store.read()
+    missing = [e.label for e in chosen.entries if e.label in names and (e.label, 0) not in there]
     if missing:
         runner.run(chosen, workspace.records(chosen.dataset), jobs, missing, seeds=1)
-    results = compare.load(runner.results_folder(chosen))
-    return compare.pick(compare.group(results), names)
+    return compare.pick(compare.group(store.read().values()), names)

@@ -6,6 +6,11 @@ from tagkit.graph.specs import WINDOWINGS
 from tagkit.training.config import TrainingConfig
 
 
+def slug(label: str) -> str:
+    """A network's name as part of a file's name."""
+    return label.replace(" ", "-").replace(",", "")
+
+
 @dataclass(frozen=True)
 class Pretraining:
     """Training on rendered music before the training that counts.
@@ -64,7 +69,7 @@ class Entry:
     @property
     def slug(self) -> str:
         """The label as part of a file's name."""
-        return self.label.replace(" ", "-").replace(",", "")
+        return slug(self.label)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,19 @@
 """Running a study: every training that is not done yet, several at a time, each on one core.
 
-A training's result is one small JSON file; its run folder, with the weights, may be removed at any time. What was
-interrupted goes on with the same call, and a training that fails in a process of its own stops no other.
+Results go into the study's `Store`; run folders, with the weights, may be removed at any time. The same call resumes
+what was interrupted. A training that fails in a process of its own stops no other.
 """
 
 import os
-import pickle
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import filelock
@@ -22,29 +22,20 @@ from tqdm.auto import tqdm
 from tagkit.data import demo
 from tagkit.data.prepare import prepare
 from tagkit.data.records import Records
+from tagkit.evaluation.result import Result
 from tagkit.studies.plans import PLAIN, Entry, Plan
+from tagkit.studies.store import Store
 from tagkit.system import files, paths, processes, quiet
 from tagkit.training.config import TrainingConfig
 
 WARM_UP, MEASURED_S = 2, 1.5
 RENDER_SEED = 1  # other clips than the demo's
-FAILED, INTERRUPTED = 1, 130  # exit codes of a training's process
 # The budget is CPU time: no GPU, and one training is one core's.
 ON_ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 class StudyError(ValueError):
     """Some trainings of a study failed, or its results are those of another study; the message says which."""
-
-
-def results_folder(plan: Plan) -> Path:
-    """Where the results of a plan lie."""
-    return paths.results_dir() / plan.name
-
-
-def result_path(plan: Plan, entry: Entry, seed: int) -> Path:
-    """Where the result of one training lies."""
-    return results_folder(plan) / f"{entry.slug}-{seed}.json"
 
 
 def run_folder(plan: Plan, entry: Entry, seed: int) -> Path:
@@ -109,11 +100,10 @@ def finalists(plan: Plan) -> tuple[Entry, ...]:
     """The entries that get further seeds: all, or the best by validation score once every entry has its first."""
     if plan.finalists is None:
         return plan.entries
-    first = {e.label: result_path(plan, e, 0) for e in plan.entries}
-    if not all(path.is_file() for path in first.values()):
+    there = Store(plan.name).read()
+    if any((e.label, 0) not in there for e in plan.entries):
         return ()
-    scores = {label: files.read_json(path)["training"]["best_valid_roc_auc"] for label, path in first.items()}
-    return tuple(sorted(plan.entries, key=lambda e: -scores[e.label])[: plan.finalists])
+    return tuple(sorted(plan.entries, key=lambda e: -there[e.label, 0].training.best_valid_roc_auc)[: plan.finalists])
 
 
 def rendered(clips: int) -> Records:
@@ -126,46 +116,60 @@ def rendered(clips: int) -> Records:
 
 def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records, jobs: int, progress: bool) -> None:
     """Train what has no result yet, `jobs` at a time; StudyError at the end names those that failed."""
-    todo = [(e, seed) for e, seed in trainings if not _is_done(plan, e, seed, records)]
-    done = len(trainings) - len(todo)
+    there = Store(plan.name).read()
+    todo = [(e, seed) for e, seed in trainings if (e.label, seed) not in there]
+    for e, seed in trainings:
+        if (e.label, seed) in there:
+            _check_terms(plan, e, there[e.label, seed], records)
+    done, failed = len(trainings) - len(todo), []
     bar = tqdm(total=len(trainings), initial=done, desc=f"study {plan.name}", unit="run", disable=not progress)
-    if not jobs:
-        with bar:
-            for entry, seed in todo:
-                train_one(plan, entry, seed, records.root)
-                bar.update()
-        return
-    pool, failed = _Pool(), []
-    with bar, ThreadPoolExecutor(jobs) as threads:
-        futures = {threads.submit(pool.train, plan, e, seed, records.root): (e, seed) for e, seed in todo}
-        try:
-            for future in as_completed(futures):
-                entry, seed = futures[future]
-                if future.result() == FAILED:
-                    failed.append(f"{entry.label} seed {seed}")
-                bar.set_postfix_str(f"{entry.label} seed {seed}")
-                bar.update()
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            pool.stop()
-            raise
+    with bar, closing(_trained(plan, todo, records.root, jobs)) as trained:
+        for name, error in trained:
+            if error:
+                print(f"\n{name}: {error}", file=sys.stderr)
+                failed.append(name)
+            bar.set_postfix_str(name)
+            bar.update()
     if failed:
         raise StudyError(f"{len(failed)} trainings failed, as said above: {', '.join(failed)}. All others are done.")
 
 
-def _is_done(plan: Plan, entry: Entry, seed: int, records: Records) -> bool:
-    """Whether a training has its result; StudyError if that is of other data, or was trained otherwise."""
-    path = result_path(plan, entry, seed)
-    if not path.is_file():
-        return False
-    result = files.read_json(path)
-    there = {key: result[key] for key in ("data", "budget_s")}
-    there |= TrainingConfig.from_dict(result["training"]["config"]).to_dict()
-    here = {"data": records.fingerprint, "budget_s": plan.budget(entry)} | _config(plan, entry, seed).to_dict()
+def _check_terms(plan: Plan, entry: Entry, result: Result, records: Records) -> None:
+    """StudyError if a result is of other data, or was trained otherwise than the plan says."""
+    there = {"data": result.data, "budget_s": result.budget_s} | result.training.config.to_dict()
+    here = {"data": records.fingerprint, "budget_s": plan.budget(entry)}
+    here |= _config(plan, entry, result.seed).to_dict()
     for key in here.keys() - {"init", "steps", "eval_every"}:  # which follow from the pre-training and the budget
         if here[key] != there[key]:
-            raise StudyError(f"{path} has {key} {there[key]}, this study {here[key]}; remove it, or keep to it.")
-    return True
+            raise StudyError(
+                f"{Store(plan.name).path} has {result.name} seed {result.seed} with {key} {there[key]}, but this study "
+                f"has {here[key]}; move that file away to start anew, or keep to it."
+            )
+
+
+def _trained(
+    plan: Plan, todo: list[tuple[Entry, int]], records_root: Path, jobs: int
+) -> Iterator[tuple[str, str | None]]:
+    """Train each entry with its seed; yields what was trained, and why it failed if it did, as each ends."""
+    names = [f"{entry.label} seed {seed}" for entry, seed in todo]
+    if not jobs:
+        for name, training in zip(names, todo, strict=True):
+            train_one(plan, *training, records_root)
+            yield name, None
+        return
+    with ThreadPoolExecutor(jobs) as threads:
+        futures = {
+            threads.submit(_train_in_a_process, plan, *training, records_root): name
+            for name, training in zip(names, todo, strict=True)
+        }
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()  # it saves its training and ends
+            raise
 
 
 def _config(plan: Plan, entry: Entry, seed: int) -> TrainingConfig:
@@ -173,43 +177,33 @@ def _config(plan: Plan, entry: Entry, seed: int) -> TrainingConfig:
     return replace(plan.base, model=entry.model, seed=seed, **entry.settings)
 
 
-class _Pool:
-    """Trainings, each in a process of its own: what memory TensorFlow keeps goes back, and one core is one core."""
+def _train_in_a_process(plan: Plan, entry: Entry, seed: int, records_root: Path) -> str | None:
+    """`train_one` in a process of its own, which gives its memory back as it ends; why it failed, if it did.
 
-    def __init__(self):
-        self.running = set()
-
-    def train(self, plan: Plan, entry: Entry, seed: int, records_root: Path) -> int:
-        """Train one entry with one seed and wait for it; the exit code of its process."""
-        work = pickle.dumps((_train_and_follow, (plan, entry, seed, records_root, os.getpid())))
-        process = get_context("spawn").Process(target=quiet.call, args=(work, ON_ONE_CORE))
-        process.start()
-        self.running.add(process)
-        process.join()
-        self.running.discard(process)
-        if process.exitcode == INTERRUPTED:
-            raise KeyboardInterrupt
-        if process.exitcode < 0:
-            killer = signal.Signals(-process.exitcode).name
-            print(f"\n{entry.label} seed {seed}: killed by {killer}, perhaps for want of memory.", file=sys.stderr)
-        return FAILED if process.exitcode else 0
-
-    def stop(self) -> None:
-        """Have all trainings save what they have, and end."""
-        for process in list(self.running):
-            process.terminate()
+    One pool for each training: a pool loses all of its processes if one is killed.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), _start, (os.getpid(),)) as pool:
+        try:
+            return pool.submit(_train_or_explain, plan, entry, seed, records_root).result()
+        except BrokenProcessPool:
+            return "its process was killed, perhaps for want of memory."
 
 
-def _train_and_follow(plan: Plan, entry: Entry, seed: int, records_root: Path, parent: int) -> None:
-    """`train_one` in a process that ends when `parent` has ended."""
+def _start(parent: int) -> None:
+    """Prepare a process of one core for training; it ends when `parent` has ended."""
     processes.follow(parent)
+    os.environ |= ON_ONE_CORE
+    quiet.import_tensorflow()
+
+
+def _train_or_explain(plan: Plan, entry: Entry, seed: int, records_root: Path) -> str | None:
     try:
         train_one(plan, entry, seed, records_root)
-    except KeyboardInterrupt:  # training answers SIGTERM so, once it has saved
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(str(error)) from None  # of a class that needs no TensorFlow to arrive
     except (ValueError, OSError) as error:
-        print(f"\n{entry.label} seed {seed}: {error}", file=sys.stderr)
-        sys.exit(FAILED)
+        return str(error)
+    return None
 
 
 def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
@@ -246,7 +240,7 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
             run = train(_with_steps(plan, config, steps), records, out, progress=False)
             scored = evaluate.evaluate(run, records, min_positives=plan.min_positives, progress=False)
             about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
-            files.write_json(result_path(plan, entry, seed), about | scored.to_dict())
+            Store(plan.name).add(replace(scored, **about))
     except filelock.Timeout as error:
         raise StudyError(f"{out} is being trained by another process.") from error
 
@@ -296,9 +290,10 @@ def _with_steps(plan: Plan, config: TrainingConfig, steps: int) -> TrainingConfi
 
 def _steps_there(plan: Plan, entry: Entry) -> int | None:
     """The steps of an entry where one of its seeds has a result or a run: all seeds train equally long."""
+    there = Store(plan.name).read()
     for seed in range(plan.seeds):
-        if (path := result_path(plan, entry, seed)).is_file():
-            return files.read_json(path)["training"]["config"]["steps"]
+        if result := there.get((entry.label, seed)):
+            return result.training.config.steps
         if steps := _steps_of(run_folder(plan, entry, seed)):
             return steps
     return None

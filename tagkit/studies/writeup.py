@@ -10,6 +10,7 @@ from tagkit import plots
 from tagkit.evaluation import compare
 from tagkit.evaluation.compare import ComparisonError, Group
 from tagkit.studies import published
+from tagkit.studies.store import Store
 from tagkit.system import files, paths
 
 HEAD = """# Results
@@ -62,10 +63,10 @@ def write(folder: Path | None = None, out: Path | None = None, figures: Path | N
     """
     folder = folder or paths.results_dir()
     out, figures = out or folder.with_suffix(".md"), figures or paths.figures_dir()
-    studies = {name: folder / name for name in _SECTIONS if (folder / name).is_dir()}
+    studies = {name: results for name in _SECTIONS if (results := Store(name, folder).read())}
     if not studies:
         raise ComparisonError(f"{folder} holds no results; run `tagkit study zoo` first.")
-    groups = {name: compare.group(compare.load(results)) for name, results in studies.items()}
+    groups = {name: compare.group(results.values()) for name, results in studies.items()}
     text = [HEAD, *(_SECTIONS[name](some) for name, some in groups.items()), _beside()]
     plots.use_style()
     written = [path for name, some in groups.items() for path in _draw(name, some, figures)]
@@ -77,7 +78,7 @@ def write(folder: Path | None = None, out: Path | None = None, figures: Path | N
 def _zoo(groups: Sequence[Group]) -> str:
     by_name = {g.name: g for g in groups}
     plain = _needed(_plain(groups), "zoo", "network as its row draws it")
-    windowing = [g for g in groups if g.first["family"] == "windowing"]
+    windowing = [g for g in groups if g.first.family == "windowing"]
     text = [f"## The zoo on rendered music\n\n{_terms(groups)}\n"]
     text += [_verdict(plain), _picture("Scores of all networks", "results_zoo")]
     text += [_picture("What a score costs", "results_zoo_cost"), _picture("Scores of each tag", "results_zoo_tags")]
@@ -92,7 +93,7 @@ def _zoo(groups: Sequence[Group]) -> str:
     others = [g for g in windowing if not g.name.startswith(("dm16", "ds256ra"))]
     if others:
         text.append(f"### The predecessor's own super-pooling trunks\n\n{_table(others, others[0].name)}\n")
-    losses = [g for g in groups if g.first["family"] == "losses"]
+    losses = [g for g in groups if g.first.family == "losses"]
     if losses:
         compared = [*(g for g in plain if g.name == "dm16"), *losses]
         text.append(f"### Losses of dm16\n\n{_table(compared, compared[0].name)}\n")
@@ -103,7 +104,7 @@ def _recordings(groups: Sequence[Group]) -> str:
     raw = _needed([g for g in groups if _reads_waveform(g)], "recordings", "network of the waveform")
     most = max(len(g.seeds) for g in raw)
     chosen = compare.best([g for g in raw if len(g.seeds) == most])
-    sizes, least = chosen.first["split_sizes"], chosen.first["min_positives"]
+    sizes, least = chosen.first.split_sizes, chosen.first.min_positives
     scores = f"macro ROC-AUC {chosen.score('roc_auc')}, PR-AUC {chosen.score('pr_auc')}"
     return "\n".join(
         [
@@ -117,9 +118,9 @@ def _recordings(groups: Sequence[Group]) -> str:
 
 
 def _pretraining(groups: Sequence[Group]) -> str:
-    fresh = [g for g in groups if not g.first["training"]["init"]]
+    fresh = [g for g in groups if not g.first.training.init]
     fresh = _needed(fresh, "pretraining", "training from scratch")
-    scratch = min(fresh, key=lambda g: g.first["budget_s"]).name
+    scratch = min(fresh, key=lambda g: g.first.budget_s).name
     tags = compare.tag_table(groups)
     gain = tags.sub(tags[scratch], axis=0).drop(columns=scratch)
     gain = gain.loc[gain.mean(axis=1).sort_values(ascending=False).index]
@@ -163,8 +164,8 @@ def _beside() -> str:
 
 def _terms(groups: Sequence[Group]) -> str:
     """On which terms the networks of a study were trained and scored."""
-    budgets = " or ".join(f"{b:g}" for b in sorted({r["budget_s"] for g in groups for r in g.results}))
-    spent = pd.Series([r["training"]["cpu_seconds"] for g in groups for r in g.results])
+    budgets = " or ".join(f"{b:g}" for b in sorted({r.budget_s for g in groups for r in g.results}))
+    spent = pd.Series([r.training.cpu_seconds for g in groups for r in g.results])
     counts = sorted({len(g.seeds) for g in groups})
     seeds = _seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {_seeds(counts[-1])}"
     sentences = [
@@ -175,14 +176,14 @@ def _terms(groups: Sequence[Group]) -> str:
         "All networks share one learning rate and schedule, tuned for none; a batch is 16 windows, or 4 clips.",
         compare.conditions(groups),
     ]
-    if lacking := groups[0].first["incomplete_resamples"]:
+    if lacking := groups[0].first.incomplete_resamples:
         sentences.append(f"In {lacking:.0%} of the resamples, some tag has no clip; these average over the other tags.")
     return " ".join(sentences)
 
 
 def _verdict(groups: Sequence[Group]) -> str:
     """Whether the waveform keeps up with the spectrogram, by the best network of each kind on the validation part."""
-    kinds = {kind: [g for g in groups if g.first["network"]["input"] == kind] for kind in KINDS}
+    kinds = {kind: [g for g in groups if g.first.network.input == kind] for kind in KINDS}
     if not kinds["mel"]:
         return ""
     mel = compare.best(kinds["mel"])
@@ -210,12 +211,12 @@ def _seeds(count: int) -> str:
 
 
 def _reads_waveform(group: Group) -> bool:
-    return group.first["network"]["input"] != "mel"
+    return group.first.network.input != "mel"
 
 
 def _plain(groups: Sequence[Group]) -> list[Group]:
     """Networks as their rows draw them: no other windowing, no other loss."""
-    return [g for g in groups if g.first["family"] not in ("windowing", "losses")]
+    return [g for g in groups if g.first.family not in ("windowing", "losses")]
 
 
 def _needed(groups: Sequence[Group], study: str, what: str) -> Sequence[Group]:
@@ -235,8 +236,8 @@ def _picture(title: str, name: str) -> str:
 
 def _draw(name: str, groups: Sequence[Group], folder: Path) -> list[Path]:
     """The ranking of a study; of the zoo also cost and tags."""
-    part = f"{groups[0].first['part']} part"
-    title = f"{_TITLES[name]}: {part} of split {groups[0].first['split']!r}"
+    part = f"{groups[0].first.part} part"
+    title = f"{_TITLES[name]}: {part} of split {groups[0].first.split!r}"
     drawn = {f"results_{name}": plots.score_ranking(**compare.ranking(groups), title=title)}
     if name == "zoo":
         plain = _plain(groups)

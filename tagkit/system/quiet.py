@@ -1,7 +1,6 @@
 """TensorFlow, imported without its notes."""
 
 import os
-import pickle
 import sys
 import tempfile
 
@@ -25,19 +24,3 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-
-
-def call(pickled: bytes, environment: dict[str, str]) -> None:
-    """Call a function in a process that was just spawned, with TensorFlow imported first.
-
-    Parameters
-    ----------
-    pickled : bytes
-        The function and its arguments. Given as objects they would import TensorFlow, with its notes, on arriving.
-    environment : dict
-        Variables to set before, such as those by which TensorFlow chooses its threads and devices.
-    """
-    os.environ |= environment
-    import_tensorflow()
-    function, arguments = pickle.loads(pickled)  # noqa: S301 (its parent's, as all that multiprocessing hands over)
-    function(*arguments)

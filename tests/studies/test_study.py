@@ -1,5 +1,5 @@
+import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from tagkit.graph import windowing, zoo
 from tagkit.graph.specs import WINDOWINGS
 from tagkit.studies import plans, runner, writeup
 from tagkit.studies.plans import PLANS, Entry, Plan
+from tagkit.studies.store import Store
 from tagkit.system import files
 from tagkit.training.config import TrainingConfig
 
@@ -63,21 +64,21 @@ def test_plans_are_settled(name):
 
 def test_a_study_trains_scores_and_is_written_up_from_its_records_alone(home, tone_records):
     runner.run(SMALL, tone_records, jobs=0, progress=False)
-    results = compare.load(runner.results_folder(SMALL))
-    groups = {g.name: g for g in compare.group(results)}
+    store = Store("zoo")
+    groups = {g.name: g for g in compare.group(store.read().values())}
     assert sorted(len(g.seeds) for g in groups.values()) == [1, 1, 2], "one finalist gets the second seed"
-    first = {name: g.first["training"] for name, g in groups.items()}
+    first = {name: g.first.training for name, g in groups.items()}
     finalist = max(groups.values(), key=lambda g: len(g.seeds))
-    assert first[finalist.name]["best_valid_roc_auc"] == max(t["best_valid_roc_auc"] for t in first.values())
+    assert first[finalist.name].best_valid_roc_auc == max(t.best_valid_roc_auc for t in first.values())
     for g in groups.values():
-        steps = {r["training"]["config"]["steps"] for r in g.results}
+        steps = {r.training.config.steps for r in g.results}
         assert len(steps) == 1, "all seeds train equally long"
         assert g.training("cpu_seconds") < 10
-    assert first["ds256ra"]["config"]["steps"] > 2
+    assert first["ds256ra"].config.steps > 2
 
-    before = {p: p.stat().st_mtime_ns for p in runner.results_folder(SMALL).iterdir()}
+    before = store.path.stat().st_mtime_ns
     runner.run(SMALL, tone_records, jobs=0, progress=False)
-    assert {p: p.stat().st_mtime_ns for p in runner.results_folder(SMALL).iterdir()} == before, "nothing is redone"
+    assert store.path.stat().st_mtime_ns == before, "nothing is redone"
 
     page, *figures = writeup.write()
     assert page == home / "docs" / "results.md" and all(f.is_file() for f in figures)
@@ -91,15 +92,15 @@ def test_a_study_trains_scores_and_is_written_up_from_its_records_alone(home, to
 @pytest.mark.parametrize(
     ("study", "kept", "message"),
     [
-        ("zoo", "dm16-focal-*.json", "zoo hold no network as its row draws it"),
-        ("recordings", "logmel-*.json", "recordings hold no network of the waveform"),
-        ("pretraining", "dm16-after-*.json", "pretraining hold no training from scratch"),
+        ("zoo", "dm16 focal", "zoo hold no network as its row draws it"),
+        ("recordings", "logmel", "recordings hold no network of the waveform"),
+        ("pretraining", "dm16 after", "pretraining hold no training from scratch"),
     ],
 )
 def test_half_a_study_that_says_nothing_is_not_written_up(tmp_path, study, kept, message):
-    (tmp_path / study).mkdir()
-    for path in (Path(__file__).parents[2] / "docs" / "results" / study).glob(kept):
-        shutil.copy(path, tmp_path / study)
+    for (name, _), result in Store(study, Path(__file__).parents[2] / "docs" / "results").read().items():
+        if name.startswith(kept):
+            Store(study, tmp_path).add(result)
     with pytest.raises(compare.ComparisonError, match=f"{message} yet; go on with `tagkit study {study}`"):
         writeup.write(tmp_path, tmp_path / "results.md", tmp_path / "figures")
     assert not (tmp_path / "results.md").exists() and not (tmp_path / "figures").exists()
@@ -134,13 +135,13 @@ def test_one_failing_training_stops_no_other_and_is_all_that_is_heard_of(home, t
     with pytest.raises(runner.StudyError, match="1 trainings failed, as said above: mkc_r seed 0"):
         runner.run(plan_of_two, tone_records, progress=False)
     assert "cuda" not in (said := capfd.readouterr().err) and said.strip().startswith("mkc_r seed 0: "), said
-    assert runner.result_path(SMALL, SMALL.entries[0], 0).is_file()
+    assert list(Store("zoo").read()) == [("ds256ra", 0)]
 
 
 def test_results_of_another_budget_are_not_taken_for_done(home, tone_records):
     one = replace(SMALL, entries=SMALL.entries[:1], seeds=1)
     runner.run(one, tone_records, jobs=0, progress=False)
-    with pytest.raises(runner.StudyError, match=r"has budget_s 0\.2, this study 5"):
+    with pytest.raises(runner.StudyError, match=r"has ds256ra seed 0 with budget_s 0\.2, but this study has 5"):
         runner.run(replace(one, budget_s=5), tone_records, jobs=0, progress=False)
 
 
@@ -149,7 +150,7 @@ def test_results_of_other_settings_are_not_taken_for_done(home, tone_records):
     runner.run(one, tone_records, jobs=0, progress=False)
     runner.run(one, tone_records, jobs=0, progress=False)
     softer = replace(one, base=replace(one.base, attenuation_db=3.0))
-    with pytest.raises(runner.StudyError, match=r"has attenuation_db 0, this study 3.0; remove it"):
+    with pytest.raises(runner.StudyError, match=r"with attenuation_db 0, but this study has 3.0; move"):
         runner.run(softer, tone_records, jobs=0, progress=False)
 
 
@@ -164,10 +165,10 @@ def test_pretraining_is_done_once_for_each_seed_and_adopted(home, tone_records, 
     entries = (Entry("ds256ra", "p", name="fresh"), Entry("ds256ra", "p", name="after", pretraining=before))
     study = replace(SMALL, name="pretraining", entries=entries, seeds=1)
     runner.run(study, tone_records, jobs=0, progress=False)
-    results = {r["name"]: r for r in compare.load(runner.results_folder(study))}
-    assert results["fresh"]["training"]["init"] is None
-    assert results["after"]["training"]["init"]["data"] == tone_records.fingerprint
-    assert str(home) not in runner.result_path(study, entries[1], 0).read_text(), "no path of this machine"
+    results = Store("pretraining").read()
+    assert results["fresh", 0].training.init is None
+    assert results["after", 0].training.init["data"] == tone_records.fingerprint
+    assert str(home) not in json.dumps(results["after", 0].to_json()), "no path of this machine"
     text = writeup.write()[0].read_text()
     assert "| fresh |" in text and "ROC-AUC above `fresh`" in text
 
