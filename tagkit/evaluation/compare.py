@@ -102,6 +102,12 @@ def group(results: Iterable[Result]) -> list[Group]:
     ------
     ComparisonError
         The results are of different clips or tags, or those of one network differ in more than their seed.
+
+    Examples
+    --------
+    >>> results = [evaluate(Run.open(root), progress=False) for root in ("runs/tones", "runs/tones_again")]
+    >>> [(g.name, g.seeds) for g in group(results)]
+    [('ds256ra', (0, 1))]
     """
     results = list(results)
     if not results:

@@ -1,25 +1,23 @@
-"""Embeddings for finding similar music: what a network's last hidden layer makes of windows and of files."""
+"""Embeddings for finding similar music: a network's last hidden layer, for windows and for files."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from tagkit.evaluation.sweep import Failed, Rows, Source, Sweep
-from tagkit.evaluation.tag import find_run, window_network
-from tagkit.graph.scorer import Scorer
+from tagkit.evaluation.sweep import Rows, Sweep
 from tagkit.system import files
-from tagkit.training.runs import Run
 
 FORMAT = 1
 
 
 class EmbeddingError(ValueError):
-    """Embeddings cannot be made, read or compared; the message says why and what to do."""
+    """Embeddings cannot be made, read or compared; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -45,40 +43,25 @@ class Embedded:
     starts_s: np.ndarray = field(repr=False)
 
 
-class Embedder:
-    """A trained network without its last layer.
+class Embedder(Sweep[Embedded]):
+    """A trained network without its last layer."""
 
-    Parameters
-    ----------
-    run : Run
-    batch_size : int, optional
-        Windows at a time; default as the Tagger's.
-    """
+    @property
+    def output(self) -> keras.KerasTensor:
+        """The input of the last layer."""
+        return self.model.get_layer("logits_dense").input
 
-    def __init__(self, run: Run, batch_size: int | None = None):
-        self.run, self.sr = run, run.record["row"]["sr"]
-        model = window_network(run)
-        self.window = model.input_shape[1]
-        penultimate = model.get_layer("logits_dense").input
-        self.units = penultimate.shape[-1]
-        self.sweep = Sweep(Scorer(model, batch_size, penultimate), self.sr)
+    @property
+    def units(self) -> int:
+        """Length of an embedding."""
+        return self.output.shape[-1]
 
-    @classmethod
-    def open(cls, root: str | Path | None = None) -> "Embedder":
-        """The embedder of a run folder; without one, of the demo's raw-waveform network."""
-        return cls(find_run(root))
-
-    def __call__(self, source: Source) -> Embedded:
-        """Embed one file, or samples (samples,) at `sr`; AudioError where it cannot be read."""
-        return self._embedded(self.sweep.one(source))
-
-    def each(self, sources: Iterable[str | Path | Failed], jobs: int | None = None) -> Iterator[Embedded | Failed]:
-        """Embed many files, in their order; see `tagkit.evaluation.sweep.Sweep.each`."""
-        for result in self.sweep.each(sources, jobs):
-            yield result if isinstance(result, Failed) else self._embedded(result)
+    def describe(self, rows: Rows) -> Embedded:
+        """Average the vectors of one file's windows."""
+        return Embedded(rows.path, rows.samples / self.sr, rows.mean, rows.rows, rows.starts / self.sr)
 
     def about(self) -> dict:
-        """What makes two embeddings comparable: the network, its weights, and its windows."""
+        """What makes embeddings comparable: the network, its weights and its windows."""
         return {
             "format": FORMAT,
             "run": str(self.run.root),
@@ -88,14 +71,10 @@ class Embedder:
             "window": self.window,
         }
 
-    def _embedded(self, found: Rows) -> Embedded:
-        mean = found.rows.mean(0, dtype=np.float64).astype(np.float32)
-        return Embedded(found.path, found.samples / self.sr, mean, found.rows, found.starts / self.sr)
-
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The embeddings of a collection, to be kept and searched.
+    """The embeddings of a collection, to save and search.
 
     Attributes
     ----------
@@ -105,7 +84,7 @@ class Embeddings:
     window_vectors : ndarray of float32 (windows, units)
         Of all files, one after the other.
     window_file : ndarray of int (windows,)
-        Position of the file that each window belongs to.
+        Index of the file that each window belongs to.
     window_starts_s : ndarray (windows,)
     about : dict
         As from `Embedder.about`.
@@ -121,7 +100,7 @@ class Embeddings:
 
     @classmethod
     def collect(cls, embedded: Sequence[Embedded], about: dict) -> "Embeddings":
-        """Put the embeddings of several files together; EmbeddingError where there are none."""
+        """Join the embeddings of several files; EmbeddingError if there are none."""
         if not embedded:
             raise EmbeddingError("There is nothing to collect: no file could be embedded.")
         return cls(
@@ -135,14 +114,14 @@ class Embeddings:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write one .npz file, which `numpy.load` opens without tagkit; `about` is JSON in it."""
+        """Write one .npz file, which `numpy.load` opens without tagkit; it holds `about` as JSON."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         with files.atomic(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, paths=np.array(self.paths), about=json.dumps(self.about), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "Embeddings":
-        """Read what `save` wrote; EmbeddingError where it is something else."""
+        """Read what `save` wrote; EmbeddingError if it is something else."""
         try:
             with np.load(path, allow_pickle=False) as stored:
                 about = json.loads(str(stored["about"]))
@@ -152,12 +131,12 @@ class Embeddings:
             raise EmbeddingError(f"{path} holds no embeddings ({error}); make them with `tagkit embed`.") from error
 
     def nearest(self, vector: np.ndarray, n: int = 5) -> pd.DataFrame:
-        """The files whose embeddings point in the most similar direction.
+        """The files whose embeddings point in the most similar direction, seen from the collection's mean.
 
         Parameters
         ----------
         vector : ndarray (units,)
-            From the same network. Directions are seen from the mean of the collection.
+            From the same network.
         n : int
 
         Returns
@@ -172,7 +151,8 @@ class Embeddings:
         """
         if np.shape(vector) != self.vectors.shape[1:]:
             raise EmbeddingError(
-                f"The vector has shape {np.shape(vector)}, the collection {self.vectors.shape[1:]}: another network."
+                f"The vector has shape {np.shape(vector)} but the collection {self.vectors.shape[1:]}: it comes from "
+                "another network; embed both with the same run."
             )
         mean = self.vectors.mean(0)
         search = NearestNeighbors(n_neighbors=min(n, len(self.paths)), metric="cosine").fit(self.vectors - mean)

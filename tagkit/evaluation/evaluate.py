@@ -1,4 +1,4 @@
-"""Scores of a run on held-out clips, with everything needed to quote them, and a table that a person can read."""
+"""Scoring a run on held-out clips, and tables of the scores for people to read."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -50,6 +50,14 @@ def evaluate(
         The records are not those that the run was trained on.
     ValueError
         No tag has enough positives.
+
+    Examples
+    --------
+    >>> result = evaluate(Run.open("runs/tones"), progress=False)
+    >>> result.part, result.clips, list(result.tags)
+    ('test', 6, ['low', 'middle', 'high'])
+    >>> result.roc_auc.low <= result.roc_auc.value <= result.roc_auc.high
+    True
     """
     records = run.open_records(records)
     records.verify(progress)
@@ -87,7 +95,7 @@ def _tag_score(scored: metrics.TagScores, k: int) -> TagScore:
 
 
 def _scores(model: keras.Model, records: Records, indices: np.ndarray, title: str, progress: bool) -> np.ndarray:
-    """Probabilities (clips, tags), a few clips at a time, so that the bar shows where it is."""
+    """Probabilities (clips, tags); a few clips at a time, so that the progress bar moves."""
     scorer, parts = Scorer(model), np.split(indices, range(AT_A_TIME, len(indices), AT_A_TIME))
     with tqdm(total=len(indices), desc=title, unit="clip", disable=not progress) as bar:
         scores = []

@@ -1,33 +1,42 @@
-"""Music files of any format and length, cut into windows: what `tagkit tag` and `tagkit embed` share.
+"""A network applied to music files of any format and length: what `tagkit tag` and `tagkit embed` share.
 
-A file is cut into the windows of `tagkit.data.windows.window_starts` after rounding to 16 bits, as records are. Files
-are decoded ahead, several at a time; windows of several files make up a batch; and a long file lies on disk, not in
-memory.
+Files are rounded to 16 bits and cut by `tagkit.data.windows.window_starts`, just as records are. Several files are
+decoded ahead, a batch holds windows of several files, and long files are kept on disk rather than in memory.
 """
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, Self, TypeVar
 
 import joblib
+import keras
 import numpy as np
 
 from tagkit import audio
 from tagkit.data.windows import window_starts
 from tagkit.graph.scorer import Scorer
+from tagkit.system import paths
+from tagkit.training.runs import Run, TrainingError
 
-# A sound of up to half an hour at 16 kHz is held in memory, a longer one in a nameless temporary file.
+# Sounds of up to half an hour at 16 kHz are held in memory, longer ones in a nameless temporary file.
 MOST_SAMPLES = 30 * 60 * 16_000
 
 Source = str | Path | np.ndarray
+Found = TypeVar("Found")
+
+
+class TaggingError(ValueError):
+    """There is no network to apply to files, or it cannot be applied; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A file (or folder) that could not be used, and why: one sentence that names it."""
+    """A file or folder that could not be used; `reason` is one sentence that names it."""
 
     path: Path
     reason: str
@@ -35,7 +44,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a function of windows gave for all windows of one sound.
+    """What a network gave for the windows of one sound.
 
     Attributes
     ----------
@@ -53,66 +62,102 @@ class Rows:
     starts: np.ndarray
     rows: np.ndarray = field(repr=False)
 
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean over the windows, float32 (...)."""
+        return self.rows.mean(0, dtype=np.float64).astype(np.float32)
 
-class Sweep:
-    """Scores every window of many sounds, with batches that span files.
+
+class Sweep(ABC, Generic[Found]):
+    """A trained network applied to every window of music files, with batches that span files.
 
     Parameters
     ----------
-    scorer : Scorer
-    sr : int
-        Hz; files at other rates are resampled.
+    run : Run
+    batch_size : int, optional
+        Windows at a time; default as for `tagkit.graph.scorer.Scorer`.
+
+    Raises
+    ------
+    TaggingError
+        The network takes all windows of a clip at once.
     """
 
-    def __init__(self, scorer: Scorer, sr: int):
-        self.scorer, self.window, self.sr = scorer, scorer.window, sr
+    def __init__(self, run: Run, batch_size: int | None = None):
+        self.run, self.sr, self.model = run, run.record["row"]["sr"], run.model()
+        if len(self.model.input_shape) != 3:
+            raise TaggingError(
+                f"{run.root} sees all windows of a clip at once, but files have any length: choose a run of a network "
+                "that sees one window."
+            )
+        self.scorer = Scorer(self.model, batch_size, self.output)
+        self.window = self.scorer.window
 
-    def one(self, source: Source, hop_s: float | None = None) -> Rows:
-        """All windows of one sound.
+    @property
+    def output(self) -> keras.KerasTensor | None:
+        """What is computed of each window; None: the probabilities of the tags."""
+        return None
+
+    @abstractmethod
+    def describe(self, rows: Rows) -> Found:
+        """Make a result of what the network gave for the windows of one sound."""
+
+    @classmethod
+    def open(cls, root: str | Path | None = None) -> Self:
+        """Use the run in a folder; by default, the demo's raw-waveform network (see `find_run`)."""
+        return cls(find_run(root))
+
+    def __call__(self, source: Source, hop_s: float | None = None) -> Found:
+        """Apply the network to one sound.
 
         Parameters
         ----------
         source : path, or ndarray (samples,)
             A file, or samples at `sr`: float in [-1, 1), or int16.
         hop_s : float, optional
-            A window every so many seconds; default: just those that cover the sound.
+            Start a window every so many seconds, for finer detail; the mean then differs a little from the usual one.
+            Default: only the windows that cover the sound, as `tagkit evaluate` takes them.
 
         Raises
         ------
         AudioError
             The file cannot be read.
+        TaggingError
+            The scores are not finite.
         """
         y = self.samples(source)
         path = None if isinstance(source, np.ndarray) else Path(source)
-        (result,) = self._all([_Waiting(path, y, self._starts(len(y), hop_s))])
-        return result
+        (rows,) = self._all([_Waiting(path, y, self._starts(len(y), hop_s))])
+        return self.describe(rows)
+
+    def each(self, sources: Iterable[str | Path | Failed], jobs: int | None = None) -> Iterator[Found | Failed]:
+        """Apply the network to many files, in their order.
+
+        Parameters
+        ----------
+        sources : iterable of paths
+            As from `find_files`; failures in it are passed on.
+        jobs : int, optional
+            Files decoded at a time (default: one for each core). Twice as many are decoded ahead.
+
+        Yields
+        ------
+        A result for each file, or Failed where it cannot be read
+        """
+        sounds = (
+            sound if isinstance(sound, Failed) else _Waiting(path, sound, self._starts(len(sound)))
+            for path, sound in _decode_ahead(sources, self.sr, jobs or joblib.cpu_count())
+        )
+        for rows in self._all(sounds):
+            yield rows if isinstance(rows, Failed) else self.describe(rows)
 
     def samples(self, source: Source) -> np.ndarray:
-        """A file, or samples at `sr`, as (samples,) of int16; AudioError where there are none."""
+        """A file, or samples at `sr`, as int16 (samples,); AudioError where there are none."""
         if not isinstance(source, np.ndarray):
             return decode(source, self.sr)
         if source.ndim != 1 or not len(source):
             raise audio.AudioError(f"A sound is an array (samples,) of at least one, not one of shape {source.shape}.")
         return source if source.dtype == np.int16 else audio.to_int16(source)
-
-    def each(self, sources: Iterable[str | Path | Failed], jobs: int | None = None) -> Iterator[Rows | Failed]:
-        """All windows of many files; one result for each, in their order.
-
-        Parameters
-        ----------
-        sources : iterable of paths
-            As from `find_files`: what has failed there stays so.
-        jobs : int, optional
-            Files decoded at a time (default: one for each core). So many and as many again are decoded ahead.
-
-        Yields
-        ------
-        Rows, or Failed where a file cannot be read
-        """
-        return self._all(
-            sound if isinstance(sound, Failed) else _Waiting(path, sound, self._starts(len(sound)))
-            for path, sound in _decode_ahead(sources, self.sr, jobs or joblib.cpu_count())
-        )
 
     def _starts(self, samples: int, hop_s: float | None = None) -> np.ndarray:
         if hop_s is None:
@@ -121,7 +166,7 @@ class Sweep:
         return np.arange(0, max(samples - self.window, 0) + hop, hop)
 
     def _all(self, sounds: "Iterable[_Waiting | Failed]") -> Iterator[Rows | Failed]:
-        """Fill batches with the windows of one sound after the other; give each result once its last window has one."""
+        """Fill batches with the windows of one sound after another; yield each sound once its last window is done."""
         queue: deque[_Waiting | Failed] = deque()
         batch, owners = np.zeros((self.scorer.batch_size, self.window), np.int16), []
         for sound in sounds:
@@ -143,8 +188,30 @@ class Sweep:
         owners.clear()
 
 
+def find_run(root: str | Path | None = None) -> Run:
+    """Open the run in a folder; by default, the raw-waveform network of `make demo`.
+
+    Raises
+    ------
+    TrainingError
+        The folder holds no run.
+    TaggingError
+        No folder is named, and the demo has not been run.
+    """
+    if root is not None:
+        return Run.open(root)
+    demo = paths.runs_dir() / "demo" / "dm16"
+    try:
+        return Run.open(demo)
+    except TrainingError as error:
+        raise TaggingError(
+            f"There is no trained network in {demo}: run `make demo` (or `tagkit demo`) once, which takes about 5 "
+            "minutes, or name a run folder."
+        ) from error
+
+
 def find_files(sources: Iterable[str | Path]) -> Iterator[Path | Failed]:
-    """Files as they are named, and the audio files below folders, sorted; hidden ones are passed over.
+    """The files themselves, and the audio files below folders, sorted and without hidden ones.
 
     Yields
     ------
@@ -162,7 +229,7 @@ def find_files(sources: Iterable[str | Path]) -> Iterator[Path | Failed]:
 def decode(path: str | Path, sr: int, most_samples: int = MOST_SAMPLES) -> np.ndarray:
     """All samples of a file as int16, (samples,): what `audio.load_int16` gives, but in bounded memory.
 
-    Beyond `most_samples` they lie in a temporary file without a name (below TMPDIR), and are mapped into memory.
+    More than `most_samples` are written to a nameless temporary file (below TMPDIR) and mapped into memory.
 
     Raises
     ------
@@ -185,7 +252,7 @@ def decode(path: str | Path, sr: int, most_samples: int = MOST_SAMPLES) -> np.nd
 
 @dataclass
 class _Waiting:
-    """A sound whose windows are on their way."""
+    """A sound whose windows are not all done yet."""
 
     path: Path | None
     y: np.ndarray
@@ -200,7 +267,7 @@ class _Waiting:
 
 
 def _done(queue: deque) -> Iterator[Rows | Failed]:
-    """Take what is complete from the front of the queue."""
+    """Take what is complete off the front of the queue."""
     while queue and (isinstance(queue[0], Failed) or len(queue[0].rows) == len(queue[0].starts)):
         first = queue.popleft()
         complete = isinstance(first, _Waiting)

@@ -36,7 +36,7 @@ def follow(
     max_s : float
         The beginning of the file that is shown.
     """
-    y = tagger.sweep.samples(source)[: round(max_s * tagger.sr)]
+    y = tagger.samples(source)[: round(max_s * tagger.sr)]
     tagged = tagger(y, hop_s=hop_s)
     data = taggram_data(tagged.window_scores, tagged.starts_s, tagged.window_s, tagged.duration_s, tagged.tags, top=top)
     page = taggram_page(data, audio.to_float(y), tagger.sr)
@@ -69,7 +69,7 @@ def speakers(tagger: Tagger, source: str | Path | np.ndarray, tag: str, channels
     """
     if tag not in tagger.tags:
         raise ValueError(f"{tagger.run.root} does not know the tag {tag!r}; it knows {', '.join(tagger.tags)}.")
-    y = audio.to_float(tagger.sweep.samples(source))
+    y = audio.to_float(tagger.samples(source))
     rows = []
     for stage, values in evidence(tagger.model, y, tagger.tags.index(tag)).items():
         speaking = np.maximum(values, 0).sum()

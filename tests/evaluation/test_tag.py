@@ -12,7 +12,6 @@ import soundfile
 
 from tagkit import audio, cli
 from tagkit.evaluation import sweep
-from tagkit.evaluation import tag as tagging
 from tagkit.evaluation.sweep import Failed
 from tagkit.evaluation.tag import Tagger
 from tagkit.graph import windowing
@@ -128,7 +127,7 @@ def test_one_hour_after_the_other_decodes_no_more_than_it_must(tagger, music, mo
 
 def test_networks_of_whole_clips_are_refused(run, monkeypatch):
     monkeypatch.setattr(Run, "model", lambda self: windowing.superpool("ds256ra", "mean", 3))
-    with pytest.raises(tagging.TaggingError, match="one window"):
+    with pytest.raises(sweep.TaggingError, match="one window"):
         Tagger(run)
 
 
@@ -141,7 +140,7 @@ def test_without_a_run_it_says_how_to_get_one(monkeypatch, tmp_path, capsys):
 def test_the_demos_run_is_the_default(run, monkeypatch, tmp_path):
     monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
     shutil.copytree(run.root, paths.runs_dir() / "demo" / "dm16")
-    assert tagging.find_run().root == paths.runs_dir() / "demo" / "dm16"
+    assert sweep.find_run().root == paths.runs_dir() / "demo" / "dm16"
 
 
 def tag(*arguments):
