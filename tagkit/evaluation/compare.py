@@ -5,7 +5,7 @@ resample k of one network and resample k of another see the same clips, so their
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -193,9 +193,8 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
     -------
     DataFrame (networks,)
         Indexed by name. `roc_auc`, `pr_auc` (Interval), `lowest`, `highest` (ROC-AUC over seeds), `difference`
-        (Interval, of ROC-AUC, to the reference) and `p` (adjusted by `holm`), `valid_roc_auc`, `input`, `windowing`,
-        `parameters`, `macs_per_second`, `examples_per_cpu_second`, `cpu_seconds`, `seeds`. The reference has no
-        difference (None) and no p (NaN).
+        (Interval, of ROC-AUC, to the reference) and `p` (adjusted by `holm`), `valid_roc_auc`, the fields of `Network`,
+        `examples_per_cpu_second`, `cpu_seconds`, `seeds`. The reference has no difference (None) and no p (NaN).
 
     Raises
     ------
@@ -204,33 +203,24 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
     """
     if reference is None:
         reference = best(groups).name
-    by_name = {g.name: g for g in groups}
-    if reference not in by_name:
-        raise ComparisonError(f"There is no {reference!r} to compare with: take one of {', '.join(by_name)}.")
-    others = [g for g in groups if g.name != reference]
-    differences = {g.name: difference(g, by_name[reference]) for g in others}
+    (base,) = pick(groups, [reference])
+    differences = {g.name: difference(g, base) for g in groups if g is not base}
     p = dict(zip(differences, holm([d.p for d in differences.values()]), strict=True))
-    rows = {g.name: _row(g) for g in groups}
-    for name, row in rows.items():
-        row["difference"] = differences[name].interval if name in differences else None
-        row["p"] = p.get(name, np.nan)
-    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame = pd.DataFrame.from_dict({g.name: _row(g) for g in groups}, orient="index")
+    frame["difference"] = [differences[n].interval if n in differences else None for n in frame.index]
+    frame["p"] = [p.get(n, np.nan) for n in frame.index]
     return frame.sort_values("roc_auc", key=lambda column: [s.value for s in column], ascending=False)
 
 
 def _row(group: Group) -> dict:
     roc = group.values("roc_auc")
-    network = group.first.network
     return {
         "roc_auc": group.score("roc_auc"),
         "pr_auc": group.score("pr_auc"),
         "lowest": roc.min(),
         "highest": roc.max(),
         "valid_roc_auc": group.training("best_valid_roc_auc"),
-        "input": network.input,
-        "windowing": network.windowing,
-        "parameters": network.parameters,
-        "macs_per_second": network.macs_per_second,
+        **asdict(group.first.network),
         "examples_per_cpu_second": group.examples_per_cpu_second,
         "cpu_seconds": group.training("cpu_seconds"),
         "seeds": len(group.seeds),
@@ -271,12 +261,11 @@ def ranking(groups: Sequence[Group], metric: str = "roc_auc") -> dict:
     }
 
 
+_PARTS = {"values": "value", "low": "low", "high": "high"}  # of an Interval, as plots name them
+
+
 def _columns(scores: Sequence[Interval]) -> dict[str, np.ndarray]:
-    return {
-        "values": np.array([s.value for s in scores]),
-        "low": np.array([s.low for s in scores]),
-        "high": np.array([s.high for s in scores]),
-    }
+    return {key: np.array([getattr(s, name) for s in scores]) for key, name in _PARTS.items()}
 
 
 def curves(groups: Sequence[Group]) -> dict:

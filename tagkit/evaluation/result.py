@@ -1,7 +1,7 @@
 """The scores of one network on one part of a split: what comparisons, tables, figures and studies are made of."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from tagkit.system import files
 from tagkit.training.config import TrainingConfig
 
 METRICS = ("roc_auc", "pr_auc")
+STUDY = ("name", "family", "budget_s")  # fields that only a study fills
 STEPS = 10_000  # resampled scores are kept in ten-thousandths
 
 
@@ -162,16 +163,14 @@ class Result:
 
     def to_json(self) -> dict:
         """Plain JSON types; `from_json` reads them."""
-        study = {key: getattr(self, key) for key in _STUDY} if self.name else {}
         training = asdict(self.training) | {"config": self.training.config.to_dict()}
         del training["config"]["init"]
-        return {
-            **study,
+        content = {f.name: getattr(self, f.name) for f in fields(self) if self.name or f.name not in STUDY}
+        del content["resamples"]
+        return content | {
             **_scores_to_json(self),
-            "model": self.model,
             "network": asdict(self.network),
             "training": training,
-            **{key: getattr(self, key) for key in _PLAIN},
             "resampled": {metric: _packed(self.resamples[metric]) for metric in METRICS},
             "tags": {tag: {"positives": s.positives} | _scores_to_json(s) for tag, s in self.tags.items()},
         }
@@ -180,37 +179,25 @@ class Result:
     def from_json(cls, content: dict) -> "Result":
         """From `to_json`; ValueError if it is something else."""
         try:
-            training = content["training"]
-            return cls(
-                model=content["model"],
+            training = dict(content["training"])
+            training["config"] = TrainingConfig.from_dict(training["config"])
+            training["history"] = tuple(Validation(**row) for row in training["history"])
+            plain = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+            typed = {
                 **_scores_from_json(content),
-                resamples={metric: _unpacked(content["resampled"][metric]) for metric in METRICS},
-                tags={t: TagScore(s["positives"], **_scores_from_json(s)) for t, s in content["tags"].items()},
-                network=Network(**content["network"]),
-                training=Training(
-                    **training
-                    | {
-                        "config": TrainingConfig.from_dict(training["config"]),
-                        "history": tuple(Validation(**row) for row in training["history"]),
-                    }
-                ),
-                **{key: content[key] for key in _PLAIN},
-                **{key: content[key] for key in _STUDY if key in content},
-            )
+                "network": Network(**content["network"]),
+                "training": Training(**training),
+                "resamples": {metric: _unpacked(content["resampled"][metric]) for metric in METRICS},
+                "tags": {t: TagScore(s["positives"], **_scores_from_json(s)) for t, s in content["tags"].items()},
+            }
+            return cls(**plain | typed)
         except (KeyError, TypeError) as error:
             raise ValueError(f"This is not the result of an evaluation ({error}); evaluate the run again.") from error
 
 
-_STUDY = ("name", "family", "budget_s")
-_PLAIN = (
-    *("dataset", "split", "split_sizes", "part", "seed", "data", "code", "clips", "min_positives", "interval"),
-    "incomplete_resamples",
-)
-
-
 def _scores_to_json(scored: Result | TagScore) -> dict:
     intervals = {metric: getattr(scored, metric) for metric in METRICS}
-    return {key: value for m, i in intervals.items() for key, value in ((m, i.value), (f"{m}_ci", [i.low, i.high]))}
+    return {m: i.value for m, i in intervals.items()} | {f"{m}_ci": [i.low, i.high] for m, i in intervals.items()}
 
 
 def _scores_from_json(content: dict) -> dict[str, Interval]:

@@ -11,20 +11,20 @@ __all__ = ["PLANS", "groups"]
 
 
 def groups(plan: str, names: Sequence[str]) -> list[compare.Group]:
-    """Results of some networks of a study, of all seeds that there are; what has none is trained now, with one seed.
+    """Results of some networks of a study, of all seeds there are; networks without any are trained now, with one seed.
 
     Parameters
     ----------
     plan : {"zoo", "recordings", "pretraining"}
     names : sequence of str
-        Labels of the plan's entries; in a smoke run only the first two are trained, on a handful of batches.
+        Labels of the plan's entries; a smoke run trains only the first two, on a handful of batches.
 
     Returns
     -------
     list of Group
         In the order of `names`.
     """
-    from tagkit import workspace  # brings TensorFlow, which writing up does without
+    from tagkit import workspace  # loads TensorFlow, which the write-up does without
 
     chosen, jobs = PLANS[plan], 2
     if workspace.is_smoke():

@@ -1,4 +1,4 @@
-"""What a study trains: entries as data, and the plans that they make up."""
+"""What each study trains, as data."""
 
 from dataclasses import dataclass, field, replace
 
@@ -13,16 +13,16 @@ def slug(label: str) -> str:
 
 @dataclass(frozen=True)
 class Pretraining:
-    """Training on rendered music before the training that counts.
+    """Training on rendered music before the training that is scored.
 
     Attributes
     ----------
     clips : int
-        Rendered clips; of each 20 clips, 13 are trained on.
+        Rendered clips, 13 in 20 of them for training.
     budget_s : float
         CPU seconds of training steps.
     settings : dict
-        Fields of TrainingConfig that depart from plain training.
+        Fields of TrainingConfig that differ from plain training.
     """
 
     clips: int
@@ -31,7 +31,7 @@ class Pretraining:
 
     @property
     def slug(self) -> str:
-        """A name for its runs."""
+        """Its part of the names of run folders."""
         return f"rendered-{self.clips}" + ("-varied" if self.settings else "")
 
 
@@ -44,13 +44,13 @@ class Entry:
     model : str
         A row of the zoo.
     family : str
-        The question that it belongs to, by which results are grouped.
+        The question it belongs to, by which results are grouped.
     settings : dict
-        Fields of TrainingConfig that depart from the plan's.
+        Fields of TrainingConfig that differ from the plan's.
     name : str
-        What tables call it.
-    budget_s : float or None
-        Instead of the plan's.
+        What tables call it. Default: the model and its windowing.
+    budget_s : float, optional
+        Replaces the plan's.
     pretraining : Pretraining, optional
     """
 
@@ -83,17 +83,17 @@ class Plan:
         What its records hold; see `tagkit.workspace.records`.
     entries : tuple of Entry
     budget_s : float
-        CPU seconds of training steps that each network is given, on one core; validation comes on top.
+        CPU seconds on one core that each network gets for training steps; validation is not counted.
     seeds : int
         Trainings of each entry.
     base : TrainingConfig
         Settings of all entries; `steps` and `eval_every` follow from the budget.
     validations : int
-        In the course of one training.
+        In each training.
     min_positives : int
         Tags with fewer positive test clips are left out.
     finalists : int or None
-        So many entries get more than the first seed: the best by validation score, so that the test part chooses
+        Number of entries that get more than one seed: the best by validation score, so that the test part decides
         nothing. None: all.
     """
 
@@ -112,17 +112,13 @@ class Plan:
         return (entry.budget_s or self.budget_s) if self.budget_s else 0
 
     def smoke(self) -> "Plan":
-        """The same study without learning, on the demo: a few steps, one seed, under another name."""
+        """The same study at a tiny size on the demo, under another name: it shows that everything works."""
         entries = tuple(
-            e if e.pretraining is None else replace(e, pretraining=_tiny(e.pretraining)) for e in self.entries
+            replace(e, pretraining=e.pretraining and replace(e.pretraining, clips=20)) for e in self.entries
         )
         small = {"dataset": "demo", "budget_s": 0, "seeds": 1, "validations": 2, "min_positives": 1, "finalists": None}
         base = replace(self.base, batch_size=4)
         return replace(self, name=f"{self.name}-smoke", entries=entries, base=base, **small)
-
-
-def _tiny(pretraining: Pretraining) -> Pretraining:
-    return replace(pretraining, clips=20)
 
 
 KERNELS = ("dm8", "dm16", "dm64", "dm128", "mkc_r", "mkc_f", "ds256ra", "ds256fa", "ds256rb", "ds256rc", "dm16_clip")
@@ -136,13 +132,13 @@ WHOLE_CLIPS = {"batch_size": 4}  # an example is a clip, twelve times a window
 
 
 def rows(family: str, names: tuple[str, ...]) -> tuple[Entry, ...]:
-    """Entries of some rows, each with its own windowing."""
+    """An entry for each row, with the row's own windowing."""
     whole = ("mkc_f", "dm16_clip", "crnn_mel")
     return tuple(Entry(name, family, WHOLE_CLIPS if name in whole else {}) for name in names)
 
 
 def windowings(model: str) -> tuple[Entry, ...]:
-    """A row on whole clips and with every way of super-pooling; `split` is the row itself."""
+    """A row with every windowing but its own, `split`: whole clips, and all ways of super-pooling."""
     others = (name for name in WINDOWINGS if name != "split")
     return tuple(Entry(model, "windowing", {"windowing": name} | WHOLE_CLIPS) for name in others)
 
@@ -159,7 +155,7 @@ LOSS_ENTRIES = (
     Entry("dm16", "losses", {"loss": "focal"}, "dm16 focal"),
 )
 
-# The demo's tags include fast, slow, loud and quiet by exact measures, so its windows keep their speed and their level.
+# The demo's tags include fast, slow, loud and quiet, measured exactly, so its windows keep their speed and level.
 PLAIN = TrainingConfig(speed_semitones=0, attenuation_db=0)
 
 ZOO = Plan(

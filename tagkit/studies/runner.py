@@ -1,7 +1,7 @@
 """Running a study: every training that is not done yet, several at a time, each on one core.
 
-Results go into the study's `Store`; run folders, with the weights, may be removed at any time. The same call resumes
-what was interrupted. A training that fails in a process of its own stops no other.
+Results go into the study's `Store`; run folders, with the weights, may be removed at any time. Run the same study again
+to resume it. A training that fails in a process of its own does not stop the others.
 """
 
 import os
@@ -58,23 +58,22 @@ def run(
     plan : Plan
     records : Records
     jobs : int
-        Trainings at a time, each in a process of its own on one core; 0: in this process, where the first that fails
-        ends the study with its own error.
+        Trainings at a time, each in a process of its own on one core. 0: in this process, where the first error ends
+        the study.
     only : iterable of str
-        Labels of entries; none: all.
+        Labels of entries to train; empty: all.
     seeds : int, optional
-        Instead of the plan's.
+        Replaces the plan's.
     progress : bool
 
     Raises
     ------
     StudyError
-        Some trainings failed; the others were done. Or there are results of other data, another budget or other
-        settings.
+        Some trainings failed (the others were done), or there are results with other data, settings or budget.
     ValueError
-        The plan has no entry that `only` names.
+        `only` names an entry that the plan lacks.
     KeyboardInterrupt
-        On Ctrl-C; trainings under way have been saved.
+        On Ctrl-C, after trainings under way have been saved.
     """
     only, plan = set(only), replace(plan, seeds=seeds or plan.seeds)
     if unknown := only - {entry.label for entry in plan.entries}:
@@ -89,8 +88,8 @@ def run(
         if only and len(further) < len(entries):
             left = ", ".join(e.label for e in entries if e not in further)
             print(
-                f"One seed was trained of {left}: more are for the {plan.finalists} best of all entries by validation "
-                "score, once each has its first.",
+                f"Only one seed of {left} was trained: further seeds are for the {plan.finalists} best entries by "
+                "validation score, once every entry has its first.",
                 file=sys.stderr,
             )
         _train_all(plan, [(e, seed) for seed in range(1, plan.seeds) for e in further], records, jobs, progress)
@@ -107,7 +106,7 @@ def finalists(plan: Plan) -> tuple[Entry, ...]:
 
 
 def rendered(clips: int) -> Records:
-    """Records of so many rendered clips, made if they are not there yet."""
+    """Records of this many rendered clips, rendered and prepared if they do not exist yet."""
     out = paths.data_dir() / "records" / f"rendered-{clips}"
     if (out / "manifest.json").is_file():
         return Records.open(out)
@@ -173,7 +172,7 @@ def _trained(
 
 
 def _config(plan: Plan, entry: Entry, seed: int) -> TrainingConfig:
-    """Settings of a training but for its steps, which the budget pays for."""
+    """The settings of a training, except its steps, which follow from the budget."""
     return replace(plan.base, model=entry.model, seed=seed, **entry.settings)
 
 
@@ -246,15 +245,15 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
 
 
 def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
-    """Train an entry's network on rendered music, if that is not done yet; the run folder.
+    """Train an entry's network on rendered music, if that is not done yet; returns the run folder.
 
     Parameters
     ----------
     plan : Plan
     entry : Entry
-        One with a pre-training.
+        One with a pretraining.
     seed : int
-        Below `plan.seeds`; all seeds train for equally many steps.
+        Below `plan.seeds`; all seeds train for the same number of steps.
     """
     from tagkit.training.loop import train
 
@@ -268,14 +267,14 @@ def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
 
 
 def settle_steps(plan: Plan, budget_s: float, config: TrainingConfig, records: Records) -> int:
-    """Steps that a budget pays for: as many before each validation, at least one; without a budget, one.
+    """The steps that fit a budget: a multiple of the validations, with at least one step for each.
 
     Parameters
     ----------
     plan : Plan
         Says how many validations there are.
     budget_s : float
-        CPU seconds; 0 for none.
+        CPU seconds; 0 gives one step for each validation.
     config : TrainingConfig
     records : Records
         A few steps on them are timed (`step_seconds`).
@@ -289,7 +288,7 @@ def _with_steps(plan: Plan, config: TrainingConfig, steps: int) -> TrainingConfi
 
 
 def _steps_there(plan: Plan, entry: Entry) -> int | None:
-    """The steps of an entry where one of its seeds has a result or a run: all seeds train equally long."""
+    """The steps of an entry that has a result or a run for some seed, as all seeds train equally long."""
     there = Store(plan.name).read()
     for seed in range(plan.seeds):
         if result := there.get((entry.label, seed)):
@@ -300,7 +299,7 @@ def _steps_there(plan: Plan, entry: Entry) -> int | None:
 
 
 def _steps_of(run: Path) -> int | None:
-    """The steps of a run that was begun."""
+    """The steps of a run, None if it was never started."""
     return files.read_json(run / "run.json")["config"]["steps"] if (run / "run.json").is_file() else None
 
 

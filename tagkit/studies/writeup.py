@@ -1,4 +1,4 @@
-"""docs/results.md and its figures, made of the results of studies alone."""
+"""docs/results.md and its figures, written from the results of studies alone."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,9 +47,9 @@ def write(folder: Path | None = None, out: Path | None = None, figures: Path | N
     Parameters
     ----------
     folder : path, optional
-        Holds a folder of results for each study; default: docs/results.
+        Holds a `Store` for each study; default: docs/results.
     out, figures : path, optional
-        The page, default: docs/results.md; and the folder of its pictures, default: figures/.
+        The page and the folder of its pictures; default: docs/results.md and figures/.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def write(folder: Path | None = None, out: Path | None = None, figures: Path | N
     Raises
     ------
     ComparisonError
-        There are no results, or a study lacks those that the others are compared with; nothing was written.
+        There are no results, or a study lacks what the others are compared with; nothing was written.
     """
     folder = folder or paths.results_dir()
     out, figures = out or folder.with_suffix(".md"), figures or paths.figures_dir()
@@ -101,7 +101,8 @@ def _zoo(groups: Sequence[Group]) -> str:
 
 
 def _recordings(groups: Sequence[Group]) -> str:
-    raw = _needed([g for g in groups if _reads_waveform(g)], "recordings", "network of the waveform")
+    raw = [g for g in groups if g.first.network.input != "mel"]
+    raw = _needed(raw, "recordings", "network of the waveform")
     most = max(len(g.seeds) for g in raw)
     chosen = compare.best([g for g in raw if len(g.seeds) == most])
     sizes, least = chosen.first.split_sizes, chosen.first.min_positives
@@ -163,7 +164,7 @@ def _beside() -> str:
 
 
 def _terms(groups: Sequence[Group]) -> str:
-    """On which terms the networks of a study were trained and scored."""
+    """The terms on which a study's networks were trained and scored."""
     budgets = " or ".join(f"{b:g}" for b in sorted({r.budget_s for g in groups for r in g.results}))
     spent = pd.Series([r.training.cpu_seconds for g in groups for r in g.results])
     counts = sorted({len(g.seeds) for g in groups})
@@ -182,7 +183,7 @@ def _terms(groups: Sequence[Group]) -> str:
 
 
 def _verdict(groups: Sequence[Group]) -> str:
-    """Whether the waveform keeps up with the spectrogram, by the best network of each kind on the validation part."""
+    """Whether waveform networks keep up with spectrogram networks, by the best of each kind on the validation part."""
     kinds = {kind: [g for g in groups if g.first.network.input == kind] for kind in KINDS}
     if not kinds["mel"]:
         return ""
@@ -196,7 +197,7 @@ def _verdict(groups: Sequence[Group]) -> str:
 
 
 def _beside_mel(raw: Group, mel: Group, kind: str) -> str:
-    """How far a network of the waveform is from a spectrogram network."""
+    """How far a waveform network is from a spectrogram network."""
     gap = compare.difference(raw, mel).interval
     answer = "no significant difference"
     if gap.low > 0:
@@ -210,17 +211,13 @@ def _seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count} seeds"
 
 
-def _reads_waveform(group: Group) -> bool:
-    return group.first.network.input != "mel"
-
-
 def _plain(groups: Sequence[Group]) -> list[Group]:
-    """Networks as their rows draw them: no other windowing, no other loss."""
+    """Networks as their rows define them: no other windowing, no other loss."""
     return [g for g in groups if g.first.family not in ("windowing", "losses")]
 
 
 def _needed(groups: Sequence[Group], study: str, what: str) -> Sequence[Group]:
-    """These groups, without which a study says nothing; ComparisonError where there are none."""
+    """The groups that a section cannot do without; ComparisonError if there are none."""
     if not groups:
         raise ComparisonError(f"The results of study {study} hold no {what} yet; go on with `tagkit study {study}`.")
     return groups
@@ -235,7 +232,7 @@ def _picture(title: str, name: str) -> str:
 
 
 def _draw(name: str, groups: Sequence[Group], folder: Path) -> list[Path]:
-    """The ranking of a study; of the zoo also cost and tags."""
+    """Draw the ranking of a study, and for the zoo also cost and tags."""
     part = f"{groups[0].first.part} part"
     title = f"{_TITLES[name]}: {part} of split {groups[0].first.split!r}"
     drawn = {f"results_{name}": plots.score_ranking(**compare.ranking(groups), title=title)}

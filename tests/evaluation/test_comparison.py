@@ -126,7 +126,7 @@ def test_what_cannot_be_compared_is_said():
     fewer = result("ds256ra", tags={tag: s for tag, s in result().tags.items() if tag != "piano"})
     with pytest.raises(ComparisonError, match="different tags"):
         compare.group([result(), fewer])
-    with pytest.raises(ComparisonError, match="no 'dm99' to compare with: take one of dm16"):
+    with pytest.raises(ComparisonError, match="no 'dm99' here: there are dm16"):
         compare.table(compare.group([result()]), "dm99")
     with pytest.raises(ComparisonError, match="no 'dm99' here"):
         compare.pick(compare.group([result()]), ["dm99"])

@@ -156,7 +156,7 @@ def test_results_of_other_settings_are_not_taken_for_done(home, tone_records):
 
 def test_who_asks_for_one_entry_hears_why_it_has_one_seed(home, tone_records, capsys):
     runner.run(SMALL, tone_records, jobs=0, only=["mkc_r"], progress=False)
-    assert "One seed was trained of mkc_r: more are for the 1 best of all entries" in capsys.readouterr().err
+    assert "Only one seed of mkc_r was trained: further seeds are for the 1 best entries" in capsys.readouterr().err
 
 
 def test_pretraining_is_done_once_for_each_seed_and_adopted(home, tone_records, monkeypatch):
