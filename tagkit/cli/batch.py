@@ -1,6 +1,6 @@
-"""What the commands over many music files share: their arguments, progress, failures and exit codes.
+"""What commands on many music files share: arguments, progress, failures and exit codes.
 
-Exit codes: 0 everything was done, 3 some files failed (each is named on standard error), 1 all of them did.
+Exit codes: 0 everything was done, 3 some files failed (standard error names each), 1 all of them failed.
 """
 
 import argparse
@@ -18,19 +18,19 @@ ALL_FAILED, SOME_FAILED = 1, 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The files, the run, and how many are decoded at a time."""
-    parser.add_argument("sources", type=local, nargs="+", metavar="FILE_OR_FOLDER", help="folders are searched through")
+    parser.add_argument("sources", type=local, nargs="+", metavar="FILE_OR_FOLDER", help="folders are searched")
     parser.add_argument("--run", type=folder, dest="run_folder", metavar="RUN", help="default: runs/demo/dm16")
-    parser.add_argument("--jobs", type=positive, metavar="N", help="files decoded at a time (default: cores)")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="files decoded at a time (default: one per core)")
 
 
 def succeeded(results: Iterable, total: int, verb: str, failed: "list[Failed]") -> Iterator:
-    """Pass on what succeeded, under a progress bar; what failed is named on standard error and put into `failed`."""
+    """Pass on what succeeded, with a progress bar; name failures on standard error and append them to `failed`."""
     from tqdm.auto import tqdm
 
     from tagkit.evaluation.sweep import Failed
 
     for output in (sys.stdout, sys.stderr):
-        output.reconfigure(errors="backslashreplace")  # a file's name may be in no known encoding
+        output.reconfigure(errors="backslashreplace")  # file names can be in any encoding
     for result in tqdm(results, verb, total, unit="file"):
         if isinstance(result, Failed):
             failed.append(result)

@@ -1,10 +1,11 @@
-"""Compare runs on held-out clips: scores with intervals, paired differences, cost, speed, every tag.
+"""Compare runs on held-out clips: scores with intervals, paired differences, cost, speed and every tag.
 
-Runs of one network with several seeds are taken together. The reference is the best by validation score unless named.
+Seeds of one network are averaged. The reference is the best network by validation score unless you name another.
 """
 
 import argparse
 
+from tagkit.cli.evaluate import add_conditions
 from tagkit.system.arguments import folder, local
 
 NEEDS_TENSORFLOW = True
@@ -13,17 +14,14 @@ NEEDS_TENSORFLOW = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tagkit compare`."""
     parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="folders of trainings")
-    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
-    parser.add_argument("--part", choices=["test", "valid", "train"], default="test", help="default: test")
-    parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
-    parser.add_argument("--cluster-by", choices=["song", "artist"], help="default: as the records say")
-    parser.add_argument("--reference", metavar="NAME", help="the network that the others are compared with")
-    parser.add_argument("--json", type=local, metavar="FILE", help="write all scores there")
-    parser.add_argument("--figures", type=local, metavar="DIR", help="draw the ranking and the tags there")
+    add_conditions(parser)
+    parser.add_argument("--reference", metavar="NAME", help="the network to compare the others with")
+    parser.add_argument("--json", type=local, metavar="FILE", help="write all scores to this file")
+    parser.add_argument("--figures", type=local, metavar="DIR", help="draw the ranking and the tags in this folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score every run, print the tables, write the files asked for."""
+    """Score every run, print the tables and write the files asked for."""
     from tagkit.data.records import Records
     from tagkit.evaluation import compare, evaluate
     from tagkit.system import files

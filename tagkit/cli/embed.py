@@ -1,7 +1,7 @@
 """Write the embeddings of music files, from a trained network's last hidden layer, into one .npz file.
 
-Exit codes: 0 all files were embedded, 3 some could not be (each is named on standard error), 2 wrong use, 1 nothing
-could be embedded.
+Exit codes: 0 all files were embedded, 3 some could not be (standard error names each), 2 wrong use, 1 nothing could be
+embedded.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Embed everything, and say what the file holds."""
+    """Embed everything, then say what the file holds."""
     from tagkit.evaluation.embed import Embedder, Embeddings
     from tagkit.evaluation.sweep import Failed, find_files
 
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         found = Embeddings.collect(done, embedder.about())
         found.save(args.out)
         print(
-            f"{args.out} holds vectors {found.vectors.shape}, one a file, the mean of its windows, and window_vectors "
-            f"{found.window_vectors.shape}."
+            f"{args.out} holds vectors {found.vectors.shape}, one for each file (the mean of its windows), and "
+            f"window_vectors {found.window_vectors.shape}."
         )
     return batch.exit_code(len(done), len(failed))

@@ -1,4 +1,4 @@
-"""Write docs/results.md and its figures from the records in docs/results/, and from nothing else."""
+"""Write docs/results.md and its figures from the results in docs/results/ alone."""
 
 import argparse
 
@@ -6,11 +6,11 @@ NEEDS_TENSORFLOW = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`tagkit results` takes none: TAGKIT_HOME says where docs/ and figures/ lie."""
+    """`tagkit results` takes no arguments: TAGKIT_HOME says where docs/ and figures/ are."""
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write, and say what was written."""
+    """Write the page and figures, and print their paths."""
     from tagkit.studies import writeup
 
     for path in writeup.write():

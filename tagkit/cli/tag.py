@@ -1,7 +1,7 @@
-"""Tag music files, in any format and of any length, with a trained network.
+"""Tag music files of any format and length with a trained network.
 
-Exit codes: 0 all files were tagged, 3 some could not be (each is named on standard error), 2 wrong use, 1 nothing
-could be tagged.
+Exit codes: 0 all files were tagged, 3 some could not be (standard error names each), 2 wrong use, 1 nothing could be
+tagged.
 """
 
 import argparse
@@ -32,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=["table", "json", "csv"],
         default="table",
-        help="json and csv have the scores of all tags (default: table)",
+        help="json and csv hold the scores of all tags (default: table)",
     )
-    parser.add_argument("--taggram", type=local, metavar="DIR", help="draw each file's tags over time there")
+    parser.add_argument("--taggram", type=local, metavar="DIR", help="draw each file's tags over time in this folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Tag everything; results go to standard output, progress and failures to standard error."""
+    """Tag everything: results go to standard output, progress and failures to standard error."""
     from tagkit.evaluation.sweep import Failed, find_files
     from tagkit.evaluation.tag import Tagger
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width: int) -> int:
-    from tqdm.auto import tqdm  # its `write` keeps a terminal's progress bar below the table
+    from tqdm.auto import tqdm  # its `write` keeps the progress bar below the table
 
     count = 0
     for count, result in enumerate(results, start=1):
@@ -110,7 +110,7 @@ def _json_row(result: "Tagged", calibration: "Calibration | None", top: int) -> 
         {
             "tag": result.tags[k],
             "score": float(result.scores[k]),
-            "share_right": float(shares[k]) if shares[k] == shares[k] else None,  # NaN: too few were scored so
+            "share_right": float(shares[k]) if shares[k] == shares[k] else None,  # NaN: too few had such a score
         }
         for k in result.order(top)
     ]
@@ -119,7 +119,7 @@ def _json_row(result: "Tagged", calibration: "Calibration | None", top: int) -> 
 
 
 def _calibration(tagger: "Tagger") -> "tuple[Calibration | None, str | None]":
-    """The run's calibration, or why it is not known."""
+    """The run's calibration, or why it is unknown."""
     from tagkit.data.records import RecordsError
     from tagkit.evaluation import calibrate
     from tagkit.training.runs import TrainingError
@@ -127,11 +127,11 @@ def _calibration(tagger: "Tagger") -> "tuple[Calibration | None, str | None]":
     try:
         return calibrate.of_run(tagger.run), None
     except (RecordsError, TrainingError) as error:
-        return None, f"How far these scores can be trusted is not known: {error}"
+        return None, f"How far these scores can be trusted is unknown: {error}"
 
 
 def _drawn(results: "Iterable[Tagged]", folder: Path, top: int) -> "Iterator[Tagged]":
-    """Draw the taggram of each result before it is passed on; files of the same name get a number."""
+    """Draw each result's taggram before passing it on; files of the same name get a number."""
     from matplotlib.figure import Figure
 
     from tagkit import plots

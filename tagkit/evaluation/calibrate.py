@@ -1,7 +1,7 @@
-"""How far the scores of a run can be taken as probabilities: its reliability on the validation part of its split.
+"""How far a run's scores can be taken as probabilities: their reliability on the validation part of its split.
 
-A network that is calibrated gives the score .8 to tags of which 80 % are there. What a run's scores are worth is
-measured once, on clips that it was not trained on, and kept beside its weights (calibration.json).
+Of the tags that a calibrated network scores .8, 80 % are right. This is measured once for each run, on clips that it
+was not trained on, and kept beside its weights (calibration.json).
 """
 
 import os
@@ -16,20 +16,19 @@ from tagkit.training.runs import Run
 
 FILE = "calibration.json"
 BINS = 10
-# A share of fewer pairs says nothing.
-FEWEST_PAIRS = 10
+FEWEST_PAIRS = 10  # a share of fewer says nothing
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Reliability of scores: for each tenth of the scale, how many of the tags scored there were right.
+    """Reliability of scores: the share of right tags in each tenth of the scale.
 
     Attributes
     ----------
     pairs : ndarray of int (bins,)
         Pairs of clip and tag whose score fell into each bin; bin k holds scores from k / bins to (k + 1) / bins.
     mean_score, share : ndarray (bins,)
-        Their mean score, and the share whose clip has the tag; NaN in a bin without pairs.
+        The mean score of a bin's pairs, and the share of them that are right; NaN in a bin without pairs.
     record : dict
         What it was measured on: data, split, part, clips, weights.
     """
@@ -47,7 +46,7 @@ class Calibration:
         return float((gaps * self.pairs[there]).sum() / self.pairs.sum())
 
     def shares(self, scores: np.ndarray) -> np.ndarray:
-        """For each score, the share of right ones among the pairs scored alike; NaN where there were fewer than 10."""
+        """For each score, the share of right tags in its bin; NaN if the bin holds fewer than 10 pairs."""
         bins = _bins(scores, len(self.pairs))
         return np.where(self.pairs[bins] >= FEWEST_PAIRS, self.share[bins], np.nan)
 
@@ -75,19 +74,19 @@ class Calibration:
         return cls(np.array([r["pairs"] for r in rows]), *columns, record)
 
     def sentences(self) -> str:
-        """In words and numbers, for a person: three short lines."""
+        """Three short lines for people to read."""
         r, there = self.record, np.flatnonzero(self.pairs >= FEWEST_PAIRS)
         scores = "".join(f"{f'{k / BINS:.1f}-{(k + 1) / BINS:.1f}':>9}" for k in there)
         shares = "".join(f"{f'{round(100 * self.share[k])} %':>9}" for k in there)
         return (
             f"Calibration, on the {r['clips']} clips of the {r['part']} part (split {r['split']}, {r['dataset']}): "
-            f"score and share of right tags are\n{self.error:.3f} apart on average. It holds for music like that.\n"
+            f"score and share of right tags are\n{self.error:.3f} apart on average. This holds for similar music.\n"
             f"  scored{scores}\n  right {shares}"
         )
 
 
 def reliability(labels: np.ndarray, scores: np.ndarray, record: dict | None = None, bins: int = BINS) -> Calibration:
-    """Reliability of scores, over all pairs of clip and tag.
+    """Measure the reliability of scores over all pairs of clip and tag.
 
     Parameters
     ----------
@@ -106,7 +105,7 @@ def reliability(labels: np.ndarray, scores: np.ndarray, record: dict | None = No
 
 
 def of_run(run: Run, records: Records | None = None) -> Calibration:
-    """The calibration of a run: as stored beside its weights, else measured now on its validation part, and stored.
+    """The calibration stored beside a run's weights; if there is none, it is measured now and stored.
 
     Parameters
     ----------

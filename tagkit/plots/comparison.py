@@ -1,4 +1,4 @@
-"""Many networks in one picture: their scores, their scores for each tag, and what a score costs."""
+"""Many networks in one picture: scores, scores of each tag, and what a score costs."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ def score_ranking(
     title: str = "Scores on held-out clips",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the scores of many networks with their intervals, the best on top, coloured by kind.
+    """Draw the scores of many networks with intervals, the best on top, coloured by kind.
 
     Parameters
     ----------
@@ -33,14 +33,12 @@ def score_ranking(
     kinds : sequence of str (networks,)
         What the colours mean, for example "raw" and "mel".
     seeds : sequence of sequences, optional
-        The score of each seed, drawn as small ticks.
-    metric, title : str
-    ax : Axes, optional
+        The scores of each network's seeds, drawn as small ticks.
 
     Raises
     ------
     ValueError
-        There are more than six kinds beside "raw" and "mel".
+        There are more than six kinds besides "raw" and "mel".
     """
     ax = axes_or_new(ax, height=1.1 + 0.26 * len(names))
     order = np.argsort(values)
@@ -69,9 +67,6 @@ def tag_heat_map(
     Parameters
     ----------
     scores : DataFrame (tags, networks)
-    metric : str
-    title : str, optional
-    ax : Axes, optional
     """
     ax = axes_or_new(ax, width=3.5 + 0.62 * scores.shape[1], height=1.8 + 0.28 * len(scores))
     sns.heatmap(
@@ -105,10 +100,10 @@ def score_against_cost(
     title: str = "What a score costs",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw networks as points: what they compute (logarithmic) against how well they score.
+    """Draw networks as points: score against cost, on a logarithmic axis.
 
-    As many are named as there is room for, the best first. Named before them is what nothing of its kind beats at its
-    cost or below.
+    As many are labelled as there is room for, the best first; before them come those that no network of their kind
+    beats at the same or a lower cost.
 
     Parameters
     ----------
@@ -117,14 +112,12 @@ def score_against_cost(
     kinds : sequence of str (networks,)
         What the colours mean.
     always : sequence of str
-        Networks that are named whatever they score, if they are there.
-    metric, cost, title : str
-    ax : Axes, optional
+        Networks to label whatever they score.
 
     Raises
     ------
     ValueError
-        There are more than six kinds beside "raw" and "mel".
+        There are more than six kinds besides "raw" and "mel".
     """
     ax = axes_or_new(ax, width=9.0, height=6.0)
     values, costs = np.asarray(values, float), np.asarray(costs, float)
@@ -144,7 +137,7 @@ def score_against_cost(
 
 
 def _frontier(values: np.ndarray, costs: np.ndarray, kinds: Sequence[str]) -> set[int]:
-    """Which networks nothing of their kind beats at their cost or below."""
+    """Networks that no network of their kind beats at the same or a lower cost."""
     best: dict[str, float] = {}
     found = set()
     for i in np.lexsort((-values, costs)):
@@ -155,10 +148,10 @@ def _frontier(values: np.ndarray, costs: np.ndarray, kinds: Sequence[str]) -> se
 
 
 def _colours(kinds: Sequence[str]) -> dict[str, str]:
-    """A colour for each kind; the waveform's and the spectrogram's are the same in all pictures."""
+    """A colour for each kind; "raw" and "mel" have the same ones in all pictures."""
     order = dict.fromkeys(["raw", "mel", *kinds])
     if len(order) > len(COLOURS):
         raise ValueError(
-            f"{len(order)} kinds cannot be told apart by colour; draw up to {len(COLOURS)} in one picture."
+            f"{len(order)} kinds are too many to tell apart by colour; draw at most {len(COLOURS)} in one picture."
         )
     return {k: c for k, c in zip(order, COLOURS, strict=False) if k in kinds}

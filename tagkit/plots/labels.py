@@ -1,4 +1,4 @@
-"""Names beside points: where they cover neither a point nor each other nor leave the axes."""
+"""Labels beside points, placed where they cover neither points nor each other and stay inside the axes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,27 +7,17 @@ import numpy as np
 from matplotlib.axes import Axes
 
 SIZE = 8  # of the letters, in points
-NEAR = 5  # from a point to its name, in points; beyond it, a line leads there
+NEAR = 5  # from a point to its label, in points; a line leads to labels farther away
 FAR = 75
 STEP = 7
 DIRECTIONS = 16
 DOT = 3.5  # half of a point's mark, in points
-ROOM = 1.5  # kept free around a name, in points
+ROOM = 1.5  # kept free around a label, in points
 
 
 @dataclass(frozen=True)
 class Label:
-    """A point's name.
-
-    Attributes
-    ----------
-    name : str
-    x, y : float
-        The point, in data.
-    colour : str
-    needed : bool
-        Whether it is written however far from its point there is room.
-    """
+    """The label of a point at `x`, `y` in data coordinates; one that is `needed` is drawn however far away."""
 
     name: str
     x: float
@@ -37,10 +27,10 @@ class Label:
 
 
 def place(ax: Axes, labels: Sequence[Label]) -> None:
-    """Write names beside their points, the first ones first; one that finds no room near its point is left out.
+    """Draw labels beside their points, in this order; one without room near its point is left out.
 
-    Limits, scales, legend and size of the figure must be final: places are found in pixels. A needed name for which
-    there is no room anywhere covers what is beside its point.
+    Limits, scales, legend and figure size must be final, as places are found in pixels. A needed label that fits nowhere
+    covers whatever is beside its point.
     """
     ax.figure.draw_without_rendering()  # places the axes, so that texts have extents
     pixels = ax.figure.dpi / 72
@@ -74,14 +64,14 @@ def place(ax: Axes, labels: Sequence[Label]) -> None:
 
 
 class _Room:
-    """What is taken of the axes: points, the legend, names and the lines that lead to them; all in pixels."""
+    """What is taken in the axes: points, the legend, labels and the lines to them, all in pixels."""
 
     def __init__(self, ax: Axes, points: np.ndarray, pixels: float):
         self.points, self.margin = points, ROOM * pixels
         self.low, self.high = np.array(ax.bbox.min), np.array(ax.bbox.max)
         self.diagonal = np.hypot(*(self.high - self.low)) / pixels  # in points
         dots = np.concatenate([points - DOT * pixels, points + DOT * pixels], axis=1)
-        self.heaps = [_overlap(dot, dots) for dot in dots]  # a line out of a dot may cross what lies on it
+        self.heaps = [_overlap(dot, dots) for dot in dots]  # a line from a dot may cross dots that overlap it
         legend = ax.get_legend()
         self.boxes = dots if legend is None else np.vstack([dots, legend.get_window_extent().extents])
         self.lines: list[np.ndarray] = []
@@ -91,7 +81,7 @@ class _Room:
         return box, np.array([self.points[i], np.clip(self.points[i], box[:2], box[2:])])
 
     def fits(self, i: int, size: np.ndarray, distance: float, centre: np.ndarray) -> bool:
-        """Whether the name of point i can stand here, and a line lead to it."""
+        """Whether the label of point i fits here, and a line to it."""
         box, line = self._of(i, size, centre)
         if (box[:2] < self.low).any() or (box[2:] > self.high).any() or _overlap(box, self.boxes).any():
             return False
@@ -106,7 +96,7 @@ class _Room:
         )
 
     def take(self, i: int, size: np.ndarray, distance: float, centre: np.ndarray) -> np.ndarray:
-        """Put a name here; the line to it."""
+        """Put a label here; returns the line to it."""
         box, line = self._of(i, size, centre)
         self.boxes = np.vstack([self.boxes, box])
         if distance > NEAR:
@@ -115,7 +105,7 @@ class _Room:
 
 
 def _around(point: np.ndarray, size: np.ndarray, farthest: float, pixels: float) -> Iterator[tuple[float, np.ndarray]]:
-    """Distances in points and centres of a name in pixels, the nearest first: to the right, above, below, left."""
+    """Distances in points and centres in pixels for a label, the nearest first: right, above, below, left."""
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     angles = angles[np.argsort(np.abs((angles - np.pi / 8 + np.pi) % (2 * np.pi) - np.pi), kind="stable")]
     ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)

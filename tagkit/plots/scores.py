@@ -1,4 +1,4 @@
-"""Training curves and scores with their intervals."""
+"""Training curves, and scores with intervals."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ def training_curves(
     title: str = "Training",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how one or several values changed during training.
+    """Draw how values changed during training.
 
     Parameters
     ----------
@@ -29,8 +29,6 @@ def training_curves(
         Values by label, for example training and validation loss; NaN leaves a gap.
     best_step : float, optional
         Where the kept weights come from, marked by a line.
-    xlabel, ylabel, title : str
-    ax : Axes, optional
     """
     ax = axes_or_new(ax)
     looks = itertools.product(("-", "--", ":"), COLOURS)
@@ -57,7 +55,7 @@ def per_tag_scores(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw each tag's score as a dot with its interval, the best on top.
+    """Draw each tag's score as a dot with an interval, the best on top.
 
     Parameters
     ----------
@@ -65,12 +63,9 @@ def per_tag_scores(
     values, low, high : arrays (tags,)
         Score and interval; a tag whose score is NaN is left out.
     positives : sequence of int, optional
-        Clips with the tag, written beside its name.
+        Number of clips with the tag, written beside its name.
     chance : float, optional
-        What guessing scores, drawn as a line.
-    metric : str
-    title : str, optional
-    ax : Axes, optional
+        The score of guessing, drawn as a line.
     """
     names = [f"{tag} ({n})" for tag, n in zip(tags, positives, strict=True)] if positives is not None else list(tags)
     known = np.flatnonzero(np.isfinite(values))
@@ -97,16 +92,14 @@ def score_comparison(
     title: str = "Scores on held-out clips",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the scores of several models with their intervals, in the order given, first on top.
+    """Draw the scores of several models with intervals, in the order given, the first on top.
 
     Parameters
     ----------
     names : sequence of str (models,)
     values, low, high : arrays (models,)
     reference : (str, float), optional
-        A published or earlier score and its name, drawn as a line.
-    metric, title : str
-    ax : Axes, optional
+        Name and value of a published or earlier score, drawn as a line.
     """
     ax = _dots(
         list(names)[::-1],
@@ -124,7 +117,7 @@ def score_comparison(
 
 
 def _dots(names, values, low, high, *, chance, xlabel, title, ax) -> Axes:
-    """Dots with intervals, one row for each name, the first at the bottom."""
+    """Draw dots with intervals, one row for each name, the first at the bottom."""
     ax = axes_or_new(ax, height=0.9 + 0.28 * len(names))
     rows = np.arange(len(names))
     ax.hlines(rows, low, high, color=COLOURS[0], linewidth=2, alpha=0.5)

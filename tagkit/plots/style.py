@@ -1,4 +1,4 @@
-"""The one place for colours, fonts and line widths."""
+"""Colours, fonts and line widths of all pictures."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tagkit.system import files, paths
 
-# Okabe and Ito (2008), told apart with every kind of colour blindness; the first is the listening page's accent.
+# Okabe and Ito (2008), distinct with every kind of colour blindness; the first is the listening page's accent.
 COLOURS = ("#0f6e74", "#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#000000")
 QUIET = "#8a8f98"
 SEQUENTIAL = "mako_r"
@@ -21,7 +21,7 @@ MARKERS = ("o", "s", "^", "D")
 
 
 def use_style() -> None:
-    """Set tagkit's look for all pictures drawn from now on: quiet axes, colours for every eye."""
+    """Set tagkit's look for all pictures drawn from now on."""
     sns.set_theme(
         context="notebook",
         style="ticks",
@@ -53,12 +53,12 @@ def axes_or_new(ax: Axes | None, width: float = 8.0, height: float = 3.0) -> Axe
 
 
 def looks() -> Iterator[tuple[str, str]]:
-    """Colour and marker for one network after the other: after eight colours they come again with another marker."""
+    """Colours and markers for one network after another; after eight colours the marker changes."""
     return ((colour, marker) for marker, colour in itertools.cycle(itertools.product(MARKERS, COLOURS)))
 
 
 def frequency_axis(axis, fmin_hz: float, fmax_hz: float) -> None:
-    """Make an axis logarithmic in Hz with ticks at 1, 2 and 5 of each decade, written as people say them."""
+    """Make an axis logarithmic in Hz, with ticks at 1, 2 and 5 of each decade (500, 1k, 2k)."""
     ticks = [step * 10**power for power in range(0, 5) for step in (1, 2, 5)]
     shown = [tick for tick in ticks if fmin_hz <= tick <= fmax_hz]
     set_scale, set_limits = (
@@ -74,12 +74,12 @@ def frequency_axis(axis, fmin_hz: float, fmax_hz: float) -> None:
 
 
 def save(axes: Axes | np.ndarray, name: str) -> Path:
-    """Save the figure of some Axes as NAME.png among the project's figures (`paths.figures_dir`); its path."""
+    """Save the figure of some Axes as NAME.png in `paths.figures_dir`; returns the path."""
     return save_figure(np.ravel(axes)[0].figure, paths.figures_dir() / f"{name}.png")
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
-    """Save a figure as `path`, in the format of its suffix; the path. An interruption leaves no half picture there."""
+    """Save a figure atomically, in the format of the path's suffix; returns the path."""
     path = Path(path)
     with files.atomic(path) as temporary:
         figure.savefig(temporary, dpi=dpi)

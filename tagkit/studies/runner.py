@@ -16,7 +16,6 @@ from dataclasses import replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
 
-import filelock
 from tqdm.auto import tqdm
 
 from tagkit.data import demo
@@ -230,18 +229,16 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
 
     records, out = Records.open(records_root), run_folder(plan, entry, seed)
     out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(out.with_name(f"{out.name}.lock"), blocking=False):
-            config = _config(plan, entry, seed)
-            if entry.pretraining:
-                config = replace(config, init=str(pretrain(plan, entry, seed)))
-            steps = _steps_there(plan, entry) or settle_steps(plan, plan.budget(entry), config, records)
-            run = train(_with_steps(plan, config, steps), records, out, progress=False)
-            scored = evaluate.evaluate(run, records, min_positives=plan.min_positives, progress=False)
-            about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
-            Store(plan.name).add(replace(scored, **about))
-    except filelock.Timeout as error:
-        raise StudyError(f"{out} is being trained by another process.") from error
+    busy = StudyError(f"{out} is being trained by another process.")
+    with files.exclusive(out.with_name(f"{out.name}.lock"), busy):
+        config = _config(plan, entry, seed)
+        if entry.pretraining:
+            config = replace(config, init=str(pretrain(plan, entry, seed)))
+        steps = _steps_there(plan, entry) or settle_steps(plan, plan.budget(entry), config, records)
+        run = train(_with_steps(plan, config, steps), records, out, progress=False)
+        scored = evaluate.evaluate(run, records, min_positives=plan.min_positives, progress=False)
+        about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
+        Store(plan.name).add(replace(scored, **about))
 
 
 def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:

@@ -198,7 +198,7 @@ def test_an_unknown_calibration_is_said(run, music, tmp_path, capsys):
     record = json.loads((moved / "run.json").read_text()) | {"records": str(tmp_path / "gone")}
     (moved / "run.json").write_text(json.dumps(record))
     assert tag(music / "a.wav", "--run", moved) == 0
-    assert "is not known: " in capsys.readouterr().out
+    assert "is unknown: " in capsys.readouterr().out
 
 
 def test_each_file_has_its_taggram(run, music, tmp_path):
