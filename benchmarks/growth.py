@@ -159,6 +159,5 @@ def _evaluate(root: Path, n: int) -> float:
     started = time.process_time()
     scores = score(records, everything)
     tags = records.catalog.tags()
-    labels = records.catalog.labels[list(tags)].to_numpy(bool)
-    metrics.score_tags(labels, scores, tags, everything)
+    metrics.score_tags(records.labels(everything, tags), scores, tags, everything)
     return time.process_time() - started

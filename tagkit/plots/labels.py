@@ -29,8 +29,8 @@ class Label:
 def place(ax: Axes, labels: Sequence[Label]) -> None:
     """Draw labels beside their points, in this order; one without room near its point is left out.
 
-    Limits, scales, legend and figure size must be final, as places are found in pixels. A needed label that fits nowhere
-    covers whatever is beside its point.
+    Limits, scales, legend and figure size must be final, as places are found in pixels. A needed label that fits
+    nowhere covers whatever is beside its point.
     """
     ax.figure.draw_without_rendering()  # places the axes, so that texts have extents
     pixels = ax.figure.dpi / 72
