@@ -27,18 +27,10 @@ def draw_scores(results: Mapping[str, Result], folder: Path) -> list[Path]:
     return paths
 
 
-def draw_training(runs: Mapping[str, Run], folder: Path) -> Path:
-    """Draw the validation score of some runs over their training."""
+def draw_training(results: Mapping[str, Result], folder: Path) -> Path:
+    """Draw the validation scores of some runs over their training; returns the path."""
     fig, ax = _figure(7, 3.2)
-    histories = {name: run.record["history"] for name, run in runs.items()}
-    longest = max(histories.values(), key=len)
-    curves = {
-        name: [h["valid_roc_auc"] for h in history] + [np.nan] * (len(longest) - len(history))
-        for name, history in histories.items()
-    }
-    plots.training_curves(
-        [h["step"] for h in longest], curves, ylabel="validation macro ROC-AUC", title="Training", ax=ax
-    )
+    plots.training_curves(**comparison.learning(results), title="Training", ax=ax)
     return save(fig, folder / "training.png")
 
 

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     runs = {model: workspace.run(model, records) for model in DEMO_RUNS}
     results = workspace.results(runs, out / "metrics.json")
     if not workspace.is_newer(out / "listen.html", out / "metrics.json"):
-        figures.draw_training(runs, out / "figures")
+        figures.draw_training(results, out / "figures")
         figures.draw_scores(results, out / "figures")
         portraits = {name: workspace.portrait(run) for name, run in runs.items() if run.row.reads_waveform}
         report.write_filters(list(portraits.values()), out / "figures")

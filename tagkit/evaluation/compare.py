@@ -4,7 +4,7 @@ All results of a comparison come from the same clips with the same tags, and the
 resample k of one network and resample k of another see the same clips, so their difference is a paired bootstrap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -268,22 +268,28 @@ def _columns(scores: Sequence[Interval]) -> dict[str, np.ndarray]:
     return {key: np.array([getattr(s, name) for s in scores]) for key, name in _PARTS.items()}
 
 
-def curves(groups: Sequence[Group]) -> dict:
-    """What `tagkit.plots.training_curves` draws of equally often validated networks, by the names of its parameters.
-
-    The first seed of each; the x axis is the share of the training, since steps of different networks do not compare.
-    """
-    histories = {g.name: g.first.training.history for g in groups}
-    points = max(map(len, histories.values()))
+def learning(results: Mapping[str, Result]) -> dict:
+    """What `tagkit.plots.training_curves` draws of some results by name, by the names of its parameters."""
+    histories = {name: r.training.history for name, r in results.items()}
+    longest = max(histories.values(), key=len)
     return {
-        "steps": [(k + 1) / points for k in range(points)],
+        "steps": [v.step for v in longest],
         "curves": {
-            name: [h.valid_roc_auc for h in history] + [np.nan] * (points - len(history))
+            name: [v.valid_roc_auc for v in history] + [np.nan] * (len(longest) - len(history))
             for name, history in histories.items()
         },
-        "xlabel": "share of the training",
         "ylabel": "validation macro ROC-AUC",
     }
+
+
+def curves(groups: Sequence[Group]) -> dict:
+    """As `learning`, for the first seeds of networks that were validated equally often.
+
+    The x axis is the share of the training, as steps of different networks do not compare.
+    """
+    drawn = learning({g.name: g.first for g in groups})
+    points = len(drawn["steps"])
+    return drawn | {"steps": [(k + 1) / points for k in range(points)], "xlabel": "share of the training"}
 
 
 def costs(groups: Sequence[Group]) -> dict:

@@ -9,7 +9,7 @@ from tagkit.plots.comparison import score_against_cost, score_ranking, tag_heat_
 from tagkit.plots.filters import centre_frequencies, construction, filter_bank, filter_spectra
 from tagkit.plots.grids import channel_grid, grid
 from tagkit.plots.likeness import by_stage, similarity, tag_channels
-from tagkit.plots.scores import per_tag_scores, score_comparison, training_curves
+from tagkit.plots.scores import per_tag_scores, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
 from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, save_figure, use_style
 from tagkit.plots.taggram import reliability, taggram
@@ -34,7 +34,6 @@ __all__ = [
     "save",
     "save_figure",
     "score_against_cost",
-    "score_comparison",
     "score_ranking",
     "similarity",
     "spectrogram",

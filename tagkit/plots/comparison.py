@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from tagkit.plots.labels import Label, place
-from tagkit.plots.style import COLOURS, SEQUENTIAL, axes_or_new
+from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new
 
 
 def score_ranking(
@@ -19,6 +19,7 @@ def score_ranking(
     *,
     kinds: Sequence[str],
     seeds: Sequence[Sequence[float]] | None = None,
+    reference: tuple[str, float] | None = None,
     metric: str = "macro ROC-AUC",
     title: str = "Scores on held-out clips",
     ax: Axes | None = None,
@@ -34,6 +35,8 @@ def score_ranking(
         What the colours mean, for example "raw" and "mel".
     seeds : sequence of sequences, optional
         The scores of each network's seeds, drawn as small ticks.
+    reference : (str, float), optional
+        Name and value of a published or earlier score, drawn as a line.
 
     Raises
     ------
@@ -51,6 +54,9 @@ def score_ranking(
             ax.plot(seeds[i], [row] * len(seeds[i]), "|", color=colour, markersize=8)
     for kind, colour in colours.items():
         ax.plot([], [], "o", color=colour, label=kind)
+    if reference is not None:
+        name, value = reference
+        ax.axvline(value, color=QUIET, linestyle="--", label=f"{name}: {value:.3f}")
     ax.legend(loc="lower right")
     ax.set_yticks(range(len(names)), [names[i] for i in order])
     ticks = ", ticks: seeds" if seeds is not None else ""

@@ -71,61 +71,16 @@ def per_tag_scores(
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(np.asarray(values)[known])]
     counted = " (clips with it)" if positives is not None else ""
-    return _dots(
-        [names[i] for i in order],
-        *(np.asarray(each, float)[order] for each in (values, low, high)),
-        chance=chance,
-        xlabel=f"{metric}, 95 % interval",
-        title=title or f"{metric} of each tag{counted}",
-        ax=ax,
-    )
-
-
-def score_comparison(
-    names: Sequence[str],
-    values: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    *,
-    reference: tuple[str, float] | None = None,
-    metric: str = "ROC-AUC",
-    title: str = "Scores on held-out clips",
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw the scores of several models with intervals, in the order given, the first on top.
-
-    Parameters
-    ----------
-    names : sequence of str (models,)
-    values, low, high : arrays (models,)
-    reference : (str, float), optional
-        Name and value of a published or earlier score, drawn as a line.
-    """
-    ax = _dots(
-        list(names)[::-1],
-        *(np.asarray(each, float)[::-1] for each in (values, low, high)),
-        chance=None,
-        xlabel=f"{metric}, 95 % interval",
-        title=title,
-        ax=ax,
-    )
-    if reference is not None:
-        name, value = reference
-        ax.axvline(value, color=QUIET, linestyle="--", label=f"{name}: {value:.3f}")
-        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98))  # above: no room beside the dots
-    return ax
-
-
-def _dots(names, values, low, high, *, chance, xlabel, title, ax) -> Axes:
-    """Draw dots with intervals, one row for each name, the first at the bottom."""
-    ax = axes_or_new(ax, height=0.9 + 0.28 * len(names))
-    rows = np.arange(len(names))
+    ax = axes_or_new(ax, height=0.9 + 0.28 * len(order))
+    rows = np.arange(len(order))
+    values, low, high = (np.asarray(each, float)[order] for each in (values, low, high))
     ax.hlines(rows, low, high, color=COLOURS[0], linewidth=2, alpha=0.5)
     ax.plot(values, rows, "o", color=COLOURS[0], markersize=6)
     if chance is not None:
         ax.axvline(chance, color=QUIET, linestyle=":", label="guessing")
         ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98))  # above: no room beside the dots
-    ax.set_yticks(rows, names)
-    ax.set(title=title, xlabel=xlabel, ylim=(-0.7, len(names) - 0.3))
+    ax.set_yticks(rows, [names[i] for i in order])
+    title = title or f"{metric} of each tag{counted}"
+    ax.set(title=title, xlabel=f"{metric}, 95 % interval", ylim=(-0.7, len(order) - 0.3))
     ax.grid(axis="x")
     return ax

@@ -178,10 +178,11 @@ def test_per_tag_scores_are_sorted_dots_with_intervals():
     assert intervals == [[0.6, 0.8], [0.8, 0.95]]
 
 
-def test_the_comparison_keeps_the_order_given_first_on_top():
-    ax = plots.score_comparison(["dm16", "logmel"], [0.87, 0.89], [0.85, 0.87], [0.89, 0.91], reference=("paper", 0.88))
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["logmel", "dm16"]
-    assert ax.lines[-1].get_label() == "paper: 0.880"
+def test_a_published_score_is_a_line_across_the_ranking():
+    scores = {"values": [0.87, 0.89], "low": [0.85, 0.87], "high": [0.89, 0.91]}
+    ax = plots.score_ranking(["dm16", "logmel"], **scores, kinds=["raw", "mel"], reference=("paper", 0.88))
+    (line,) = (line for line in ax.lines if line.get_label() == "paper: 0.880")
+    assert list(line.get_xdata()) == [0.88, 0.88]
 
 
 def test_twelve_curves_are_told_apart():
