@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -114,12 +115,13 @@ def rendered(clips: int) -> Records:
 
 def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records, jobs: int, progress: bool) -> None:
     """Train what has no result yet, `jobs` at a time; StudyError at the end names those that failed."""
-    there = Store(plan.name).read()
-    todo = [(e, seed) for e, seed in trainings if (e.label, seed) not in there]
-    for e, seed in trainings:
-        if (e.label, seed) in there:
-            _check_terms(plan, e, there[e.label, seed], records)
-    done, failed = len(trainings) - len(todo), []
+    there, todo, failed = Store(plan.name).read(), [], []
+    for entry, seed in trainings:
+        if result := there.get((entry.label, seed)):
+            _check_terms(plan, entry, result, records)
+        else:
+            todo.append((entry, seed))
+    done = len(trainings) - len(todo)
     bar = tqdm(total=len(trainings), initial=done, desc=f"study {plan.name}", unit="run", disable=not progress)
     with bar, closing(_trained(plan, todo, records.root, jobs)) as trained:
         for name, error in trained:
@@ -149,17 +151,14 @@ def _trained(
     plan: Plan, todo: list[tuple[Entry, int]], records_root: Path, jobs: int
 ) -> Iterator[tuple[str, str | None]]:
     """Train each entry with its seed; yields what was trained, and why it failed if it did, as each ends."""
-    names = [f"{entry.label} seed {seed}" for entry, seed in todo]
+    named = [(f"{entry.label} seed {seed}", entry, seed) for entry, seed in todo]
     if not jobs:
-        for name, training in zip(names, todo, strict=True):
+        for name, *training in named:
             train_one(plan, *training, records_root)
             yield name, None
         return
     with ThreadPoolExecutor(jobs) as threads:
-        futures = {
-            threads.submit(_train_in_a_process, plan, *training, records_root): name
-            for name, training in zip(names, todo, strict=True)
-        }
+        futures = {threads.submit(_train_alone, plan, *training, records_root): name for name, *training in named}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -175,7 +174,7 @@ def _config(plan: Plan, entry: Entry, seed: int) -> TrainingConfig:
     return replace(plan.base, model=entry.model, seed=seed, **entry.settings)
 
 
-def _train_in_a_process(plan: Plan, entry: Entry, seed: int, records_root: Path) -> str | None:
+def _train_alone(plan: Plan, entry: Entry, seed: int, records_root: Path) -> str | None:
     """`train_one` in a process of its own, which gives its memory back as it ends; why it failed, if it did.
 
     One pool for each training: a pool loses all of its processes if one is killed.
@@ -201,6 +200,8 @@ def _train_or_explain(plan: Plan, entry: Entry, seed: int, records_root: Path) -
         raise KeyboardInterrupt(str(error)) from None  # of a class that needs no TensorFlow to arrive
     except (ValueError, OSError) as error:
         return str(error)
+    except Exception:  # noqa: BLE001 (the traceback is shown, and no other training stops)
+        return traceback.format_exc()
     return None
 
 
