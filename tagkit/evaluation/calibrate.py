@@ -52,16 +52,11 @@ class Calibration:
 
     def to_dict(self) -> dict:
         """Plain JSON types."""
-        edges = np.linspace(0, 1, len(self.pairs) + 1)
+        edges = np.linspace(0, 1, len(self.pairs) + 1).round(4).tolist()
+        columns = (each.tolist() for each in (self.pairs, self.mean_score, self.share))
         rows = [
-            {
-                "from": round(float(edges[k]), 4),
-                "to": round(float(edges[k + 1]), 4),
-                "pairs": int(self.pairs[k]),
-                "mean_score": float(self.mean_score[k]) if self.pairs[k] else None,
-                "share": float(self.share[k]) if self.pairs[k] else None,
-            }
-            for k in range(len(self.pairs))
+            {"from": low, "to": high, "pairs": n, "mean_score": mean if n else None, "share": share if n else None}
+            for low, high, n, mean, share in zip(edges[:-1], edges[1:], *columns, strict=True)
         ]
         return self.record | {"expected_calibration_error": self.error, "bins": rows}
 

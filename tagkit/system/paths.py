@@ -35,5 +35,5 @@ def figures_dir() -> Path:
 
 
 def results_dir() -> Path:
-    """Results of studies, one small JSON file for each training; the repository keeps them."""
+    """Results of studies, one file for each; the repository keeps them."""
     return home() / "docs" / "results"
