@@ -64,7 +64,11 @@ def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path
     assert content["roc_auc_ci"][0] <= content["roc_auc"] <= content["roc_auc_ci"][1]
     assert content["tags"]["low"]["positives"] == 2
     again = Result.from_json(content)
-    assert again.to_json() == content and again.roc_auc == result.roc_auc and again.training == result.training
+    assert (
+        json.loads(json.dumps(again.to_json())) == content
+        and again.roc_auc == result.roc_auc
+        and again.training == result.training
+    )
     np.testing.assert_array_equal(again.resamples["pr_auc"], result.resamples["pr_auc"])
     table = evaluate.table({"ds256ra": result})
     assert "order" in table and "test part of tones" in table
