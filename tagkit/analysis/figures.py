@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tagkit import plots
 from tagkit.evaluation import compare as comparison
 from tagkit.evaluation.result import Result
-from tagkit.training.runs import Run
 
 
 def draw_scores(results: Mapping[str, Result], folder: Path) -> list[Path]:
