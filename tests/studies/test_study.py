@@ -170,7 +170,7 @@ def test_pretraining_is_done_once_for_each_seed_and_adopted(home, tone_records, 
     assert results["after", 0].training.init["data"] == tone_records.fingerprint
     assert str(home) not in json.dumps(results["after", 0].to_json()), "no path of this machine"
     text = writeup.write()[0].read_text()
-    assert "| fresh |" in text and "ROC-AUC above `fresh`" in text
+    assert "| fresh |" in text and "in ROC-AUC over `fresh`" in text
 
 
 def test_budgets_become_as_many_steps_before_every_validation(tone_records, monkeypatch):
