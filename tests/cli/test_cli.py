@@ -85,7 +85,7 @@ def test_compare_scores_runs_side_by_side(tone_records, tmp_path, capsys):
     assert len(json.loads((tmp_path / "scores.json").read_text())) == 3
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {"comparison.png", "tags.png"}
     assert cli.main(["compare", *runs, "--reference", "dm99"]) == 1
-    assert "no 'dm99' to compare with" in capsys.readouterr().err
+    assert "no 'dm99' here" in capsys.readouterr().err
 
 
 def test_records_that_were_moved_are_named(tone_records, tmp_path, capsys):
