@@ -55,7 +55,7 @@ def records(dataset: str = "demo") -> Records:
     return prepare(catalog(dataset), paths.data_dir() / "records" / dataset, sr=16_000)
 
 
-def config(model: str, **changes) -> TrainingConfig:
+def config(model: str, **changes: object) -> TrainingConfig:
     """The settings that the demo trains a network with, cut short in a smoke run.
 
     Parameters
@@ -69,7 +69,9 @@ def config(model: str, **changes) -> TrainingConfig:
     return settings.smoke() if is_smoke() else settings
 
 
-def run(model: str, source: Records | None = None, group: str = "demo", name: str | None = None, **changes) -> Run:
+def run(
+    model: str, source: Records | None = None, group: str = "demo", name: str | None = None, **changes: object
+) -> Run:
     """A trained network: runs/GROUP/NAME, trained now if it is not there yet.
 
     Parameters
@@ -86,7 +88,7 @@ def run(model: str, source: Records | None = None, group: str = "demo", name: st
     return train(config(model, **changes), source or records(), paths.runs_dir() / group / (name or model))
 
 
-def portrait(run: Run, **settings) -> Portrait:
+def portrait(run: Run, **settings: object) -> Portrait:
     """All that was measured of a run: see `tagkit.analysis.portrait.measure`, which also takes the settings."""
     return measure(run, **({"tones": 16} if is_smoke() else {}) | settings)
 

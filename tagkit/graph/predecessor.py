@@ -14,7 +14,7 @@ WINDOW = 38_832  # samples: a twelfth of a clip, 2.427 s at 16 kHz
 CLIP = 465_984  # samples: 29.124 s
 
 
-def convs(text: str, kernel: int = 4, dilations: tuple[int, ...] = (), **options) -> tuple[Conv, ...]:
+def convs(text: str, kernel: int = 4, dilations: tuple[int, ...] = (), **options: object) -> tuple[Conv, ...]:
     """Read ``"64/4, 128/2"`` as tables: convolutions of these widths, each followed by max pooling of that size.
 
     `dilations` are those of the first convolutions; the others have none.
@@ -27,12 +27,14 @@ def convs(text: str, kernel: int = 4, dilations: tuple[int, ...] = (), **options
     )
 
 
-def dm(name: str, stages: tuple[Table, ...], source: str, samples: int = WINDOW, **options) -> Row:
+def dm(name: str, stages: tuple[Table, ...], source: str, samples: int = WINDOW, **options: object) -> Row:
     """A row in the manner of dm, dl and mul: ELU, 'same', no bias, batch norm without scale, dropout .5, one dense."""
     return Row(name, samples, stages, Head(dropout=0.5), source, bias=False, gamma=False, **options)
 
 
-def ds(name: str, stages: tuple[Table, ...], source: str, *dense: Dense, samples: int = WINDOW, **options) -> Row:
+def ds(
+    name: str, stages: tuple[Table, ...], source: str, *dense: Dense, samples: int = WINDOW, **options: object
+) -> Row:
     """A row in the manner of mkc and ds: ELU, 'valid', bias, batch norm with scale, dense layers after flattening."""
     return Row(name, samples, stages, Head(dense=dense), source, padding="valid", **options)
 

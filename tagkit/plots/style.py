@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from tagkit.system import files, paths
@@ -57,7 +58,7 @@ def looks() -> Iterator[tuple[str, str]]:
     return ((colour, marker) for marker, colour in itertools.cycle(itertools.product(MARKERS, COLOURS)))
 
 
-def frequency_axis(axis, fmin_hz: float, fmax_hz: float) -> None:
+def frequency_axis(axis: Axis, fmin_hz: float, fmax_hz: float) -> None:
     """Make an axis logarithmic in Hz, with ticks at 1, 2 and 5 of each decade (500, 1k, 2k)."""
     ticks = [step * 10**power for power in range(0, 5) for step in (1, 2, 5)]
     shown = [tick for tick in ticks if fmin_hz <= tick <= fmax_hz]

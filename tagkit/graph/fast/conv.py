@@ -21,7 +21,7 @@ class Conv1D(layers.Conv1D):
         False where a batch norm that trains comes next.
     """
 
-    def __init__(self, *args, bias_learns: bool = True, **kwargs):
+    def __init__(self, *args: object, bias_learns: bool = True, **kwargs: object):
         super().__init__(*args, **kwargs)
         self.bias_learns = bias_learns
 

@@ -64,7 +64,7 @@ class LogEnergy(keras.layers.Layer):
         is that of a tone 85 (treble: 73) dB below full scale.
     """
 
-    def __init__(self, pool: int = 1, floor: float = 0.16, **kwargs):
+    def __init__(self, pool: int = 1, floor: float = 0.16, **kwargs: object):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.pool, self.floor = pool, floor
 

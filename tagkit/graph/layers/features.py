@@ -21,7 +21,7 @@ class Spectral(keras.layers.Layer):
     n_fft: int
     pad: int = 0
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: object):
         kwargs["dtype"] = "float32"  # an FFT in half precision is no spectrogram
         super().__init__(**kwargs)
 
@@ -77,7 +77,7 @@ class LogMel(Spectral):
         fmin: float = 0.0,
         fmax: float | None = None,
         log: str = "db",
-        **kwargs,
+        **kwargs: object,
     ):
         super().__init__(**kwargs)
         if log not in ("db", "log10"):
@@ -126,7 +126,9 @@ class LogFilterbank(Spectral):
         Hz.
     """
 
-    def __init__(self, sr: int = 16_000, n_filters: int = 40, n_fft: int = 512, preemphasis: float = 0.97, **kwargs):
+    def __init__(
+        self, sr: int = 16_000, n_filters: int = 40, n_fft: int = 512, preemphasis: float = 0.97, **kwargs: object
+    ):
         super().__init__(**kwargs)
         self.sr, self.n_filters, self.n_fft, self.preemphasis = sr, n_filters, n_fft, preemphasis
         self.frame_length, self.hop_length, self.n_bands = round(0.025 * sr), round(0.010 * sr), n_filters

@@ -28,7 +28,7 @@ class StochasticPooling(keras.layers.Layer):
     Zeiler & Fergus, "Stochastic Pooling for Regularization of Deep Convolutional Neural Networks", ICLR 2013.
     """
 
-    def __init__(self, pool_size: int | tuple[int, int], seed: int | None = None, **kwargs):
+    def __init__(self, pool_size: int | tuple[int, int], seed: int | None = None, **kwargs: object):
         super().__init__(**kwargs)
         self.pool_size = tuple(pool_size) if isinstance(pool_size, tuple | list) else (int(pool_size),)
         self.seed = seed
