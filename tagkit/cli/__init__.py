@@ -1,4 +1,4 @@
-"""The `tagkit` command; related subcommands stand in one module.
+"""The `tagkit` command: one file for each family of subcommands.
 
 Only the parser is built at start-up; what a subcommand needs (TensorFlow above all) is imported when it runs.
 
@@ -12,19 +12,12 @@ import sys
 from collections.abc import Sequence
 
 import tagkit
-from tagkit.cli import analyse, compare, data, demo, deploying, embed, evaluate, models, results, study, tag, train
-from tagkit.cli.command import Command
+from tagkit.cli import analysis, data, demo, deploying, scoring, studying, training
 from tagkit.deploy import storage
 from tagkit.system import quiet
 from tagkit.system.arguments import RemoteFolder
 
-_COMMANDS = (
-    Command.of(demo),
-    *data.COMMANDS,
-    *map(Command.of, (train, models, evaluate, compare, tag, embed, analyse)),
-    *deploying.COMMANDS,
-    *map(Command.of, (study, results)),
-)
+_FAMILIES = (demo, data, training, scoring, analysis, deploying, studying)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tagkit", description=tagkit.__doc__)
     parser.add_argument("--version", action="version", version=f"tagkit {tagkit.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in _COMMANDS:
-        about = command.about or command.run.__doc__
+    for command in (command for family in _FAMILIES for command in family.COMMANDS):
+        about = command.run.__doc__
         subparser = commands.add_parser(command.name, help=about.splitlines()[0], description=about)
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run, needs_tensorflow=command.needs_tensorflow)

@@ -1,22 +1,21 @@
-"""Render a tagged dataset, train two networks on it, score them, and hear what they learned.
-
-Everything that is already there is kept: a second call ends at once, and an interrupted one goes on.
-"""
+"""The command that shows everything: demo."""
 
 import argparse
 
+from tagkit.cli.command import Command
 from tagkit.system import paths
 from tagkit.training.config import DEMO_RUNS
 
-NEEDS_TENSORFLOW = True
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     """`tagkit demo` takes none: TAGKIT_HOME says where things go, TAGKIT_SMOKE=1 makes them tiny."""
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run every step that is not done yet, then say what came out and where it lies."""
+def demo(args: argparse.Namespace) -> None:
+    """Render a tagged dataset, train two networks on it, score them, and hear what they learned.
+
+    Everything that is there already is kept: rerun the command to resume it; once done, it ends at once.
+    """
     from tagkit import workspace
     from tagkit.analysis import figures, report
     from tagkit.cli.data import describe
@@ -43,4 +42,6 @@ Figures   {out / "figures"}
 Scores    {out / "metrics.json"}
 Next      .venv/bin/jupyter lab notebooks     (13_hear_feature_maps is a good one to start with)
           .venv/bin/tagkit models             (every network that can be trained in place of dm16)""")
-    return 0
+
+
+COMMANDS = (Command("demo", _demo_arguments, demo, needs_tensorflow=True),)

@@ -180,12 +180,12 @@ def test_budgets_become_as_many_steps_before_every_validation(tone_records, monk
 
 
 def test_names_of_losses_and_plans_agree():
-    from tagkit.cli import study
+    from tagkit.cli import studying
     from tagkit.training import config, losses
 
     assert tuple(losses.LOSSES) == config.LOSSES
     assert ("split", "none", *(windowing.PREFIX + name for name in windowing.METHODS)) == WINDOWINGS
-    assert tuple(PLANS) == study.PLANS
+    assert tuple(PLANS) == studying.PLANS
 
 
 def test_an_unknown_entry_is_named(home, tone_records):

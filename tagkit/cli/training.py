@@ -1,9 +1,11 @@
-"""Train a network on records, or go on with an interrupted run."""
+"""Commands that train networks and list them: train, models."""
 
 import argparse
+import json
 from dataclasses import fields, replace
 
-from tagkit.system.arguments import folder
+from tagkit.cli.command import Command
+from tagkit.system.arguments import folder, positive
 from tagkit.training import recipes
 from tagkit.training.config import LOSSES, TrainingConfig
 
@@ -30,11 +32,8 @@ _HELP = {
     "vocabulary": "vocabulary of the records (default: the records' own)",
 }
 
-NEEDS_TENSORFLOW = True
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `tagkit train`: a recipe, and one for each field of TrainingConfig that changes it."""
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--records", type=folder, required=True, metavar="DIR", help="made by `tagkit prepare`")
     parser.add_argument("--out", type=folder, required=True, metavar="RUN", help="the run folder")
     parser.add_argument(
@@ -55,8 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=_HELP[f.name] + default)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train; Ctrl-C or SIGTERM saves, and ends with exit code 130."""
+def train(args: argparse.Namespace) -> None:
+    """Train a network on records; rerun the command to resume an interrupted run.
+
+    Ctrl-C and SIGTERM save the state of the training and end the command with exit code 130.
+    """
     if not (args.model or args.recipe):
         raise ValueError("Name what to train: --model (see `tagkit models`) or --recipe.")
     given = {name: value for name in _HELP if (value := getattr(args, name)) is not None}
@@ -76,13 +78,12 @@ def run(args: argparse.Namespace) -> int:
         config = config.scaled(devices.replicas)
     done = train(config, Records.open(args.records), args.out, devices=devices)
     if not devices.chief:
-        return 0
+        return
     best = max(done.record["history"], key=lambda row: row["valid_roc_auc"])
     print(
         f"{config.model}: best validation macro ROC-AUC {best['valid_roc_auc']:.3f} at step {best['step']} "
         f"(split {done.record['split']}). Next: tagkit evaluate {args.out}"
     )
-    return 0
 
 
 def _refuse_what_does_nothing(given: dict, start: TrainingConfig) -> None:
@@ -95,3 +96,30 @@ def _refuse_what_does_nothing(given: dict, start: TrainingConfig) -> None:
         ignored |= {"positive_factor", "tag_balance"}
     if named := sorted(ignored & set(given)):
         raise ValueError(f"--{named[0].replace('_', '-')} does nothing with this recipe or loss; leave it out.")
+
+
+def _models_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=["table", "json"], default="table")
+    parser.add_argument(
+        "--tags", type=positive, default=50, metavar="N", help="outputs to count parameters for (default: 50)"
+    )
+
+
+def models(args: argparse.Namespace) -> None:
+    """List the networks of the zoo."""
+    from tagkit.graph import zoo
+
+    rows = (zoo.describe(row, args.tags) for row in zoo.ROWS.values())  # each is built, and shown as soon as it is
+    if args.format == "json":
+        print(json.dumps(list(rows), indent=2, ensure_ascii=False))
+        return
+    print(f"{'name':<22} {'samples':>8} {'parameters':>11} {'MMACs':>8}  source")
+    for row in rows:
+        counts = f"{row['input_samples']:>8} {row['parameters']:>11,} {row['macs'] / 1e6:>8.1f}"
+        print(f"{row['name']:<22} {counts}  {row['source']}", flush=True)
+
+
+COMMANDS = (
+    Command("train", _train_arguments, train, needs_tensorflow=True),
+    Command("models", _models_arguments, models, needs_tensorflow=True),
+)

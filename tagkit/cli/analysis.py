@@ -1,20 +1,13 @@
-"""Analyse trained networks: figures and numbers of their filters and channels, and a page to listen to them.
-
-The page (listen.html) shows the networks side by side. Figures and analysis.json lie beside it: how each stage builds
-its filters on the one below, which channel tells which tag, and how alike the networks represent the clips. What is
-measured of a network is kept in its folder (portrait.npz) and read from there the next time.
-"""
+"""The command that takes trained networks apart: analyse."""
 
 import argparse
 
+from tagkit.cli.command import Command
 from tagkit.system.arguments import folder
 
-NEEDS_TENSORFLOW = True
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `tagkit analyse`."""
-    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="folders of trainings")
+def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
     parser.add_argument("--out", type=folder, metavar="DIR", help="default: the first run's folder")
     parser.add_argument("--clips", type=int, metavar="N", help="clips to listen to, held-out ones first (default: all)")
@@ -23,8 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Analyse the runs and say what was found and where figures and page lie."""
+def analyse(args: argparse.Namespace) -> None:
+    """Analyse trained networks: figures and numbers of their filters and channels, and a page to listen to them.
+
+    The page (listen.html) shows the networks side by side. Figures and analysis.json lie beside it: how each stage
+    builds its filters on the one below, which channel tells which tag, and how alike the networks represent the clips.
+    What is measured of a network is kept in its folder (portrait.npz) and read from there the next time.
+    """
     if args.clips is not None and args.clips < 2:
         raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
     from tagkit.analysis import portrait, report
@@ -53,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"Numbers {report.write_numbers(found, out / 'analysis.json')}")
     if not raw:
         print("No page to listen to: none of these networks reads the waveform.")
-        return 0
+        return
     written = page.of_runs(out / "listen.html", runs, portraits, records)
     print(f"Open {written} in a browser to listen; it needs no network.")
-    return 0
+
+
+COMMANDS = (Command("analyse", _analyse_arguments, analyse, needs_tensorflow=True),)

@@ -1,0 +1,316 @@
+"""Commands that score networks and apply them to music: evaluate, compare, tag, embed."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tagkit.cli.command import Command
+from tagkit.system.arguments import folder, local, positive
+
+if TYPE_CHECKING:
+    from tagkit.evaluation.calibrate import Calibration
+    from tagkit.evaluation.sweep import Failed
+    from tagkit.evaluation.tag import Tagged, Tagger
+
+ALL_FAILED, SOME_FAILED = 1, 3
+
+FEWEST_RESAMPLES = 100  # fewer may all miss a rare tag
+WIDEST = 60
+
+
+def _file_arguments(parser: argparse.ArgumentParser) -> None:
+    """The files, the run, and how many are decoded at a time."""
+    parser.add_argument("sources", type=local, nargs="+", metavar="FILE_OR_FOLDER", help="folders are searched")
+    parser.add_argument("--run", type=folder, dest="run_folder", metavar="RUN", help="default: runs/demo/dm16")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="files decoded at a time (default: one per core)")
+
+
+def _succeeded(results: Iterable, total: int, verb: str, failed: "list[Failed]") -> Iterator:
+    """Pass on what succeeded, with a progress bar; name failures on standard error and append them to `failed`."""
+    from tqdm.auto import tqdm
+
+    from tagkit.evaluation.sweep import Failed
+
+    for output in (sys.stdout, sys.stderr):
+        output.reconfigure(errors="backslashreplace")  # file names can be in any encoding
+    for result in tqdm(results, verb, total, unit="file"):
+        if isinstance(result, Failed):
+            failed.append(result)
+            tqdm.write(f"tagkit {verb}: " + result.reason.replace("\n", "\\n"), sys.stderr)
+        else:
+            yield result
+
+
+def _exit_code(done: int, failed: int) -> int:
+    """0, 3 or 1."""
+    if not done:
+        return ALL_FAILED
+    return SOME_FAILED if failed else 0
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=folder, metavar="RUN", help="a run folder, such as runs/demo/dm16")
+    add_conditions(parser)
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default: 1000)")
+    parser.add_argument("--json", type=local, metavar="FILE", help="write the scores to this file")
+
+
+def add_conditions(parser: argparse.ArgumentParser) -> None:
+    """What runs are scored on."""
+    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those used in training")
+    parser.add_argument("--part", choices=["test", "valid", "train"], default="test", help="default: test")
+    parser.add_argument("--min-positives", type=int, default=1, metavar="N", help="leave out rarer tags (default: 1)")
+    parser.add_argument("--cluster-by", choices=["song", "artist"], help="default: as the records say")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Score runs on held-out clips, with confidence intervals."""
+    if args.resamples < FEWEST_RESAMPLES:
+        raise ValueError(f"--resamples is {args.resamples}; an interval needs at least {FEWEST_RESAMPLES}.")
+    from tagkit.data.records import Records
+    from tagkit.evaluation import evaluate
+    from tagkit.training.runs import Run
+
+    opened = Run.open(args.run_folder)
+    result = evaluate.evaluate(
+        opened,
+        Records.open(args.records) if args.records else None,
+        args.part,
+        args.min_positives,
+        args.cluster_by,
+        args.resamples,
+    )
+    if args.json:
+        result.save(args.json)
+    print(evaluate.tag_table(result), end="\n\n")
+    print(evaluate.table({result.model: result}))
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="run folders")
+    add_conditions(parser)
+    parser.add_argument("--reference", metavar="NAME", help="the network to compare the others with")
+    parser.add_argument("--json", type=local, metavar="FILE", help="write all scores to this file")
+    parser.add_argument("--figures", type=local, metavar="DIR", help="draw the ranking and the tags in this folder")
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Compare runs on held-out clips: scores with intervals, paired differences, cost, speed and every tag.
+
+    Seeds of one network are averaged. The reference is the best network by validation score unless you name another.
+    """
+    from tagkit.data.records import Records
+    from tagkit.evaluation import compare, evaluate
+    from tagkit.system import files
+    from tagkit.training.runs import Run
+
+    records = Records.open(args.records) if args.records else None
+    runs = [Run.open(folder) for folder in args.run_folders]
+    results = [evaluate.evaluate(run, records, args.part, args.min_positives, args.cluster_by) for run in runs]
+    results = compare.told_apart(results, [str(folder) for folder in args.run_folders])
+    groups = compare.group(results)
+    frame = compare.table(groups, args.reference)
+    print(compare.as_text(frame).to_string(), end="\n\n")
+    print(compare.tag_table(groups).round(3).to_string(), end="\n\n")
+    print(compare.conditions(groups))
+    if args.json:
+        files.write_json(args.json, [result.to_json() for result in results])
+    if args.figures:
+        from tagkit.analysis import figures
+
+        for path in figures.draw_comparison(groups, args.figures):
+            print(f"Figure {path}")
+
+
+def _tag_arguments(parser: argparse.ArgumentParser) -> None:
+    _file_arguments(parser)
+    parser.add_argument("--top", type=positive, default=5, metavar="N", help="tags shown (default: 5)")
+    parser.add_argument(
+        "--format",
+        choices=["table", "json", "csv"],
+        default="table",
+        help="json and csv hold the scores of all tags (default: table)",
+    )
+    parser.add_argument("--taggram", type=local, metavar="DIR", help="draw each file's tags over time in this folder")
+
+
+def tag(args: argparse.Namespace) -> int:
+    """Tag music files of any format and length with a trained network.
+
+    Exit codes: 0 all files were tagged, 3 some could not be (standard error names each), 2 wrong use, 1 nothing could
+    be tagged.
+    """
+    from tagkit.evaluation.sweep import Failed, find_files
+    from tagkit.evaluation.tag import Tagger
+
+    tagger = Tagger.open(args.run_folder)
+    sources = list(find_files(args.sources))
+    failed: list[Failed] = []
+    results = _succeeded(tagger.each(sources, args.jobs), len(sources), "tag", failed)
+    if args.taggram:
+        results = _drawn(results, args.taggram, args.top)
+    if args.format == "csv":
+        tagged = _print_csv(tagger, results)
+    elif args.format == "json":
+        tagged = _print_json(tagger, results, failed, args.top)
+    else:
+        widest = max(len(str(source)) for source in sources)
+        tagged = _print_table(tagger, results, args.top, min(widest, WIDEST))
+    return _exit_code(tagged, len(failed))
+
+
+def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width: int) -> int:
+    from tqdm.auto import tqdm  # its `write` keeps the progress bar below the table
+
+    count = 0
+    for count, result in enumerate(results, start=1):
+        if count == 1:
+            tqdm.write(f"{'file':<{width}}  {'length':>8}  tags, by score")
+        scores = "  ".join(f"{tag} {score:.2f}".replace(" 0.", " .") for tag, score in result.top(top).items())
+        name = str(result.path)
+        name = name if len(name) <= width else "…" + name[1 - width :]
+        tqdm.write(f"{name:<{width}}  {_clock(result.duration_s):>8}  {scores}")
+    if count:
+        calibration, unknown = _calibration(tagger)
+        print(f"\nScores by {tagger.run.root}: 0 to 1, the mean over windows of {tagger.window / tagger.sr:.1f} s.")
+        print(calibration.sentences() if calibration else unknown)
+    return count
+
+
+def _print_csv(tagger: "Tagger", results: "Iterable[Tagged]") -> int:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["path", "duration_s", *tagger.tags])
+    count = 0
+    for result in results:
+        writer.writerow([result.path, f"{result.duration_s:.3f}", *(f"{score:.6f}" for score in result.scores)])
+        count += 1
+    return count
+
+
+def _print_json(tagger: "Tagger", results: "Iterable[Tagged]", failed: "list[Failed]", top: int) -> int:
+    calibration, unknown = _calibration(tagger)
+    rows = [_json_row(result, calibration, top) for result in results]
+    record = tagger.run.record
+    content = {
+        "run": str(tagger.run.root),
+        "model": tagger.run.config.model,
+        "trained_on": {key: record[key] for key in ("dataset", "split", "data")},
+        "window_s": tagger.window / tagger.sr,
+        "calibration": calibration.to_dict() if calibration else None,
+        "calibration_unknown": unknown,
+        "files": rows,
+        "failed": [{"path": str(f.path), "reason": f.reason} for f in failed],
+    }
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    return len(rows)
+
+
+def _json_row(result: "Tagged", calibration: "Calibration | None", top: int) -> dict:
+    shares = calibration.shares(result.scores) if calibration else [float("nan")] * len(result.tags)
+    shown = [
+        {
+            "tag": result.tags[k],
+            "score": float(result.scores[k]),
+            "share_right": float(shares[k]) if shares[k] == shares[k] else None,  # NaN: too few had such a score
+        }
+        for k in result.order(top)
+    ]
+    scores = dict(zip(result.tags, map(float, result.scores), strict=True))
+    return {"path": str(result.path), "duration_s": result.duration_s, "top": shown, "scores": scores}
+
+
+def _calibration(tagger: "Tagger") -> "tuple[Calibration | None, str | None]":
+    """The run's calibration, or why it is unknown."""
+    from tagkit.data.records import RecordsError
+    from tagkit.evaluation import calibrate
+    from tagkit.training.runs import TrainingError
+
+    try:
+        return calibrate.of_run(tagger.run), None
+    except (RecordsError, TrainingError) as error:
+        return None, f"How far these scores can be trusted is unknown: {error}"
+
+
+def _drawn(results: "Iterable[Tagged]", folder: Path, top: int) -> "Iterator[Tagged]":
+    """Draw each result's taggram before passing it on; files of the same name get a number."""
+    from matplotlib.figure import Figure
+
+    from tagkit import plots
+    from tagkit.system import files
+
+    plots.use_style()
+    taken: set[str] = set()
+    for result in results:
+        order = result.order(top)
+        fig = Figure(figsize=(10, 1.4 + 0.32 * len(order)), layout="constrained")  # without pyplot: no window system
+        plots.taggram(
+            result.window_scores[:, order],
+            result.starts_s,
+            result.window_s,
+            [f"{result.tags[k]} {result.scores[k]:.2f}".replace(" 0.", " .") for k in order],
+            duration_s=result.duration_s,
+            title=result.path.name,
+            ax=fig.subplots(),
+        )
+        with files.atomic(folder / f"{_free(result.path.name, taken)}.png") as temporary:
+            fig.savefig(temporary, dpi=120, format="png")
+        yield result
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, with a number behind it if it is taken."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name} ({number})"
+    taken.add(free)
+    return free
+
+
+def _clock(seconds: float) -> str:
+    """For example 0:00.1, 3:25 or 1:02:03."""
+    if seconds < 10:
+        return f"0:0{seconds:.1f}"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _embed_arguments(parser: argparse.ArgumentParser) -> None:
+    _file_arguments(parser)
+    parser.add_argument("--out", type=local, required=True, metavar="FILE", help="the .npz file to write")
+
+
+def embed(args: argparse.Namespace) -> int:
+    """Write the embeddings of music files, from a trained network's last hidden layer, into one .npz file.
+
+    Exit codes: 0 all files were embedded, 3 some could not be (standard error names each), 2 wrong use, 1 nothing could
+    be embedded.
+    """
+    from tagkit.evaluation.embed import Embedder, Embeddings
+    from tagkit.evaluation.sweep import Failed, find_files
+
+    embedder = Embedder.open(args.run_folder)
+    sources = list(find_files(args.sources))
+    failed: list[Failed] = []
+    done = list(_succeeded(embedder.each(sources, args.jobs), len(sources), "embed", failed))
+    if done:
+        found = Embeddings.collect(done, embedder.about())
+        found.save(args.out)
+        print(
+            f"{args.out} holds vectors {found.vectors.shape}, one for each file (the mean of its windows), and "
+            f"window_vectors {found.window_vectors.shape}."
+        )
+    return _exit_code(len(done), len(failed))
+
+
+COMMANDS = (
+    Command("evaluate", _evaluate_arguments, evaluate, needs_tensorflow=True),
+    Command("compare", _compare_arguments, compare, needs_tensorflow=True),
+    Command("tag", _tag_arguments, tag, needs_tensorflow=True),
+    Command("embed", _embed_arguments, embed, needs_tensorflow=True),
+)
