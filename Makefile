@@ -77,7 +77,7 @@ bench: .venv/bench  ## measure tagkit against PyTorch, librosa and others, write
 		|| $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.lock
 	@touch $@
 
-validate: install  ## check the numbers against independent ones, write docs/validation.md; ONLY=scores for one topic
+validate: install  ## check the numbers against independent ones, write docs/validation.md; ONLY=coverage for one topic
 	$(BIN)/python -m validation $(ONLY)
 
 picture: install  ## take the README's screenshots of the listening page and the explorer of runs/demo; needs Chromium

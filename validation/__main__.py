@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         found = topics.module(name).run(args.quick)
         for finding in found:
             print(report.line(finding), flush=True)
-        held &= all(finding.holds for finding in found)
+        held &= all(finding.holds_roughly if args.quick else finding.holds for finding in found)
         if not args.quick:
             report.write_record(args.folder / "validation", name, found)
     if not args.quick:

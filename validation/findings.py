@@ -32,6 +32,8 @@ class Agreement:
         """Whether the two agree."""
         return bool(abs(self.tool - self.independent) <= self.tolerance)
 
+    holds_roughly = holds
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -71,8 +73,15 @@ class Rate:
     @property
     def holds(self) -> bool:
         """Whether the true rate may lie within the bounds, as far as these trials can tell."""
-        low, high = self.interval
-        return not self.trials or (low <= self.high and high >= self.low)
+        return self._may_keep(self.interval)
+
+    @property
+    def holds_roughly(self) -> bool:
+        """The same with an interval of 99.9 %: what a few trials still tell without raising a false alarm."""
+        return self._may_keep(wilson(self.hits, self.trials, z=3.290527))
+
+    def _may_keep(self, interval: tuple[float, float]) -> bool:
+        return interval[0] <= self.high and interval[1] >= self.low
 
 
 Finding = Agreement | Rate

@@ -13,7 +13,7 @@ HEAD = """# Validation
 Written by `make validate` from the records in [validation/](validation); do not edit. Every number of tagkit below
 stands beside one that other code computed: another library, brute force, or a simulation whose truth is known. The
 checks share no code with what they check. A rate comes with the 95 % interval of its simulation (Wilson's). The test
-suite runs a short form of all this. `make validate ONLY=scores` runs one topic.
+suite runs a short form of all this. `make validate ONLY=coverage` runs one topic.
 """
 
 

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-TOPICS = ("scores",)
+TOPICS = ("scores", "coverage", "single_tags", "few_clusters", "differences")
 
 
 def module(name: str) -> ModuleType:

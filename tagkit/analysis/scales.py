@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from tagkit.analysis.tuning import Tuning, decibels
-from tagkit.evaluation.metrics import Interval
+from tagkit.evaluation.intervals import Interval
 
 SCALES = ("mel", "erb", "linear", "log")
 

@@ -10,7 +10,7 @@ from scipy import optimize, stats
 from tagkit import graph
 from tagkit.analysis import feature_maps
 from tagkit.analysis.feature_maps import FeatureMaps
-from tagkit.evaluation.metrics import Interval
+from tagkit.evaluation.intervals import Interval
 
 FEWEST_CLIPS = 256
 

@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from tagkit.evaluation import metrics
-from tagkit.evaluation.metrics import Interval
+from tagkit.evaluation import intervals
+from tagkit.evaluation.intervals import Difference, Interval
 from tagkit.evaluation.result import Result
 from tagkit.training.config import TrainingConfig
 
-CONDITIONS = ("dataset", "data", "split", "part", "clips", "min_positives", "interval")
+CONDITIONS = ("dataset", "data", "split", "part", "clips", "min_positives", "interval", "clusters")
 
 
 class ComparisonError(ValueError):
@@ -50,7 +49,7 @@ class Group:
 
     def score(self, metric: str) -> Interval:
         """The mean over seeds; its interval is over the clips, for these seeds."""
-        return metrics.interval(self.values(metric).mean(), self.resamples(metric))
+        return intervals.interval(self.values(metric).mean(), self.resamples(metric), self.first.clusters)
 
     def tag_scores(self, metric: str = "roc_auc") -> pd.Series:
         """The mean over seeds of each tag's score."""
@@ -66,23 +65,6 @@ class Group:
         """Training examples (windows, or clips) for each second of CPU time."""
         batch = self.first.training.config.batch_size
         return self.training("steps_done") * batch / self.training("cpu_seconds")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far one network is ahead of another.
-
-    Attributes
-    ----------
-    interval : Interval
-        Of the difference of the macro scores.
-    p : float
-        Two-sided p-value of no difference between these trained networks: the difference over its paired bootstrap
-        standard error, taken as normal. (Percentiles of 1,000 resamples are too coarse to adjust for many tests.)
-    """
-
-    interval: Interval
-    p: float
 
 
 def told_apart(results: Sequence[Result], names: Sequence[str]) -> list[Result]:
@@ -158,11 +140,11 @@ def difference(group: Group, reference: Group, metric: str = "roc_auc") -> Diffe
         Of the same comparison: resample k of both is of the same clips.
     metric : {"roc_auc", "pr_auc"}
     """
-    gain = group.resamples(metric) - reference.resamples(metric)
-    value = group.values(metric).mean() - reference.values(metric).mean()
-    spread = np.nanstd(gain, ddof=1)
-    p = 2 * norm.sf(abs(value) / spread) if spread else float(value == 0)
-    return Difference(metrics.interval(value, gain), float(p))
+    return intervals.difference(
+        *(g.values(metric) for g in (group, reference)),
+        *(g.resamples(metric) for g in (group, reference)),
+        group.first.clusters,
+    )
 
 
 def best(groups: Sequence[Group]) -> Group:
@@ -172,9 +154,12 @@ def best(groups: Sequence[Group]) -> Group:
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """P-values adjusted for their number, (tests,), by Holm's step-down method (Scand. J. Statist. 6, 1979)."""
+    """P-values adjusted for their number, (tests,), by Holm's step-down method (Scand. J. Statist. 6, 1979).
+
+    Those that are NaN stay so, and count as tests.
+    """
     p = np.asarray(p_values, float)
-    order = np.argsort(p)
+    order = np.argsort(p)  # NaN last
     adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
     return adjusted[np.argsort(order)]
 
@@ -193,8 +178,9 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
     -------
     DataFrame (networks,)
         Indexed by name. `roc_auc`, `pr_auc` (Interval), `lowest`, `highest` (ROC-AUC over seeds), `difference`
-        (Interval, of ROC-AUC, to the reference) and `p` (adjusted by `holm`), `valid_roc_auc`, the fields of `Network`,
-        `examples_per_cpu_second`, `cpu_seconds`, `seeds`. The reference has no difference (None) and no p (NaN).
+        (`Difference`, of ROC-AUC, to the reference) and `p` (adjusted by `holm`), `valid_roc_auc`, the fields of
+        `Network`, `examples_per_cpu_second`, `cpu_seconds`, `seeds`. The reference has no difference (None) and no p
+        (NaN).
 
     Raises
     ------
@@ -207,7 +193,7 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
     differences = {g.name: difference(g, base) for g in groups if g is not base}
     p = dict(zip(differences, holm([d.p for d in differences.values()]), strict=True))
     frame = pd.DataFrame.from_dict({g.name: _row(g) for g in groups}, orient="index")
-    frame["difference"] = [differences[n].interval if n in differences else None for n in frame.index]
+    frame["difference"] = [differences.get(n) for n in frame.index]
     frame["p"] = [p.get(n, np.nan) for n in frame.index]
     return frame.sort_values("roc_auc", key=lambda column: [s.value for s in column], ascending=False)
 
@@ -307,7 +293,7 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
             "over seeds": [f"{a:.3f}-{b:.3f}" for a, b in zip(frame["lowest"], frame["highest"], strict=True)],
             "PR-AUC": frame["pr_auc"].map(str),
             "difference": [signed(d) for d in frame["difference"]],
-            "p": ["" if np.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}" for p in frame["p"]],
+            "p": [_p_text(p, d) for p, d in zip(frame["p"], frame["difference"], strict=True)],
             "valid": frame["valid_roc_auc"].map("{:.3f}".format),
             "input": frame["input"],
             "parameters": frame["parameters"].map("{:,}".format),
@@ -319,11 +305,17 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def signed(interval: Interval | None) -> str:
+def _p_text(p: float, difference: Difference | None) -> str:
+    """A p-value as people read it, marked where it leaves the seeds out; "" for the reference."""
+    if difference is None:
+        return ""
+    text = "unknown" if np.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}"
+    return text if difference.over_seeds or np.isnan(p) else f"{text} (clips only)"
+
+
+def signed(difference: Difference | None) -> str:
     """A difference with its interval, as people read it; None is the reference."""
-    if interval is None:
-        return "reference"
-    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return "reference" if difference is None else difference.interval.text("+")
 
 
 def markdown(frame: pd.DataFrame, corner: str = "network") -> str:

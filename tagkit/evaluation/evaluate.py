@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from tagkit.data.records import Records
 from tagkit.evaluation import metrics
+from tagkit.evaluation.intervals import FEWEST_CLUSTERS
 from tagkit.evaluation.result import Network, Result, TagScore, Training, Validation
 from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.graph.scorer import Scorer
@@ -56,7 +57,7 @@ def evaluate(
     >>> result = evaluate(Run.open("runs/tones"), progress=False)
     >>> result.part, result.clips, list(result.tags)
     ('test', 6, ['low', 'middle', 'high'])
-    >>> result.roc_auc.low <= result.roc_auc.value <= result.roc_auc.high
+    >>> 0 <= result.roc_auc.value <= 1
     True
     """
     records = run.open_records(records)
@@ -86,8 +87,17 @@ def evaluate(
         code=code_version(),
         clips=len(indices),
         min_positives=min_positives,
-        interval=f"95 % percentile bootstrap over {len(set(clusters))} {cluster_by}s, {resamples} resamples",
+        clusters=scored.clusters,
+        interval=_describe_intervals(scored.clusters, f"{len(set(clusters))} {cluster_by}s", resamples),
     )
+
+
+def _describe_intervals(effective: float, clusters: str, resamples: int) -> str:
+    """How the intervals were made, or why there are none."""
+    if effective < FEWEST_CLUSTERS:
+        as_many = f"{clusters} tell no more than {effective:.1f} of equal size"
+        return f"no intervals: {as_many}, and {FEWEST_CLUSTERS} are needed"
+    return f"95 % bootstrap-t intervals over {clusters}, {resamples} resamples"
 
 
 def _tag_score(scored: metrics.TagScores, k: int) -> TagScore:

@@ -1,13 +1,16 @@
 """Scores of a tagger: ROC-AUC and PR-AUC of each tag, macro averages, and intervals that respect clusters.
 
-All metrics take scores, never rounded predictions. PR-AUC is average precision (sklearn's
-``average_precision_score``); ROC-AUC counts ties as a half.
+All metrics take scores, never rounded predictions. PR-AUC is average precision: precision at each score, weighted by
+the recall gained there (sklearn's ``average_precision_score``), and its interval is for endless clips with the same
+share of positives. ROC-AUC counts ties as a half.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from tagkit.evaluation.intervals import Interval, effective_clusters, interval
 
 # Weights scored at a time, resamples times clips: two megabytes, which stay in the cache however many clips there are.
 BLOCK_VALUES = 1 << 18
@@ -42,21 +45,6 @@ def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarra
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A score with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __iter__(self) -> Iterator[float]:
-        return iter((self.value, self.low, self.high))
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-@dataclass(frozen=True)
 class TagScores:
     """Scores of all tags on one set of clips, with bootstrap resamples.
 
@@ -68,6 +56,10 @@ class TagScores:
     roc, pr : ndarray (tags,)
     roc_resamples, pr_resamples : ndarray (resamples, tags)
         NaN where a resample has no positive (or no negative) clip of a tag.
+    clusters : float
+        Effective number of clusters (`tagkit.evaluation.intervals.effective_clusters`).
+    tag_clusters : ndarray of int (tags,)
+        The smaller of two numbers: clusters with a positive clip of the tag, clusters with a negative one.
     """
 
     tags: tuple[str, ...]
@@ -76,10 +68,12 @@ class TagScores:
     pr: np.ndarray
     roc_resamples: np.ndarray
     pr_resamples: np.ndarray
+    clusters: float
+    tag_clusters: np.ndarray
 
     def macro(self, metric: str) -> Interval:
         """The mean over tags, "roc" or "pr"."""
-        return interval(getattr(self, metric).mean(), self.macro_resamples(metric))
+        return interval(getattr(self, metric).mean(), self.macro_resamples(metric), self.clusters)
 
     def macro_resamples(self, metric: str) -> np.ndarray:
         """The mean over tags in each resample, (resamples,), of the tags that it can score; NaN where it can none."""
@@ -89,7 +83,8 @@ class TagScores:
 
     def tag(self, metric: str, index: int) -> Interval:
         """One tag's score, "roc" or "pr", by its position."""
-        return interval(getattr(self, metric)[index], getattr(self, f"{metric}_resamples")[:, index])
+        resamples = getattr(self, f"{metric}_resamples")[:, index]
+        return interval(getattr(self, metric)[index], resamples, self.tag_clusters[index])
 
     @property
     def incomplete_resamples(self) -> float:
@@ -109,7 +104,7 @@ def score_tags(
     """Score every tag, with a bootstrap that draws whole clusters.
 
     Clips of one song or artist resemble each other, so clusters are drawn with replacement, each with all its
-    clips (cluster bootstrap; Field & Welsh 2007). The intervals are percentiles.
+    clips (cluster bootstrap; Field & Welsh 2007).
 
     Parameters
     ----------
@@ -144,7 +139,21 @@ def score_tags(
     (roc,), (pr,) = _areas(labels, scores, None)
     blocks = [_areas(labels, scores, weights) for weights in cluster_weights(clusters, resamples, seed)]
     roc_resamples, pr_resamples = (np.concatenate(each) for each in zip(*blocks, strict=True))
-    return TagScores(tuple(tags[k] for k in kept), positives[kept], roc, pr, roc_resamples, pr_resamples)
+    return TagScores(
+        tuple(tags[k] for k in kept),
+        positives[kept],
+        roc,
+        pr,
+        roc_resamples,
+        pr_resamples,
+        effective_clusters(clusters),
+        np.minimum(*(_clusters_with(each, clusters) for each in (labels, ~labels))),
+    )
+
+
+def _clusters_with(flags: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """In how many clusters each tag flags a clip, (tags,), of flags (clips, tags)."""
+    return np.array([len(np.unique(clusters[flag])) for flag in flags.T])
 
 
 def cluster_weights(clusters: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
@@ -196,25 +205,12 @@ def _weight_at_scores(labels, scores, weights) -> tuple[np.ndarray, np.ndarray]:
     first = np.flatnonzero(np.diff(np.asarray(scores)[order], prepend=-np.inf))
     w = np.ones((1, len(order))) if weights is None else weights[:, order]
     y = np.asarray(labels, float)[order]
-    return np.add.reduceat(w * y, first, axis=1), np.add.reduceat(w * (1 - y), first, axis=1)
+    positive, negative = w * y, w * (1 - y)
+    if len(first) == len(order):  # no ties
+        return positive, negative
+    return np.add.reduceat(positive, first, axis=1), np.add.reduceat(negative, first, axis=1)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Their quotient; NaN where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
-
-
-def interval(value: float, resamples: np.ndarray, level: float = 0.95) -> Interval:
-    """The percentile interval of a score from its bootstrap resamples; those that are NaN are left out.
-
-    Parameters
-    ----------
-    value : float
-        The score of all clips.
-    resamples : ndarray (resamples,)
-    level : float
-        Share of the resamples that lie inside.
-    """
-    tail = (1 - level) / 2
-    low, high = np.nanquantile(resamples, [tail, 1 - tail])
-    return Interval(float(value), float(low), float(high))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tagkit.evaluation.metrics import Interval
+from tagkit.evaluation.intervals import Interval
 from tagkit.system import files
 from tagkit.training.config import TrainingConfig
 
@@ -111,6 +111,8 @@ class Result:
         Versions.
     clips, min_positives : int
         Clips scored; tags with fewer positive clips were left out.
+    clusters : float
+        Effective number of clusters of these clips, on which intervals rest.
     interval : str
         How the intervals were made.
     name, family, budget_s
@@ -134,6 +136,7 @@ class Result:
     code: Mapping[str, str] = field(repr=False)
     clips: int
     min_positives: int
+    clusters: float
     interval: str
     name: str = ""
     family: str = ""
@@ -197,11 +200,12 @@ class Result:
 
 def _scores_to_json(scored: Result | TagScore) -> dict:
     intervals = {metric: getattr(scored, metric) for metric in METRICS}
-    return {m: i.value for m, i in intervals.items()} | {f"{m}_ci": [i.low, i.high] for m, i in intervals.items()}
+    bounds = {f"{m}_ci": [i.low, i.high] if i.known else None for m, i in intervals.items()}
+    return {m: i.value for m, i in intervals.items()} | bounds
 
 
 def _scores_from_json(content: dict) -> dict[str, Interval]:
-    return {metric: Interval(content[metric], *content[f"{metric}_ci"]) for metric in METRICS}
+    return {metric: Interval(content[metric], *(content[f"{metric}_ci"] or (np.nan, np.nan))) for metric in METRICS}
 
 
 def _packed(resamples: np.ndarray) -> str:

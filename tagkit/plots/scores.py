@@ -61,7 +61,7 @@ def per_tag_scores(
     ----------
     tags : sequence of str (tags,)
     values, low, high : arrays (tags,)
-        Score and interval; a tag whose score is NaN is left out.
+        Score and interval; a tag whose score is NaN is left out. A dot is hollow where its interval is unknown (NaN).
     positives : sequence of int, optional
         Number of clips with the tag, written beside its name.
     chance : float, optional
@@ -74,8 +74,10 @@ def per_tag_scores(
     ax = axes_or_new(ax, height=0.9 + 0.28 * len(order))
     rows = np.arange(len(order))
     values, low, high = (np.asarray(each, float)[order] for each in (values, low, high))
-    ax.hlines(rows, low, high, color=COLOURS[0], linewidth=2, alpha=0.5)
-    ax.plot(values, rows, "o", color=COLOURS[0], markersize=6)
+    sure = np.isfinite(low)
+    ax.hlines(rows[sure], low[sure], high[sure], color=COLOURS[0], linewidth=2, alpha=0.5)
+    ax.plot(values[sure], rows[sure], "o", color=COLOURS[0], markersize=6)
+    ax.plot(values[~sure], rows[~sure], "o", color=COLOURS[0], markersize=6, fillstyle="none")
     if chance is not None:
         ax.axvline(chance, color=QUIET, linestyle=":", label="guessing")
         ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98))  # above: no room beside the dots

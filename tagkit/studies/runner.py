@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -236,7 +236,8 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
         config = _config(plan, entry, seed)
         if entry.pretraining:
             config = replace(config, init=str(pretrain(plan, entry, seed)))
-        steps = _steps_there(plan, entry) or settle_steps(plan, plan.budget(entry), config, records)
+        runs = [run_folder(plan, entry, each) for each in range(plan.seeds)]
+        steps = _steps(plan, entry.label, plan.budget(entry), runs, config, records)
         run = train(_with_steps(plan, config, steps), records, out, progress=False)
         scored = evaluate.evaluate(run, records, min_positives=plan.min_positives, progress=False)
         about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
@@ -260,8 +261,8 @@ def pretrain(plan: Plan, entry: Entry, seed: int) -> Path:
     folder = paths.runs_dir() / "study" / plan.name
     folders = [folder / f"{entry.model}-{before.slug}-{k}" for k in range(plan.seeds)]
     config = replace(PLAIN, model=entry.model, seed=seed, **before.settings)
-    there = next((steps for steps in map(_steps_of, folders) if steps), None)
-    steps = there or settle_steps(plan, before.budget_s if plan.budget_s else 0, config, records)
+    budget_s = before.budget_s if plan.budget_s else 0
+    steps = _steps(plan, f"{entry.model} {before.slug}", budget_s, folders, config, records)
     return train(_with_steps(plan, config, steps), records, folders[seed], progress=False).root
 
 
@@ -286,15 +287,15 @@ def _with_steps(plan: Plan, config: TrainingConfig, steps: int) -> TrainingConfi
     return replace(config, steps=steps, eval_every=-(-steps // plan.validations))
 
 
-def _steps_there(plan: Plan, entry: Entry) -> int | None:
-    """The steps of an entry that has a result or a run for some seed, as all seeds train equally long."""
-    there = Store(plan.name).read()
-    for seed in range(plan.seeds):
-        if result := there.get((entry.label, seed)):
-            return result.training.config.steps
-        if steps := _steps_of(run_folder(plan, entry, seed)):
-            return steps
-    return None
+def _steps(
+    plan: Plan, name: str, budget_s: float, runs: Sequence[Path], config: TrainingConfig, records: Records
+) -> int:
+    """The steps of a training, the same for all seeds: those of a run that was begun, or settled, or settled now."""
+    store = Store(plan.name)
+    steps = next((each for each in map(_steps_of, runs) if each), None) or store.steps(name, budget_s)
+    steps = steps or settle_steps(plan, budget_s, config, records)
+    store.settle(name, budget_s, steps)
+    return steps
 
 
 def _steps_of(run: Path) -> int | None:

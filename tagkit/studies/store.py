@@ -1,4 +1,4 @@
-"""The results of a study on disk: one compressed file with a line of JSON for each training."""
+"""A study on disk: one compressed file with a line of JSON for each result, and the steps that networks train for."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from tagkit.system import files, paths
 
 
 class Store:
-    """The results of one study, by the network's name and the seed.
+    """The results of one study, by the network's name and the seed, and each network's steps.
 
     Parameters
     ----------
@@ -24,6 +24,7 @@ class Store:
 
     def __init__(self, study: str, folder: str | Path | None = None):
         self.path = Path(folder or paths.results_dir()) / f"{study}.jsonl.gz"
+        self.steps_path = self.path.with_name(f"{study}.steps.json")
 
     def read(self) -> dict[tuple[str, int], Result]:
         """All results, sorted by name and seed; none where there is no file.
@@ -55,3 +56,16 @@ class Store:
             lines = (json.dumps(r.to_json(), ensure_ascii=False, allow_nan=False) + "\n" for r in ordered)
             with files.atomic(self.path) as temporary:
                 temporary.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+
+    def steps(self, name: str, budget_s: float) -> int | None:
+        """For how many steps a network trains on a budget of CPU seconds, once `settle` has said so."""
+        settled = files.read_json(self.steps_path) if self.steps_path.is_file() else {}
+        return settled.get(f"{name}, {budget_s:g} s")
+
+    def settle(self, name: str, budget_s: float, steps: int) -> None:
+        """Keep for how many steps a network trains, so that seeds, machines and later repetitions train alike."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            files.sweep(self.path.parent, self.steps_path.name)
+            settled = files.read_json(self.steps_path) if self.steps_path.is_file() else {}
+            files.write_json(self.steps_path, dict(sorted((settled | {f"{name}, {budget_s:g} s": steps}).items())))

@@ -17,13 +17,14 @@ HEAD = """# Results
 
 `tagkit results` writes this page from the records in `docs/results/` and nothing else.
 
-Every score is a mean over seeds; *over seeds* gives the lowest and the highest. Its interval comes from a percentile
-bootstrap over whole pieces, or artists, of the test part, for these trained networks. Repeated clips raise average
-precision, so the intervals of PR-AUC lean upwards. *Difference* is the difference in macro ROC-AUC from the table's
-reference, paired over the same resamples. *p* is its two-sided p-value, adjusted for the number of networks by Holm's
-method; it assumes a normal distribution. The interval is not adjusted and does not assume one, so near 0 the two may
-disagree. *valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts training
-windows, or whole clips where the windowing makes one example of a clip.
+Every score is a mean over seeds; *over seeds* gives the lowest and the highest. Its 95 % interval is for these trained
+networks on other clips of the same kind; [validation](validation.md) says how often such intervals hold the true score.
+PR-AUC is average precision, which comes out too high on few clips. The interval allows for that, so the score is near
+its upper end. *Difference* is the difference in macro ROC-AUC from the table's reference, on the same clips. Its
+interval and *p*, the two-sided p-value, are for other clips and other seeds. Holm's method adjusts *p*, but not the
+interval, for the number of networks. A network with one seed cannot tell what other seeds would bring: *clips only*.
+*valid* is the best validation ROC-AUC, by which networks are chosen. *examples/CPU s* counts training windows, or whole
+clips where the windowing makes one example of a clip.
 """
 
 RECORDED = (
@@ -198,13 +199,14 @@ def _verdict(groups: Sequence[Group]) -> str:
 
 def _beside_mel(raw: Group, mel: Group, kind: str) -> str:
     """How far a waveform network is from a spectrogram network."""
-    gap = compare.difference(raw, mel).interval
+    difference = compare.difference(raw, mel)
+    gap = difference.interval
     answer = "no significant difference"
     if gap.low > 0:
         answer = "it is ahead"
     if gap.high < 0:
         answer = f"it falls short by {-gap.value:.3f}"
-    return f"`{raw.name}` {raw.score('roc_auc')} {kind}, a difference of {compare.signed(gap)}: {answer}."
+    return f"`{raw.name}` {raw.score('roc_auc')} {kind}, a difference of {compare.signed(difference)}: {answer}."
 
 
 def _seeds(count: int) -> str:

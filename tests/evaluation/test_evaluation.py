@@ -44,7 +44,7 @@ def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path
     for key in ("roc_auc", "roc_auc_ci", "pr_auc", "pr_auc_ci", "split", "seed", "data", "code", "part", "interval"):
         assert key in content
     assert content["split"] == "order" and content["part"] == "test" and content["data"] == tone_records.fingerprint
-    assert "2 artists" in content["interval"]
+    assert content["interval"] == "no intervals: 2 artists tell no more than 2.0 of equal size, and 3 are needed"
     assert content["network"] == {
         "input": "raw",
         "windowing": "split",
@@ -60,8 +60,7 @@ def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path
     assert content["training"]["history"][-1]["step"] == 60
     resampled = np.array(content["resampled"]["roc_auc"].split(), float) / 10_000
     assert len(resampled) == 50
-    np.testing.assert_allclose(np.quantile(resampled, [0.025, 0.975]), content["roc_auc_ci"], atol=2e-4)
-    assert content["roc_auc_ci"][0] <= content["roc_auc"] <= content["roc_auc_ci"][1]
+    assert content["roc_auc_ci"] is None
     assert content["tags"]["low"]["positives"] == 2
     again = Result.from_json(content)
     assert (

@@ -59,7 +59,7 @@ def test_tags_are_fixed_before_resampling():
         metrics.score_tags(labels, scores * np.nan, ("r", "c", "a"), np.arange(40))
 
 
-def test_the_interval_covers_the_truth_and_widens_with_clusters():
+def test_the_interval_covers_the_truth():
     """Two normals one deviation apart have ROC-AUC Phi(1 / sqrt 2) = .760; 95 % intervals should hold it."""
     rng = np.random.default_rng(0)
     hits = 0
@@ -70,10 +70,31 @@ def test_the_interval_covers_the_truth_and_widens_with_clusters():
         interval = s.macro("roc")
         hits += interval.low <= 0.7602 <= interval.high
     assert 180 <= hits <= 198
-    clustered = metrics.score_tags(labels[:, None], scores[:, None], ("t",), np.arange(150) // 15, resamples=400)
-    alone = metrics.score_tags(labels[:, None], scores[:, None], ("t",), np.arange(150), resamples=400)
-    assert np.ptp(clustered.roc_resamples) > 0
-    assert alone.macro("roc").value == clustered.macro("roc").value
+
+
+def test_the_interval_widens_where_clips_of_a_cluster_resemble_each_other():
+    """Five copies of each of 30 clips tell no more than the 30: the interval is that of the single clips."""
+    rng = np.random.default_rng(1)
+    labels, clusters = np.arange(30) % 3 == 0, np.arange(30)
+    scores = rng.standard_normal(30) + labels
+    once, copied, blind = (
+        metrics.score_tags(y[:, None], x[:, None], ("t",), c).macro("roc")
+        for y, x, c in (
+            (labels, scores, clusters),
+            (labels.repeat(5), scores.repeat(5), clusters.repeat(5)),
+            (labels.repeat(5), scores.repeat(5), np.arange(150)),
+        )
+    )
+    assert (copied.low, copied.high) == pytest.approx((once.low, once.high))
+    assert copied.high - copied.low > 2 * (blind.high - blind.low)
+
+
+def test_a_tag_counts_the_clusters_that_have_it_and_those_that_lack_it():
+    labels = np.zeros((20, 2), bool)
+    labels[:6, 0] = labels[:19, 1] = True
+    s = metrics.score_tags(labels, np.random.default_rng(0).random((20, 2)), ("a", "b"), np.arange(20) // 2)
+    assert s.tag_clusters.tolist() == [3, 1]
+    assert s.clusters == 10
 
 
 def test_memory_does_not_grow_with_the_resamples():

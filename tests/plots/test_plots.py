@@ -185,6 +185,12 @@ def test_a_published_score_is_a_line_across_the_ranking():
     assert list(line.get_xdata()) == [0.88, 0.88]
 
 
+def test_a_dot_without_an_interval_is_hollow():
+    ax = plots.per_tag_scores(["a", "b"], [0.7, 1.0], [0.6, np.nan], [0.8, np.nan])
+    hollow = [line.get_xdata().tolist() for line in ax.lines if line.get_fillstyle() == "none"]
+    assert hollow == [[1.0]] and len(ax.collections[0].get_segments()) == 1
+
+
 def test_twelve_curves_are_told_apart():
     ax = plots.training_curves([1, 2], {f"net {k}": [0.5, 0.6] for k in range(12)})
     assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 12

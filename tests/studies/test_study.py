@@ -126,7 +126,7 @@ def test_a_study_is_interrupted_by_ctrl_c_and_goes_on(home, tone_records):
     assert process.returncode != 0
     assert len(list(runs.glob("*/checkpoint.npz"))) == 2, "both trainings were saved"
     steps = files.read_json(runs / "ds256ra-0" / "run.json")["config"]["steps"]
-    assert runner._steps_there(SMALL, SMALL.entries[0]) == steps, "it goes on as long as planned"
+    assert Store("zoo").steps("ds256ra", 600) == steps, "it goes on as long as planned"
 
 
 def test_one_failing_training_stops_no_other_and_is_all_that_is_heard_of(home, tone_records, capfd):
@@ -171,6 +171,17 @@ def test_pretraining_is_done_once_for_each_seed_and_adopted(home, tone_records, 
     assert str(home) not in json.dumps(results["after", 0].to_json()), "no path of this machine"
     text = writeup.write()[0].read_text()
     assert "| fresh |" in text and "in ROC-AUC over `fresh`" in text
+
+
+def test_steps_are_settled_once_for_all_machines(home, tone_records, monkeypatch):
+    """Another machine, which has neither runs nor results but the settled steps, measures nothing."""
+    plan = replace(SMALL, entries=SMALL.entries[:1], seeds=1)
+    Store(plan.name).settle("ds256ra", plan.budget_s, 6)
+    monkeypatch.setattr(runner, "settle_steps", lambda *_: pytest.fail("it was measured anew"))
+    runner.run(plan, tone_records, jobs=0, progress=False)
+    (result,) = Store(plan.name).read().values()
+    assert result.training.config.steps == 6
+    assert Store(plan.name).steps("ds256ra", 2 * plan.budget_s + 1) is None
 
 
 def test_budgets_become_as_many_steps_before_every_validation(tone_records, monkeypatch):

@@ -1,6 +1,9 @@
 """The model card of a package, and the script in it."""
 
+from math import nan
+
 from tagkit.data import datasets
+from tagkit.evaluation.intervals import Interval
 
 _OPEN = {
     "keras": ("keras", 'keras.saving.load_model("model.keras")', "net.predict_on_batch(x)"),
@@ -90,12 +93,10 @@ def _scores(content: dict) -> str:
     scores, measured = content["scores"], content["calibration"]
     if scores is None:
         return content["unknown"]
-    low, high = scores["roc_auc_ci"]
-    p_low, p_high = scores["pr_auc_ci"]
+    roc, pr = (Interval(scores[m], *(scores[f"{m}_ci"] or (nan, nan))) for m in ("roc_auc", "pr_auc"))
     lines = [
-        f'On the {scores["clips"]} clips of the {scores["part"]} part (split "{scores["split"]}"): macro ROC-AUC '
-        f"{scores['roc_auc']:.3f} [{low:.3f}, {high:.3f}], macro PR-AUC {scores['pr_auc']:.3f} [{p_low:.3f}, "
-        f"{p_high:.3f}] ({scores['interval']}).",
+        f'On the {scores["clips"]} clips of the {scores["part"]} part (split "{scores["split"]}"): '
+        f"macro ROC-AUC {roc}, macro PR-AUC {pr} ({scores['interval']}).",
         "",
         "| tag | clips with it | ROC-AUC | PR-AUC |",
         "|---|---|---|---|",
