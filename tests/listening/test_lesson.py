@@ -30,7 +30,9 @@ def test_learning_shows_what_the_run_recorded_over_the_examples_it_saw(run):
 
 def test_first_filters_stand_before_and_after_training(run):
     before, after = lesson.first_filters(run)
-    assert "before" in before.get_title() and "after" in after.get_title()
+    assert "before" in before.get_title(plt.rcParams["axes.titlelocation"]) and "after" in after.get_title(
+        plt.rcParams["axes.titlelocation"]
+    )
     pictures = [ax.collections[0].get_array() for ax in (before, after)]
     assert pictures[0].shape == pictures[1].shape and not np.array_equal(*pictures)
 
