@@ -26,7 +26,7 @@ from tagkit.system import files
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 EXECUTED = ROOT / "build" / "notebooks"
-SMOKE_S = 600  # ten times what a notebook takes: Jupyter has lost a kernel's answer, and then waits for ever
+SMOKE_S = 300  # five times what most notebooks take: Jupyter has lost a kernel's answer, and then waits for ever
 SHARED = ("04", "05", "06", "07", "08", "09", "10", "11", "14", "15")
 
 
