@@ -10,6 +10,7 @@ from pathlib import Path
 
 import filelock
 
+PATIENCE_S = 3.0  # for a lock
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -50,9 +51,12 @@ def sweep(folder: str | Path, name: str = "") -> None:
 
 @contextmanager
 def exclusive(lock: str | Path, error: Exception) -> Iterator[None]:
-    """Hold a lock file during the block; `error` is raised at once if another process holds it."""
+    """Hold a lock file during the block; `error` is raised if another process holds it for more than some seconds.
+
+    A process that only looks whether the work is done lets go of it sooner.
+    """
     try:
-        with filelock.FileLock(lock, blocking=False):
+        with filelock.FileLock(lock, timeout=PATIENCE_S):
             yield
     except filelock.Timeout as held:
         raise error from held
