@@ -1,14 +1,12 @@
 """Faster ways to compute the same numbers, up to rounding: one file for each trick, and one switch for all of them.
 
-| trick              | what it replaces                                                     | file                |
-|--------------------|----------------------------------------------------------------------|---------------------|
-| `fold`             | a convolution whose stride is its kernel, by one matrix product      | fold.py             |
-| `pieces`           | the weight gradient of a long map, by the sum over pieces of it      | pieces.py           |
-| `still_bias`       | the gradient of a bias ahead of a batch norm, by the 0 that it is    | bias.py             |
-| `fused_norm`       | batch norm from elementary operations, by TensorFlow's one kernel    | norm.py             |
-| `compiled_pooling` | the gradient of max pooling on a long map, by a compiled function    | pooling.py          |
-| `pooling_first`    | pooling behind ELU or ReLU, by pooling ahead of them                 | order.py            |
-| `one_kernel_adam`  | Adam from elementary operations, by TensorFlow's one kernel          | training.optimizers |
+- `fold` (fold.py): a convolution whose stride is its kernel, by one matrix product
+- `pieces` (pieces.py): the weight gradient of a long map, by the sum over pieces of it
+- `still_bias` (bias.py): the gradient of a bias ahead of a batch norm, by the 0 that it is
+- `fused_norm` (norm.py): batch norm from elementary operations, by TensorFlow's one kernel
+- `compiled_pooling` (pooling.py): the gradient of max pooling on a long map, by a compiled function
+- `pooling_first` (order.py): pooling behind ELU or ReLU, by pooling ahead of them
+- `one_kernel_adam` (training.optimizers): Adam from elementary operations, by TensorFlow's one kernel
 
 Layers and blocks ask `uses` when they are built or traced. To see whether a trick explains a difference, turn all of
 them off with the environment variable TAGKIT_FAST=0, or some of them with `without`. Each is held against the plain
