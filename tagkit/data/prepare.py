@@ -73,16 +73,14 @@ def prepare(
 
 def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: int, progress: bool) -> Records:
     settings = {"format": FORMAT, "catalog": catalog.fingerprint(), "sr": sr, "clips_per_shard": clips_per_shard}
-    finished = (out / "manifest.json").is_file()
-    if not finished:  # shards of two decoders must not meet in one folder
-        settings["decoding"] = audio.DECODING
-    _check_settings(out, settings)
-    if finished:
-        shards = files.read_json(out / "manifest.json")["shards"]
-        if all((out / name).is_file() for name in ("clips.jsonl", *(s["name"] for s in shards))):
+    if (out / "manifest.json").is_file():
+        _check_settings(out, settings)
+        manifest = files.read_json(out / "manifest.json")
+        if all((out / name).is_file() for name in ("clips.jsonl", *(s["name"] for s in manifest["shards"]))):
             return Records.open(out)
-        settings["decoding"] = Records.open(out).decoding
-        _check_decoding(out, settings["decoding"])
+        _check_decoding(out, manifest.get("decoding"))
+    settings["decoding"] = audio.DECODING  # shards of two decoders must not meet in one folder
+    _check_settings(out, settings)
     files.sweep(out)
 
     paths = [catalog.clips["path"].iloc[i : i + clips_per_shard] for i in range(0, len(catalog), clips_per_shard)]
