@@ -9,11 +9,15 @@ A smoke run keeps its data, runs and figures under build/smoke, so that it never
 
 import argparse
 import asyncio
+import contextlib
 import os
+import queue
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -26,7 +30,7 @@ from tagkit.system import files
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 EXECUTED = ROOT / "build" / "notebooks"
-SMOKE_S = 300  # five times what most notebooks take: Jupyter has lost a kernel's answer, and then waits for ever
+SMOKE_S = 300  # five times what most notebooks take
 SHARED = ("04", "05", "06", "07", "08", "09", "10", "11", "14", "15")
 
 
@@ -65,6 +69,28 @@ def is_executed(path: Path) -> bool:
     return copy.is_file() and copy.stat().st_mtime >= path.stat().st_mtime
 
 
+class Client(NotebookClient):
+    """Executes a notebook without waiting for an answer that is there.
+
+    A message to a widget, sent while the answer to a cell is awaited, takes the wake-up for that answer with it: the
+    answer lies there until the time is up (jupyter/nbclient#312).
+    """
+
+    async def async_start_new_kernel_client(self):
+        kernel = await super().async_start_new_kernel_client()
+        kernel.shell_channel.get_msg = partial(every_second, kernel.shell_channel.get_msg)
+        return kernel
+
+
+async def every_second(get_msg: Callable, timeout: float | None = None) -> dict:
+    """The next message, looked for once a second; raises queue.Empty after `timeout` seconds."""
+    started = time.monotonic()
+    while timeout is None or time.monotonic() - started < timeout:
+        with contextlib.suppress(queue.Empty):
+            return await get_msg(timeout=1)
+    raise queue.Empty
+
+
 async def execute_all(lanes: list[list[Path]], limit_s: int | None) -> list[bool]:
     """Execute several lanes of notebooks at a time; which ones passed."""
 
@@ -88,23 +114,20 @@ async def execute(path: Path, limit_s: int | None) -> bool:
 
 
 async def executed(path: Path, limit_s: int | None) -> nbformat.NotebookNode | None:
-    """The notebook with its outputs, or None where a cell failed; one that hangs is tried once more."""
-    for _ in range(2):
-        book = nbformat.read(path, as_version=4)
-        client = NotebookClient(
-            book,
-            timeout=limit_s,
-            startup_timeout=300,
-            extra_arguments=["--log-level=40"],
-            resources={"metadata": {"path": str(HERE)}},
-        )
-        try:
-            return await client.async_execute()
-        except CellTimeoutError:
-            print(f"{path.name}: a cell has not ended after {limit_s} s.", file=sys.stderr)
-        except (CellExecutionError, RuntimeError) as error:  # a RuntimeError where the kernel died, or did not start
-            print(f"{path.name}: {error}", file=sys.stderr)
-            return None
+    """The notebook with its outputs, or None where a cell failed or did not end in time."""
+    client = Client(
+        nbformat.read(path, as_version=4),
+        timeout=limit_s,
+        startup_timeout=300,
+        extra_arguments=["--log-level=40"],
+        resources={"metadata": {"path": str(HERE)}},
+    )
+    try:
+        return await client.async_execute()
+    except CellTimeoutError:
+        print(f"{path.name}: a cell has not ended after {limit_s} s.", file=sys.stderr)
+    except (CellExecutionError, RuntimeError) as error:  # a RuntimeError where the kernel died, or did not start
+        print(f"{path.name}: {error}", file=sys.stderr)
     return None
 
 

@@ -1,11 +1,15 @@
 """The notebooks are thin, bare and in order; `notebooks/execute.py` runs them."""
 
 import ast
+import asyncio
 import re
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
+
+from notebooks import execute
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -89,3 +93,13 @@ def test_links_resolve(notebook):
     for cell in book.cells:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", cell.source if cell.cell_type == "markdown" else ""):
             assert (path.parent / target).exists(), target
+
+
+def test_no_answer_is_waited_for_that_is_there(tmp_path):
+    """An Output widget has nbclient send messages while it waits for the cell, which then took as long as it may."""
+    cell = "import ipywidgets\nfor _ in range(30):\n    with ipywidgets.Output():\n        print('here')"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    nbformat.write(book, tmp_path / "widgets.ipynb")
+    started = time.monotonic()
+    assert asyncio.run(execute.executed(tmp_path / "widgets.ipynb", limit_s=60))
+    assert time.monotonic() - started < 40
