@@ -1,18 +1,20 @@
 """Audio files to mono waveforms and back, at any sampling rate; an error says what is wrong with a file."""
 
-from tagkit.audio.decode import DECODING, duration, load, load_int16, stream
+from tagkit.audio.decode import DECODING, duration, load, load_int16
 from tagkit.audio.encode import save
-from tagkit.audio.formats import SUFFIXES, AudioError, to_float, to_int16
+from tagkit.audio.formats import SUFFIXES, AudioError, TooLongError, to_float, to_int16
+from tagkit.audio.samples import remove_offset
 
 __all__ = [
     "DECODING",
     "SUFFIXES",
     "AudioError",
+    "TooLongError",
     "duration",
     "load",
     "load_int16",
+    "remove_offset",
     "save",
-    "stream",
     "to_float",
     "to_int16",
 ]

@@ -15,8 +15,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from tagkit.audio.formats import FFMPEG_READS, AudioError, find_ffmpeg, to_float, to_int16
+from tagkit.audio.formats import FFMPEG_READS, AudioError, TooLongError, find_ffmpeg, to_float, to_int16
 from tagkit.audio.integrity import check_integrity
+from tagkit.audio.samples import remove_offset
 from tagkit.system import extras
 
 RATES_HZ = (1_000, 768_000)
@@ -24,6 +25,7 @@ LONGEST_S = 12 * 3600
 # Half a megabyte of floats stays in a core's cache from decoding to rounding, and malloc gives it again for the next
 # block; an hour of audio is never in memory at its source rate.
 BLOCK_VALUES = 1 << 17
+MOST_SAMPLES_HELD = 30 * 60 * 16_000
 # MP3 headers are not exact (MagnaTagATune's own declare 0.17 s too much); more than this is a truncated file.
 TOLERATED_LOSS_S = 0.5
 # Float files beyond full scale are common (hot masters); a hundred times full scale is another unit.
@@ -34,8 +36,8 @@ INT16_SUBTYPE = "PCM_16"
 # ffmpeg needs a second for a block; if none comes for this long, it hangs.
 STALL_S = 120.0
 # Raised whenever a file decodes to other samples than before; records and runs keep it. Version 1 rounded resampled
-# sound differently.
-DECODING = 2
+# sound differently, version 2 left constant offsets in.
+DECODING = 3
 AU_FLOAT_HEADER = struct.Struct(">4s5I")
 
 
@@ -79,12 +81,18 @@ def load(path: str | Path, sr: int) -> np.ndarray:
     return to_float(load_int16(path, sr))
 
 
-def load_int16(path: str | Path, sr: int) -> np.ndarray:
+def load_int16(path: str | Path, sr: int, longest_s: float = LONGEST_S) -> np.ndarray:
     """Load a file as a mono waveform of 16-bit integers.
 
     libsndfile reads the file where it can (WAV, AIFF, FLAC, Ogg, Opus, MP3, ...), else ffmpeg does (M4A, WMA, AC-3,
-    the sound of a video, ...). Channels are averaged. The file is read in blocks, so that long files need little more
-    memory than their result.
+    the sound of a video, ...). Channels are averaged, and an offset of more than a thousandth of full scale is taken
+    out (`remove_offset`). The file is read in blocks; a result of more than half an hour at 16 kHz lies in a nameless
+    temporary file (below TMPDIR) that is mapped into memory.
+
+    Parameters
+    ----------
+    longest_s : float
+        Longer files are refused, as soon as they turn out to be longer.
 
     Returns
     -------
@@ -92,34 +100,18 @@ def load_int16(path: str | Path, sr: int) -> np.ndarray:
 
     Raises
     ------
+    TooLongError
+        See `longest_s`.
     AudioError
-        The file is missing, unreadable, empty, truncated, no audio, longer than 12 hours, holds NaN or infinity, or
-        has a sampling rate outside 1 kHz to 768 kHz.
-    """
-    pieces = list(stream(path, sr))
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-
-
-def stream(path: str | Path, sr: int) -> Iterator[np.ndarray]:
-    """Load a file piece by piece, in the memory of one piece; joined, they are what `load_int16` returns.
-
-    Yields
-    ------
-    array (samples,) of int16
-        At least one, none of them empty.
-
-    Raises
-    ------
-    AudioError
-        As `load_int16`; damage that shows only at the end of a file is raised after its last piece.
+        The file is missing, unreadable, empty, truncated, no audio, holds NaN or infinity, or has a sampling rate
+        outside 1 kHz to 768 kHz.
     """
     path = Path(path)
     with _open(path) as handle, _sound_file(handle, path) as sound:
         if sound is not None:
-            yield from _decode(path, _soundfile_source(sound, path, sr), sr)
-            return
+            return _gather(_decode(path, _soundfile_source(sound, path, sr), sr, longest_s))
     with _ffmpeg_source(path) as source:
-        yield from _decode(path, source, sr)
+        return _gather(_decode(path, source, sr, longest_s))
 
 
 def duration(path: str | Path) -> float:
@@ -186,7 +178,23 @@ def _soundfile_blocks(sound: soundfile.SoundFile, exact: bool) -> Iterator[np.nd
         yield block
 
 
-def _decode(path: Path, source: _Source, sr: int) -> Iterator[np.ndarray]:
+def _gather(pieces: Iterator[np.ndarray]) -> np.ndarray:
+    """Join pieces, on disk if they are many, and take their offset out."""
+    held, samples = [], 0
+    with tempfile.TemporaryFile() as spool:
+        for piece in pieces:
+            held.append(piece)
+            samples += len(piece)
+            if samples > MOST_SAMPLES_HELD:
+                spool.writelines(each.data for each in held)
+                held.clear()
+        if samples > MOST_SAMPLES_HELD:
+            spool.flush()
+            return remove_offset(np.memmap(spool, np.int16, "r+"))
+    return remove_offset(held[0] if len(held) == 1 else np.concatenate(held))
+
+
+def _decode(path: Path, source: _Source, sr: int, longest_s: float) -> Iterator[np.ndarray]:
     """Pieces of a source as mono int16 at `sr`, or an AudioError that says why not."""
     low, high = RATES_HZ
     if not low <= source.sr <= high:
@@ -195,8 +203,8 @@ def _decode(path: Path, source: _Source, sr: int) -> Iterator[np.ndarray]:
     frames = samples = 0
     for block in source.blocks:
         frames += len(block)
-        if frames > LONGEST_S * source.sr:
-            raise AudioError(f"{path} is longer than {LONGEST_S // 3600} hours; cut it into pieces.")
+        if frames > longest_s * source.sr:
+            raise TooLongError(f"{path} is longer than {longest_s / 60:g} minutes; cut it into pieces.")
         piece = block if block.dtype == np.int16 else _mono_int16(path, block, resample)
         samples += len(piece)
         if len(piece):

@@ -35,6 +35,10 @@ class AudioError(ValueError):
     """An audio file cannot be used; the message is one sentence with the file, the reason and what to do."""
 
 
+class TooLongError(AudioError):
+    """A file holds more audio than the caller takes."""
+
+
 def to_int16(y: np.ndarray) -> np.ndarray:
     """Floats in [-1, 1) to int16: scaled by 32768, rounded, clipped."""
     scaled = np.asarray(np.multiply(y, 32768.0))

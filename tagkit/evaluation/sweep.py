@@ -4,7 +4,6 @@ Files are rounded to 16 bits and cut by `tagkit.data.windows.window_starts`, jus
 decoded ahead, a batch holds windows of several files, and long files are kept on disk rather than in memory.
 """
 
-import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -22,9 +21,6 @@ from tagkit.data.windows import window_starts
 from tagkit.graph.scorer import Scorer
 from tagkit.system import paths
 from tagkit.training.runs import Run, TrainingError
-
-# Sounds of up to half an hour at 16 kHz are held in memory, longer ones in a nameless temporary file.
-MOST_SAMPLES = 30 * 60 * 16_000
 
 Source = str | Path | np.ndarray
 Found = TypeVar("Found")
@@ -154,10 +150,10 @@ class Sweep(ABC, Generic[Found]):
     def samples(self, source: Source) -> np.ndarray:
         """A file, or samples at `sr`, as int16 (samples,); AudioError where there are none."""
         if not isinstance(source, np.ndarray):
-            return decode(source, self.sr)
+            return audio.load_int16(source, self.sr)
         if source.ndim != 1 or not len(source):
             raise audio.AudioError(f"A sound is an array (samples,) of at least one, not one of shape {source.shape}.")
-        return source if source.dtype == np.int16 else audio.to_int16(source)
+        return audio.remove_offset(source.copy() if source.dtype == np.int16 else audio.to_int16(source))
 
     def _starts(self, samples: int, hop_s: float | None = None) -> np.ndarray:
         if hop_s is None:
@@ -226,30 +222,6 @@ def find_files(sources: Iterable[str | Path]) -> Iterator[Path | Failed]:
         yield from shown or [Failed(source, f"{source} holds no audio file; name one, or a folder that holds some.")]
 
 
-def decode(path: str | Path, sr: int, most_samples: int = MOST_SAMPLES) -> np.ndarray:
-    """All samples of a file as int16, (samples,): what `audio.load_int16` gives, but in bounded memory.
-
-    More than `most_samples` are written to a nameless temporary file (below TMPDIR) and mapped into memory.
-
-    Raises
-    ------
-    AudioError
-        As for `audio.load_int16`.
-    """
-    pieces, held = [], 0
-    with tempfile.TemporaryFile() as spool:
-        for piece in audio.stream(path, sr):
-            pieces.append(piece)
-            held += len(piece)
-            if held > most_samples:
-                spool.writelines(p.data for p in pieces)
-                pieces.clear()
-        if held <= most_samples:
-            return np.concatenate(pieces)
-        spool.flush()
-        return np.memmap(spool, np.int16, "r")
-
-
 @dataclass
 class _Waiting:
     """A sound whose windows are not all done yet."""
@@ -297,6 +269,6 @@ def _decode_or_fail(source: str | Path | Failed, sr: int) -> tuple[Path, np.ndar
         return source.path, source
     path = Path(source)
     try:
-        return path, decode(path, sr)
+        return path, audio.load_int16(path, sr)
     except audio.AudioError as error:
         return path, Failed(path, str(error))

@@ -66,6 +66,7 @@ def test_every_sample_type_has_its_level(tmp_path, subtype):
 
 def test_int16_comes_back_bit_for_bit(tmp_path):
     y = np.random.default_rng(0).integers(-32768, 32768, SR).astype(np.int16)
+    y[SR // 2 :] = -1 - y[: SR // 2]  # so that their mean is none
     for name in ("a.wav", "a.flac"):
         audio.save(tmp_path / name, y, SR)
         assert np.array_equal(audio.load_int16(tmp_path / name, SR), y)
@@ -98,8 +99,8 @@ def test_stereo_channels_stay_apart(tmp_path, suffix):
 
 
 def test_one_sample(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.array([0.5], np.float32), SR)
-    assert audio.load_int16(tmp_path / "a.wav", SR).tolist() == [16384]
+    soundfile.write(tmp_path / "a.wav", np.array([0.0005], np.float32), SR)
+    assert audio.load_int16(tmp_path / "a.wav", SR).tolist() == [16]
     soundfile.write(tmp_path / "b.wav", np.array([0.5], np.float32), 44_100)
     with pytest.raises(audio.AudioError, match=r"b\.wav holds no audio \(1 samples at 44100 Hz\)"):
         audio.load_int16(tmp_path / "b.wav", SR)
@@ -251,8 +252,30 @@ def test_real_recordings(real_data):
 
 
 @pytest.mark.parametrize(("suffix", "sr"), [("wav", 16_000), ("flac", 44_100), ("m4a", 44_100)])
-def test_the_pieces_of_a_stream_are_the_whole(tmp_path, suffix, sr):
-    audio.save(tmp_path / f"a.{suffix}", tone(seconds=70, sr=sr), sr)
-    pieces = list(audio.stream(tmp_path / f"a.{suffix}", SR))
-    assert len(pieces) > 1 and all(len(piece) and piece.dtype == np.int16 for piece in pieces)
-    np.testing.assert_array_equal(np.concatenate(pieces), audio.load_int16(tmp_path / f"a.{suffix}", SR))
+def test_long_files_lie_on_disk_and_are_the_same(tmp_path, monkeypatch, suffix, sr):
+    audio.save(tmp_path / f"a.{suffix}", tone(seconds=20, sr=sr) + np.float32(0.1), sr)
+    held = audio.load_int16(tmp_path / f"a.{suffix}", SR)
+    monkeypatch.setattr(decode, "MOST_SAMPLES_HELD", 100_000)
+    spooled = audio.load_int16(tmp_path / f"a.{suffix}", SR)
+    assert isinstance(spooled, np.memmap) and not isinstance(held, np.memmap)
+    np.testing.assert_array_equal(spooled, held)
+
+
+def test_more_than_the_caller_takes_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(2.0), SR)
+    assert len(audio.load_int16(tmp_path / "a.wav", SR, longest_s=2.0)) == 2 * SR
+    with pytest.raises(audio.TooLongError, match=r"a\.wav is longer than 0\.03 minutes"):
+        audio.load_int16(tmp_path / "a.wav", SR, longest_s=1.8)
+
+
+@pytest.mark.parametrize(("offset", "left"), [(0.02, 0), (-0.02, 0), (0.0011, 0), (0.0009, 29), (0.0, 0)])
+def test_an_offset_is_taken_out_and_nothing_else_is_touched(tmp_path, offset, left):
+    pcm = audio.to_int16(tone()) + np.int16(round(offset * 32_768))
+    soundfile.write(tmp_path / "a.wav", pcm, SR)
+    y = audio.load_int16(tmp_path / "a.wav", SR)
+    np.testing.assert_array_equal(y, audio.to_int16(tone()) + np.int16(left))
+
+
+def test_what_lies_beyond_full_scale_without_its_offset_is_clipped():
+    y = np.array([-32_768] * 3 + [32_767] * 7, np.int16)
+    np.testing.assert_array_equal(audio.remove_offset(y), [-32_768] * 3 + [32_767 - 13_106] * 7)

@@ -179,7 +179,11 @@ async def _in_turn(turns: asyncio.Semaphore, limits: Limits, function: Callable[
 
 def _tag(tagger: Tagger, path: Path, name: str, limits: Limits) -> dict:
     try:
-        y = _load(path, tagger.sr, limits.minutes)
+        y = audio.load_int16(path, tagger.sr, longest_s=60 * limits.minutes)
+    except audio.TooLongError as error:
+        raise Refused(
+            413, f"The file holds more than {limits.minutes:g} minutes of music; cut a part out of it."
+        ) from error
     except audio.AudioError as error:
         # The reason without the temporary file's name; whatever else of this machine might be in it is not passed on.
         reason = str(error).replace(str(path), name)
@@ -194,17 +198,6 @@ def _tag(tagger: Tagger, path: Path, name: str, limits: Limits) -> dict:
         "scores": {tagger.tags[k]: round(float(scores[k]), 6) for k in np.argsort(-scores, kind="stable")},
         "taggram": taggram_data(fine.window_scores, fine.starts_s, fine.window_s, fine.duration_s, fine.tags),
     }
-
-
-def _load(path: Path, sr: int, minutes: float) -> np.ndarray:
-    """All samples of a file, (samples,) of int16; decoding stops where it is too long."""
-    pieces, held = [], 0
-    for piece in audio.stream(path, sr):
-        pieces.append(piece)
-        held += len(piece)
-        if held > minutes * 60 * sr:
-            raise Refused(413, f"The file holds more than {minutes:g} minutes of music; cut a part out of it.")
-    return np.concatenate(pieces)
 
 
 def _static(package: str, name: str, kind: str) -> Callable:
