@@ -1,54 +1,44 @@
 """Audio files to mono waveforms: decode, mix down, resample."""
 
-import re
-import struct
-import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soundfile
 import soxr
 
-from tagkit.audio.formats import FFMPEG_READS, AudioError, TooLongError, find_ffmpeg, to_float, to_int16
-from tagkit.audio.integrity import check_integrity
-from tagkit.audio.samples import remove_offset
-from tagkit.system import extras
+from tagkit.audio import ffmpeg, libsndfile
+from tagkit.audio.formats import AudioError, DoubtfulError, TooLongError, to_float, to_int16
+from tagkit.audio.integrity import Promise, check_integrity, refuse_joined
+from tagkit.audio.samples import Mixdown, is_silent, remove_offset
+from tagkit.audio.source import Source
 
 RATES_HZ = (1_000, 768_000)
 LONGEST_S = 12 * 3600
-# Half a megabyte of floats stays in a core's cache from decoding to rounding, and malloc gives it again for the next
-# block; an hour of audio is never in memory at its source rate.
-BLOCK_VALUES = 1 << 17
 MOST_SAMPLES_HELD = 30 * 60 * 16_000
-# MP3 headers are not exact (MagnaTagATune's own declare 0.17 s too much); more than this is a truncated file.
-TOLERATED_LOSS_S = 0.5
 # Float files beyond full scale are common (hot masters); a hundred times full scale is another unit.
 LOUDEST_FLOAT = 100.0
-# The subtype that libsndfile hands over as int16 without loss, scale or wrap-around. MP3 would be another, but it is
-# decoded to floats, which numpy rounds to the same integers in a fifth of the time.
-INT16_SUBTYPE = "PCM_16"
-# ffmpeg needs a second for a block; if none comes for this long, it hangs.
-STALL_S = 120.0
 # Raised whenever a file decodes to other samples than before; records and runs keep it. Version 1 rounded resampled
-# sound differently, version 2 left constant offsets in.
+# sound differently, version 2 left constant offsets in and averaged surround sound.
 DECODING = 3
-AU_FLOAT_HEADER = struct.Struct(">4s5I")
 
 
 @dataclass(frozen=True)
-class _Source:
-    """An open file: its rate, its blocks (frames, channels) and the length it declares (None where unknown)."""
+class Decoded:
+    """A file as `read` gives it.
 
-    sr: int
-    channels: int
-    frames: int | None
-    blocks: Iterator[np.ndarray]
+    Attributes
+    ----------
+    y : ndarray (samples,) of int16
+    remarks : tuple of str
+        What a listener should know of the file, each to be read after its name: "is silent: ...".
+    """
+
+    y: np.ndarray = field(repr=False)
+    remarks: tuple[str, ...]
 
 
 def load(path: str | Path, sr: int) -> np.ndarray:
@@ -106,16 +96,11 @@ def load_int16(path: str | Path, sr: int, longest_s: float = LONGEST_S) -> np.nd
         The file is missing, unreadable, empty, truncated, no audio, holds NaN or infinity, or has a sampling rate
         outside 1 kHz to 768 kHz.
     """
-    path = Path(path)
-    with _open(path) as handle, _sound_file(handle, path) as sound:
-        if sound is not None:
-            return _gather(_decode(path, _soundfile_source(sound, path, sr), sr, longest_s))
-    with _ffmpeg_source(path) as source:
-        return _gather(_decode(path, source, sr, longest_s))
+    return read(path, sr, longest_s).y
 
 
-def duration(path: str | Path) -> float:
-    """Length of a file in seconds: from its header where libsndfile opens it, else by decoding it.
+def read(path: str | Path, sr: int, longest_s: float = LONGEST_S) -> Decoded:
+    """Load a file as `load_int16` does, with remarks on what is unusual about it.
 
     Raises
     ------
@@ -123,11 +108,32 @@ def duration(path: str | Path) -> float:
         See `load_int16`.
     """
     path = Path(path)
-    with _open(path) as handle, _sound_file(handle, path) as sound:
-        if sound is not None:
-            return sound.frames / sound.samplerate
-    with _ffmpeg_source(path) as source:
-        return sum(len(block) for block in source.blocks) / source.sr
+    y, mixdown, complaints = _read(path, sr, longest_s)
+    remarks = []
+    if mixdown.lost is not None:
+        loudest, before, after = mixdown.lost
+        y, _, complaints = _read(path, sr, longest_s, alone=loudest)
+        remarks.append(
+            f"has channels that cancel each other when they are mixed down (to {after:.0f} dBFS): channel "
+            f"{loudest + 1} alone is used ({before:.0f} dBFS)"
+        )
+    if complaints:
+        remarks.append(f"was decoded with {len(complaints)} complaints, such as {complaints[0]!r}")
+    if is_silent(y):
+        remarks.append("is silent: no sample rises above -80 dBFS")
+    return Decoded(y, tuple(remarks))
+
+
+def duration(path: str | Path) -> float:
+    """Length of a file in seconds, found by decoding it: what headers say is too often wrong.
+
+    Raises
+    ------
+    AudioError
+        See `load_int16`.
+    """
+    rate = 48_000
+    return len(load_int16(path, rate)) / rate
 
 
 @contextmanager
@@ -146,36 +152,34 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         yield handle
 
 
-@contextmanager
-def _sound_file(handle: BinaryIO, path: Path) -> Iterator[soundfile.SoundFile | None]:
-    """The file as libsndfile opens it, or None where it does not know the format.
-
-    libsndfile gets a descriptor, not the name: under some names (.au, .vox, .gsm) it takes any bytes for sound.
-    """
+def _read(path: Path, sr: int, longest_s: float, alone: int | None = None) -> tuple[np.ndarray, Mixdown, list[str]]:
+    """Samples, levels and complaints of the decoder: libsndfile, or ffmpeg where that stumbles."""
+    stumbled = None
+    with _open(path) as handle, libsndfile.opened(handle) as sound:
+        promise = Promise() if sound is None else check_integrity(sound, path)
+        refuse_joined(path)
+        if sound is not None and promise.whole:
+            try:
+                return _decode(path, libsndfile.source(sound, path, sr), promise, sr, longest_s, alone)
+            except DoubtfulError as error:
+                stumbled = error
+        patient = sound is not None and sound.format == "MP3"
     try:
-        sound = soundfile.SoundFile(handle.fileno(), closefd=False)
-    except soundfile.LibsndfileError:
-        yield None
-        return
-    with sound:
-        try:
-            yield sound
-        except soundfile.LibsndfileError as error:
-            reason = error.error_string.removeprefix("Error : ").rstrip(".")
-            raise AudioError(f"{path} is damaged ({reason}); fetch it again or leave it out.") from error
+        with ffmpeg.source(path, patient) as source:
+            return _decode(path, source, promise, sr, longest_s, alone)
+    except TooLongError:
+        raise
+    except AudioError as error:
+        if promise.joined:
+            raise AudioError(f"{path} is several streams in one file that cannot be read as one; split it.") from error
+        raise stumbled or error from None
 
 
-def _soundfile_source(sound: soundfile.SoundFile, path: Path, sr: int) -> _Source:
-    check_integrity(sound, path)
-    exact = sound.channels == 1 and sound.samplerate == sr and sound.subtype == INT16_SUBTYPE
-    return _Source(sound.samplerate, sound.channels, sound.frames, _soundfile_blocks(sound, exact))
-
-
-def _soundfile_blocks(sound: soundfile.SoundFile, exact: bool) -> Iterator[np.ndarray]:
-    dtype = "int16" if exact else "float32"
-    frames = max(1, BLOCK_VALUES // sound.channels)
-    while len(block := sound.read(frames, dtype=dtype, always_2d=not exact)):
-        yield block
+def _decode(
+    path: Path, source: Source, promise: Promise, sr: int, longest_s: float, alone: int | None
+) -> tuple[np.ndarray, Mixdown, list[str]]:
+    mixdown = Mixdown(source.channels, alone)
+    return _gather(_pieces(path, source, promise, sr, longest_s, mixdown)), mixdown, source.complaints
 
 
 def _gather(pieces: Iterator[np.ndarray]) -> np.ndarray:
@@ -194,7 +198,9 @@ def _gather(pieces: Iterator[np.ndarray]) -> np.ndarray:
     return remove_offset(held[0] if len(held) == 1 else np.concatenate(held))
 
 
-def _decode(path: Path, source: _Source, sr: int, longest_s: float) -> Iterator[np.ndarray]:
+def _pieces(
+    path: Path, source: Source, promise: Promise, sr: int, longest_s: float, mixdown: Mixdown
+) -> Iterator[np.ndarray]:
     """Pieces of a source as mono int16 at `sr`, or an AudioError that says why not."""
     low, high = RATES_HZ
     if not low <= source.sr <= high:
@@ -205,7 +211,11 @@ def _decode(path: Path, source: _Source, sr: int, longest_s: float) -> Iterator[
         frames += len(block)
         if frames > longest_s * source.sr:
             raise TooLongError(f"{path} is longer than {longest_s / 60:g} minutes; cut it into pieces.")
-        piece = block if block.dtype == np.int16 else _mono_int16(path, block, resample)
+        piece = block
+        if block.dtype != np.int16:
+            _check_values(path, block, source)
+            mono = mixdown(block)
+            piece = to_int16(mono if resample is None else resample.resample_chunk(np.ascontiguousarray(mono)))
         samples += len(piece)
         if len(piece):
             yield piece
@@ -214,87 +224,24 @@ def _decode(path: Path, source: _Source, sr: int, longest_s: float) -> Iterator[
         samples += len(piece)
         if len(piece):
             yield piece
-    lost_s = ((source.frames or 0) - frames) / source.sr
-    if lost_s > TOLERATED_LOSS_S:
-        raise AudioError(
-            f"{path} is truncated: its header declares {source.frames / source.sr:.2f} s and "
-            f"{frames / source.sr:.2f} s can be decoded; fetch it again or leave it out."
+    if (promise.frames or 0) - frames > promise.tolerated:
+        raise DoubtfulError(
+            f"{path} is truncated: it declares {promise.frames / source.sr:.2f} s and {frames / source.sr:.2f} s can "
+            "be decoded; fetch it again or leave it out."
         )
     if not samples:
         raise AudioError(f"{path} holds no audio ({frames} samples at {source.sr} Hz); leave it out.")
 
 
-def _mono_int16(path: Path, block: np.ndarray, resample: soxr.ResampleStream | None) -> np.ndarray:
-    """One block (frames, channels) of float32, averaged, resampled and rounded to int16."""
+def _check_values(path: Path, block: np.ndarray, source: Source) -> None:
+    """Refuse a block (frames, channels) with samples that are no sound."""
     peak = max(block.max(initial=0), -block.min(initial=0))
+    if source.lossy and not peak <= LOUDEST_FLOAT:
+        said = f" ({source.complaints[-1]})" if source.complaints else ""
+        raise AudioError(
+            f"{path} is damaged: it decodes to {peak:.4g} times full scale{said}; fetch it again or leave it out."
+        )
     if not np.isfinite(peak):
         raise AudioError(f"{path} holds NaN or infinity among its samples; export it again or leave it out.")
     if peak > LOUDEST_FLOAT:
         raise AudioError(f"{path} holds float samples up to {peak:.4g} where full scale is 1; scale it to [-1, 1].")
-    # A mean over an axis as short as the channels takes numpy thirty times as long as adding them up.
-    mono = block[:, 0] if block.shape[1] == 1 else sum(block.T) / block.shape[1]
-    if resample is not None:
-        mono = resample.resample_chunk(np.ascontiguousarray(mono))
-    return to_int16(mono)
-
-
-@contextmanager
-def _ffmpeg_source(path: Path) -> Iterator[_Source]:
-    """The first audio stream of a file as ffmpeg decodes it, block by block, at its own rate and channels.
-
-    Not through pydub: it holds the whole of a file in memory several times over, and needs ffprobe, which
-    imageio-ffmpeg's wheel lacks. Any complaint of ffmpeg counts as damage, since ffmpeg skips what it cannot
-    decode and carries on.
-    """
-    ffmpeg = find_ffmpeg()
-    if ffmpeg is None:
-        raise AudioError(
-            f"{path} is in no format that libsndfile opens, and ffmpeg, which opens others, is not installed; "
-            f"install it or {extras.install('formats')}."
-        )
-    command = [ffmpeg, "-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe"]
-    command += ["-format_whitelist", FFMPEG_READS, "-i", f"file:{path}"]
-    command += ["-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-    with (
-        tempfile.TemporaryFile() as complaints,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints) as process,
-    ):
-        try:
-            head = _read_or_kill(process, AU_FLOAT_HEADER.size)
-            if len(head) < AU_FLOAT_HEADER.size:
-                process.wait()
-                raise AudioError(f"{path} is no audio file that can be decoded{_complaint(complaints, path)}.")
-            _, offset, _, _, sr, channels = AU_FLOAT_HEADER.unpack(head)
-            _read_or_kill(process, offset - len(head))
-            yield _Source(sr, channels, None, _ffmpeg_blocks(path, process, channels, complaints))
-        finally:
-            process.kill()
-
-
-def _read_or_kill(process: subprocess.Popen, size: int) -> bytes:
-    """Read `size` bytes of what ffmpeg writes; kill ffmpeg if it stalls."""
-    watchdog = threading.Timer(STALL_S, process.kill)
-    watchdog.start()
-    try:
-        return process.stdout.read(size)
-    finally:
-        watchdog.cancel()
-
-
-def _ffmpeg_blocks(path: Path, process: subprocess.Popen, channels: int, complaints: BinaryIO) -> Iterator[np.ndarray]:
-    frame_bytes = 4 * channels
-    while data := _read_or_kill(process, max(1, BLOCK_VALUES // channels) * frame_bytes):
-        whole = len(data) - len(data) % frame_bytes
-        yield np.frombuffer(data[:whole], dtype=">f4").astype(np.float32).reshape(-1, channels)
-    said = _complaint(complaints, path)
-    if process.wait() or said:
-        raise AudioError(f"{path} is damaged{said}; fetch it again or leave it out.")
-
-
-def _complaint(complaints: BinaryIO, path: Path) -> str:
-    """The last thing that ffmpeg said, in brackets; "" when it said nothing."""
-    complaints.seek(0)
-    lines = [line.strip() for line in complaints.read().decode(errors="replace").splitlines() if line.strip()]
-    if not lines:
-        return ""
-    return f" (ffmpeg: {re.sub(' @ 0x[0-9a-f]+', '', lines[-1]).replace(f'file:{path}: ', '')})"

@@ -35,6 +35,10 @@ class AudioError(ValueError):
     """An audio file cannot be used; the message is one sentence with the file, the reason and what to do."""
 
 
+class DoubtfulError(AudioError):
+    """One decoder could not read a file to its end; another may."""
+
+
 class TooLongError(AudioError):
     """A file holds more audio than the caller takes."""
 
