@@ -170,14 +170,15 @@ def measure(
         probe = spectra.tone_probe(model, tones=tones, levels_dbfs=(LEVEL_DBFS,))
         return Measured(probe, _heard(model, records, indices, progress))
 
+    tags = run.tags_in(records) or records.catalog.tags(None)  # pitches of CREPE's are nobody's tags
     found = Portrait(
         name=run.root.resolve().name,
-        tags=run.tags,
+        tags=tags,
         sr=run.row.sr,
         trained=measured(True),
         control=measured(False) if control else None,
         levels=construction.construct(run.model(), [_waveform(records, i) for i in test[:CONSTRUCTED_FROM]]),
-        labels=records.labels(indices, run.tags),
+        labels=records.labels(indices, tags),
         pieces=records.clusters(indices).astype(str),
         held_out=len(test),
         fingerprint=fingerprint,

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Sequence
 
 import tagkit
-from tagkit.cli import analysis, data, demo, deploying, scoring, studying, training
+from tagkit.cli import analysis, data, demo, deploying, importing, scoring, studying, training
 from tagkit.deploy import storage
 from tagkit.system import quiet
 from tagkit.system.arguments import RemoteFolder
 
-_FAMILIES = (demo, data, training, scoring, analysis, deploying, studying)
+_FAMILIES = (demo, data, training, importing, scoring, analysis, deploying, studying)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -87,7 +87,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.json:
         result.save(args.json)
     print(evaluate.tag_table(result), end="\n\n")
-    print(evaluate.table({result.model: result}))
+    print(evaluate.table({result.label: result}))
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:

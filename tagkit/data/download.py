@@ -138,7 +138,7 @@ def fetch_file(
     path : Path
         Its folder is created if missing.
     checksum : str
-        Such as "sha256:..."; "" where none is published: then nothing is checked.
+        As for `digest`; "" where none is published: then nothing is checked.
     progress, sleep
         As for `fetch`.
 
@@ -153,11 +153,11 @@ def fetch_file(
         if not checksum:
             tqdm.write(f"{path} is kept: no checksum of it is published; remove it to fetch it again.", sys.stderr)
             return
-        if _digest(path, checksum) == checksum:
+        if digest(path, checksum) == checksum:
             return
     for _ in range(2):
         _fetch_part(session, url, part, progress, sleep)
-        found = _digest(part, checksum)
+        found = digest(part, checksum)
         if not checksum or found == checksum:
             part.replace(path)
             return
@@ -258,12 +258,18 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _digest(path: Path, checksum: str) -> str:
-    """The checksum of a file, of the kind that `checksum` is of."""
+def digest(path: Path, checksum: str) -> str:
+    """The checksum of a file, of the kind that `checksum` is of: "sha256:...", "sha1:...", "git:...", or none ("").
+
+    Git names a file by the sha1 of its length and content: that is how one in a repository can be checked.
+    """
     kind = checksum.partition(":")[0]
     if not kind:
         return ""
     with path.open("rb") as file:
+        if kind == "git":
+            header = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+            return f"git:{hashlib.file_digest(file, header.copy).hexdigest()}"
         return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
 
 

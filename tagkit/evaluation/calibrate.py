@@ -123,9 +123,12 @@ def of_run(run: Run, records: Records | None = None) -> Calibration:
             return stored
     records = run.open_records(records)
     indices = records.part("valid", run.record["split"])
-    record = {"dataset": run.record["dataset"], "data": records.fingerprint, "split": run.record["split"]}
+    split = run.record["split"] or records.catalog.default_split
+    record = {"dataset": records.catalog.name, "data": records.fingerprint, "split": split}
     record |= {"part": "valid", "clips": len(indices), "weights": weights}
-    measured = reliability(records.labels(indices, run.tags), Scorer(run.model())(records, indices), record)
+    tags = run.tags_in(records)
+    scores = Scorer(run.model())(records, indices)[:, [run.tags.index(tag) for tag in tags]]
+    measured = reliability(records.labels(indices, tags), scores, record)
     if os.access(run.root, os.W_OK):
         files.write_json(path, measured.to_dict())
     return measured

@@ -15,7 +15,13 @@ from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.graph.scorer import Scorer
 from tagkit.training.runs import Run, code_version
 
-INPUTS = {None: "raw", "Bank": "learned bank", "Mel": "mel", "Filterbank": "mel"}  # by the row's frontend
+INPUTS = {
+    None: "raw",
+    "Standardize": "raw",
+    "Bank": "learned bank",
+    "Mel": "mel",
+    "Filterbank": "mel",
+}  # by the row's frontend
 AREAS = {"roc_auc": "roc", "pr_auc": "pr"}  # names of scores in a Result, and in TagScores
 AT_A_TIME = 32  # clips between two steps of the progress bar
 
@@ -35,7 +41,8 @@ def evaluate(
     ----------
     run : Run
     records : Records, optional
-        Default: the records that the run was trained on.
+        Default: the records that the run was trained on. Those of an imported network's tags that they do not know are
+        left out.
     part : {"test", "valid", "train"}
     min_positives : int
         Tags with fewer positive clips in this part are left out.
@@ -50,7 +57,7 @@ def evaluate(
     TrainingError
         The records are not those that the run was trained on.
     ValueError
-        No tag has enough positives.
+        No tag has enough positives, or the records know none of the network's.
 
     Examples
     --------
@@ -67,8 +74,12 @@ def evaluate(
     scores = _scores(model, records, indices, f"evaluate {run.root.name}", progress)
     cluster_by = cluster_by or records.catalog.cluster_by
     clusters = records.clusters(indices, cluster_by)
-    labels = records.labels(indices, run.tags)
-    scored = metrics.score_tags(labels, scores, run.tags, clusters, min_positives, resamples)
+    tags = run.tags_in(records)
+    if not tags:
+        raise ValueError(f"{records.root} knows none of the tags of {run.root}: there is nothing to score.")
+    scores = scores[:, [run.tags.index(tag) for tag in tags]]
+    scored = metrics.score_tags(records.labels(indices, tags), scores, tags, clusters, min_positives, resamples)
+    split = run.record["split"] or records.catalog.default_split
     macro = {key: scored.macro(metric) for key, metric in AREAS.items()}
     return Result(
         model=run.config.model,
@@ -79,8 +90,8 @@ def evaluate(
         network=describe_network(run, model),
         training=describe_training(run),
         dataset=records.catalog.name,
-        split=run.record["split"],
-        split_sizes=run.record["split_sizes"],
+        split=split,
+        split_sizes=run.record["split_sizes"] or records.catalog.split_sizes(split),
         part=part,
         seed=run.record["seed"],
         data=records.fingerprint,
@@ -89,6 +100,7 @@ def evaluate(
         min_positives=min_positives,
         clusters=scored.clusters,
         interval=_describe_intervals(scored.clusters, f"{len(set(clusters))} {cluster_by}s", resamples),
+        name=(run.imported or {}).get("name", ""),
     )
 
 

@@ -116,7 +116,7 @@ class Result:
     interval : str
         How the intervals were made.
     name, family, budget_s
-        Name, question and budget in CPU seconds that a study gave it; empty outside studies.
+        Name (an imported network has one, too), question and budget in CPU seconds that a study gave it; else empty.
     """
 
     model: str

@@ -74,32 +74,35 @@ class Blocks:
                 y = step(y, name)
             if table.skip:
                 y = layers.Add(name=f"{name}_add")([y, x])
-            y = self.pool(y, table.pool, table.pooling, name)
+            y = self.pool(y, table.pool, table.pooling, name, table.pool_stride)
         else:
-            y = self.activate_and_pool(self.norm(y, name), table, name)
+            y = self.activate_and_pool(self.norm(y, name), table, name, table.pool_stride)
         if table.squeeze:
             y = self.squeeze(y, table.squeeze, name)
         return self.dropout(y, table.dropout, name)
 
     def residual(self, table: specs.Residual, x: KerasTensor, name: str) -> KerasTensor:
         """Two convolutions with a shortcut, in Kim 2018's order; see `specs.Residual`."""
-        first = specs.Conv(table.width, table.kernel, stride=table.stride, dilation=table.dilation)
-        second = specs.Conv(table.width, table.kernel, dilation=table.dilation)
+        common = {"dilation": table.dilation, "padding": table.padding}
+        first = specs.Conv(table.width, table.kernel, stride=table.stride, **common)
+        second = specs.Conv(table.width, table.kernel, **common)
         y = self.activate(self.norm(self.conv(x, first, f"{name}_1"), f"{name}_1"), f"{name}_1")
         y = self.dropout(y, table.dropout, name)
         y = self.norm(self.conv(y, second, f"{name}_2"), f"{name}_2")
         if table.squeeze:
             y = self.squeeze(y, table.squeeze, name)
         if x.shape[-1] != table.width or table.stride not in (1, (1, 1)):
-            shortcut = specs.Conv(table.width, table.shortcut, stride=table.stride)
+            shortcut = specs.Conv(table.width, table.shortcut, stride=table.stride, padding=table.padding)
             x = self.norm(self.conv(x, shortcut, f"{name}_skip"), f"{name}_skip")
         return self.activate_and_pool(layers.Add(name=f"{name}_add")([y, x]), table, name)
 
-    def activate_and_pool(self, x: KerasTensor, table: specs.Conv | specs.Residual, name: str) -> KerasTensor:
+    def activate_and_pool(
+        self, x: KerasTensor, table: specs.Conv | specs.Residual, name: str, stride: specs.Size | None = None
+    ) -> KerasTensor:
         """Activation, then pooling; the other way round where that is the same and faster."""
         if pools_first(table.pooling, self.row.activation):
-            return self.activate(self.pool(x, table.pool, table.pooling, name), name)
-        return self.pool(self.activate(x, name), table.pool, table.pooling, name)
+            return self.activate(self.pool(x, table.pool, table.pooling, name, stride), name)
+        return self.pool(self.activate(x, name), table.pool, table.pooling, name, stride)
 
     def conv(self, x: KerasTensor, table: specs.Conv, name: str) -> KerasTensor:
         """Convolution alone, one- or two-dimensional as `x` is."""
@@ -108,6 +111,9 @@ class Blocks:
         if padding == "time":
             taps = kernel[0]
             x = layers.ZeroPadding2D((((taps - 1) // 2, taps // 2), (0, 0)), name=f"{name}_pad")(x)
+            padding = "valid"
+        if padding == "half":
+            x = layers.ZeroPadding1D(kernel // 2, name=f"{name}_pad")(x)
             padding = "valid"
         kind, options = layers.Conv2D, {}
         if len(x.shape) == 3:
@@ -142,15 +148,19 @@ class Blocks:
             return x
         return layers.Activation(activation, name=f"{name}_{activation}")(x)
 
-    def pool(self, x: KerasTensor, size: specs.Size | str, kind: str, name: str) -> KerasTensor:
-        """Pooling without overlap, 'valid'; size 1 adds no layer.
+    def pool(
+        self, x: KerasTensor, size: specs.Size | str, kind: str, name: str, stride: specs.Size | None = None
+    ) -> KerasTensor:
+        """Pooling, 'valid'; size 1 adds no layer.
 
         Parameters
         ----------
         size
             Frames, or (frames, bands). "bands" pools over all bands and drops their axis.
         kind
-            "max", "mean" or "stochastic"; ValueError for any other.
+            "max", "mean" or "stochastic"; ValueError for any other, and for a stride with the last.
+        stride
+            None: no overlap.
         """
         if size == "bands":
             x = self.pool(x, (1, x.shape[2]), kind, name)
@@ -158,13 +168,13 @@ class Blocks:
         if size in (1, (1, 1)):
             return x
         name = f"{name}_pool"
-        if kind == "stochastic":
+        if kind == "stochastic" and stride is None:
             return StochasticPooling(size, seed=self.seed_of(name), name=name)(x)
         flat = len(x.shape) == 3
         if kind == "max":
-            return (MaxPooling1D if flat else layers.MaxPooling2D)(size, name=name)(x)
+            return (MaxPooling1D if flat else layers.MaxPooling2D)(size, stride, name=name)(x)
         if kind == "mean":
-            return (layers.AveragePooling1D if flat else layers.AveragePooling2D)(size, name=name)(x)
+            return (layers.AveragePooling1D if flat else layers.AveragePooling2D)(size, stride, name=name)(x)
         raise ValueError(f"{name} of {self.row.name}: no pooling is called {kind!r}; take max, mean or stochastic.")
 
     def squeeze(self, x: KerasTensor, ratio: int, name: str) -> KerasTensor:
@@ -254,12 +264,13 @@ class Blocks:
             return x
         if isinstance(mel, specs.Bank):
             return self.bank(mel, x)
+        if isinstance(mel, specs.Standardize):
+            return features.Standardize(name="waveform_standard")(x)
         if isinstance(mel, specs.Filterbank):
             x = features.LogFilterbank(sr=self.row.sr, name="fbank_log")(x)
             return layers.Reshape((-1, x.shape[2], 1), name="fbank_image")(x)
-        x = features.LogMel(
-            self.row.sr, mel.n_fft, mel.hop_length, mel.n_mels, mel.fmin_hz, mel.fmax_hz, mel.log, name="logmel_mel"
-        )(x)
+        drawn = (mel.n_fft, mel.hop_length, mel.n_mels, mel.fmin_hz, mel.fmax_hz, mel.log, mel.htk, mel.reflect)
+        x = features.LogMel(self.row.sr, *drawn, name="logmel_mel")(x)
         if mel.norm in ("bands", "fixed"):
             x = self.norm(x, "logmel", scale=mel.norm == "bands", center=mel.norm == "bands")
         if mel.image:

@@ -23,8 +23,11 @@ class Conv:
         Along time, or (time, frequency) behind a spectrogram: there a pair makes the convolution two-dimensional.
         `pool` also takes ``"bands"``: pool over all that is left of the frequency axis and drop that axis.
     pooling : {"max", "mean", "stochastic"}
-    padding : {"same", "valid", "time"} or None
-        None takes the row's. ``"time"`` is 'same' along time and 'valid' along frequency.
+    pool_stride : int, (int, int) or None
+        None: pooling without overlap.
+    padding : {"same", "valid", "time", "half"} or None
+        None takes the row's. ``"time"`` is 'same' along time and 'valid' along frequency; ``"half"`` puts kernel // 2
+        zeros on both sides, as PyTorch's code does, which differs from 'same' where there is a stride.
     squeeze : int
         Squeeze-and-excitation after the pooling, with a hidden layer of `squeeze` x `width` units; 0 leaves it out.
     dropout : float
@@ -39,6 +42,7 @@ class Conv:
     dilation: int = 1
     pool: Size | str = 1
     pooling: str = "max"
+    pool_stride: Size | None = None
     padding: str | None = None
     squeeze: int = 0
     dropout: float = 0.0
@@ -47,9 +51,9 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """Pooling alone, for a branch without convolution. `kind` is "max", "mean" or "stochastic"."""
+    """Pooling alone, in a branch: `size` as `Conv.pool`, `kind` one of "max", "mean" and "stochastic"."""
 
-    size: Size
+    size: Size | str
     kind: str = "max"
 
 
@@ -60,7 +64,8 @@ class Residual:
     That is conv, norm, activation, dropout, conv, norm, squeeze-and-excitation, add, activation, pool.
 
     The shortcut is the identity, or, where width or stride changes, a convolution of `shortcut` taps with batch norm.
-    `stride` belongs to the first convolution and to the shortcut, `dilation` to both convolutions.
+    `stride` belongs to the first convolution and to the shortcut, `dilation` to both convolutions, `padding` (as in
+    `Conv`) to all three.
     """
 
     width: int
@@ -72,6 +77,7 @@ class Residual:
     squeeze: int = 0
     dropout: float = 0.0
     shortcut: Size = 1
+    padding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,10 @@ class Mel:
         10 log10(max(S, 1e-10)), or log10(1 + 10000 S).
     norm : {"bands", "image", "fixed"} or None
         Batch norm per band, per image (one scale and offset for all), or per band without learned parameters.
+    htk : bool
+        HTK's mel scale without normalisation by area, as torchaudio draws it, in place of Slaney's with it.
+    reflect : bool
+        Mirror the waveform at its ends instead of adding zeros.
     image : bool
         True: (frames, bands, 1) for two-dimensional convolutions; False: the bands are channels.
     """
@@ -161,6 +171,8 @@ class Mel:
     fmax_hz: float = 8000.0
     log: str = "db"
     norm: str | None = "bands"
+    htk: bool = False
+    reflect: bool = False
     image: bool = True
 
 
@@ -190,6 +202,11 @@ class Bank:
 
 
 @dataclass(frozen=True)
+class Standardize:
+    """The waveform itself, each window with mean 0 and variance 1: `tagkit.graph.layers.features.Standardize`."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One architecture.
 
@@ -203,7 +220,7 @@ class Row:
     head : Head
     source : str
         Where the architecture comes from, and what was decided where the source is silent.
-    frontend : Mel, Filterbank, Bank or None
+    frontend : Mel, Filterbank, Bank, Standardize or None
         None: the first convolution reads the waveform.
     activation : str
         A Keras activation, after every norm.
@@ -226,7 +243,7 @@ class Row:
     stages: tuple
     head: Head
     source: str
-    frontend: Mel | Filterbank | Bank | None = None
+    frontend: Mel | Filterbank | Bank | Standardize | None = None
     activation: str = "elu"
     padding: str = "same"
     bias: bool = True
@@ -262,7 +279,8 @@ class Row:
 
 Table = Conv | Pool | Residual | Parallel | Chain | Gru  # what a stage may be
 _TABLES = {
-    cls.__name__: cls for cls in (Conv, Pool, Residual, Parallel, Chain, Gru, Dense, Head, Mel, Filterbank, Bank, Row)
+    cls.__name__: cls
+    for cls in (Conv, Pool, Residual, Parallel, Chain, Gru, Dense, Head, Mel, Filterbank, Bank, Standardize, Row)
 }
 
 

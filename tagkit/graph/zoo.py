@@ -10,11 +10,12 @@ from tagkit.graph import literature, predecessor
 from tagkit.graph.build import build_row
 from tagkit.graph.describe import describe_model
 from tagkit.graph.literature import ZEILER, with_pooling
+from tagkit.graph.published import rows as published
 from tagkit.graph.specs import Row
 
 __all__ = ["ROWS", "Row", "build", "describe", "find", "with_pooling"]
 
-_DRAWN = {row.name: row for row in (*predecessor.ROWS, *literature.ROWS)}
+_DRAWN = {row.name: row for row in (*predecessor.ROWS, *literature.ROWS, *published.ROWS)}
 _DERIVED = (
     dataclasses.replace(_DRAWN["dm16"], name="dm16_relu", activation="relu", source="predecessor, dm16 with ReLU"),
     with_pooling(_DRAWN["ds256ra"], "stochastic", "ds256ra_stochastic", f"predecessor, ds256ra {ZEILER}"),

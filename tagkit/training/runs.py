@@ -69,6 +69,11 @@ class Run:
         return Windowing(**self.record["windowing"])
 
     @property
+    def imported(self) -> dict | None:
+        """Where a published network comes from (`tagkit.graph.published.networks.Published.about`); None for others."""
+        return self.record.get("imported")
+
+    @property
     def finished(self) -> bool:
         """Whether training ran to its end."""
         return self.record["finished"]
@@ -81,7 +86,12 @@ class Run:
         return now if not then.exists() and now.exists() else then
 
     def open_records(self, records: Records | None = None) -> Records:
-        """The records that the run was trained on, or these; TrainingError if they hold other data."""
+        """The records that the run was trained on, or these; TrainingError if they hold other data.
+
+        An imported network has none of its own and takes any at its sampling rate.
+        """
+        if self.imported:
+            return self._suited(records)
         records = records or Records.open(self.records_root)
         if not records.holds(self.record["data"]) or records.sr != self.row.sr:
             raise TrainingError(
@@ -89,6 +99,17 @@ class Run:
                 f"{self.record['data']} at {self.row.sr} Hz: name the records that it was trained on."
             )
         return records
+
+    def _suited(self, records: Records | None) -> Records:
+        if records is None:
+            raise TrainingError(f"{self.root} was imported and has no records of its own: name some with --records.")
+        if records.sr != self.row.sr:
+            raise TrainingError(f"{records.root} is at {records.sr} Hz, but {self.root} takes {self.row.sr} Hz.")
+        return records
+
+    def tags_in(self, records: Records) -> tuple[str, ...]:
+        """Those of the network's tags that records know; of an imported network, not all need be there."""
+        return tuple(tag for tag in self.tags if tag in records.catalog.labels.columns)
 
     @property
     def best_weights(self) -> Path:

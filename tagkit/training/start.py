@@ -218,7 +218,8 @@ def _reopened(out: Path, record: dict) -> Run | None:
     if not (out / "run.json").is_file():
         return None
     run = Run.open(out)
-    ours, theirs = (json.loads(json.dumps(r)) for r in (record, run.record))
+    drawn = {"row": run.row.to_dict(), "config": run.config.to_dict()}  # with what has been added to tables since
+    ours, theirs = (json.loads(json.dumps(r)) for r in (record, run.record | drawn))
     for r in (ours, theirs):
         del r["config"]["init"]  # a path; "init" has the sha256 of what lies there
     for key in ("config", "row", "windowing", "tags", "data", "split", "init"):
@@ -232,9 +233,8 @@ def _origin(root: str | None, row: zoo.Row) -> dict | None:
     if root is None:
         return None
     run = Run.open(root)
-    ours = json.loads(json.dumps(row.to_dict()))
     for key in ("stages", "frontend", "activation", "sr"):
-        if run.record["row"][key] != ours[key]:
+        if getattr(run.row, key) != getattr(row, key):
             raise TrainingError(f"{root} holds a {run.config.model}, which has other {key} than {row.name}.")
     kept = {key: run.record[key] for key in ("dataset", "data", "split", "seed", "code")}
     return {"model": run.config.model, "weights_sha256": run.weights_sha256} | kept

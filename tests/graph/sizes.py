@@ -50,6 +50,11 @@ def won_res(i, o):
     return conv(9, i, o) + conv(9, o, o) + conv(9, i, o)
 
 
+def won_se(k, i, o):
+    """Two convolutions, two dense layers as wide as the maps, and a convolution beside them where the width changes."""
+    return conv(k, i, o) + conv(k, o, o) + 2 * dense(o, o) + (conv(k, i, o) if i != o else 0)
+
+
 # After the first convolution of 64 channels: kernels 4, widths 64, 128, 128, 256, 256, 512, then dropout and tags.
 UP_TO_512 = bare(4, 64, 64) + bare(4, 64, 128) + bare(4, 128, 128) + bare(4, 128, 256) + bare(4, 256, 256)
 UP_TO_512 += bare(4, 256, 512)
@@ -173,6 +178,19 @@ PARAMETERS = {
     "dilated_res": bare(16, 1, 64) + bare(4, 64, 64) + 4 * bare_res(64, 64) + bare_res(64, 128)
     + 3 * bare_res(128, 128) + bare(4, 128, 256) + bare(4, 256, 512) + dense(4 * 512, 50),
     "ds256ra_stochastic": 349_354,
+    # what others have published, as their files hold it
+    "musicnn_vgg": 2 + conv(9, 1, 128) + 4 * conv(9, 128, 128) + dense(256, 50),
+    "musicnn_vgg_msd": 2 + conv(9, 1, 128) + 4 * conv(9, 128, 128) + dense(256, 50),
+    "won_fcn": 2 + conv(9, 1, 64) + conv(9, 64, 128) + 2 * conv(9, 128, 128) + conv(9, 128, 64) + dense(64, 50),
+    "won_crnn": 2 + conv(9, 1, 64) + conv(9, 64, 128) + 2 * conv(9, 128, 128)
+    + gru2(128, 32) + gru2(32, 32) + dense(32, 50),
+    "won_musicnn": 2 + conv(7 * 67, 1, 204) + conv(7 * 38, 1, 204) + conv(129, 1, 51) + conv(65, 1, 51)
+    + conv(33, 1, 51) + conv(7, 561, 64) + 2 * conv(7, 64, 64) + normed(1506, 200) + dense(200, 50),
+    "won_samplecnn": 1_869_874,
+    "won_samplecnn_se": won_se(3, 1, 128) + sum(won_se(3, i, o) for i, o in LEE) + won_se(1, 512, 512)
+    + normed(512, 512) + dense(512, 50),
+    "crepe_tiny": conv(512, 1, 128) + conv(64, 128, 16) + 2 * conv(64, 16, 16) + conv(64, 16, 32) + conv(64, 32, 64)
+    + dense(256, 50),
 }  # fmt: skip
 
 DM16_FRAMES = [2427, 606, 151, 37, 18, 9, 4]
@@ -217,6 +235,14 @@ FRAMES = {
     "samplecnn_4_7": powers(4, 7),
     "samplecnn_5_5": powers(5, 5),
     "samplecnn_5_6": powers(5, 6),
+    "musicnn_vgg": [187, 92, 46, 23, 11, 2],  # (187 - 4) // 2 + 1
+    "musicnn_vgg_msd": [187, 46, 46, 23, 11, 2],
+    "won_fcn": [1813, 453, 113, 28, 5, 1],
+    "won_crnn": [1813, 906, 302, 75, 18, 18],
+    "won_musicnn": [188] * 5,
+    "won_samplecnn": [*SAMPLECNN_FRAMES, 1],
+    "won_samplecnn_se": [*SAMPLECNN_FRAMES, 1],
+    "crepe_tiny": [128, 64, 32, 16, 8, 4],
 }
 FRAMES |= {
     name: DM16_FRAMES

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tagkit import graph
 from tagkit.graph import fast, zoo
-from tagkit.graph.specs import Bank, Conv, Head, Row
+from tagkit.graph.specs import Bank, Conv, Head, Row, Standardize
 
 from .sizes import FRAMES, PARAMETERS
 
@@ -183,7 +183,10 @@ def test_mistakes_are_named():
 def test_a_row_says_whether_it_reads_the_waveform_and_a_network_at_which_rate():
     reads = {name: row.reads_waveform for name, row in zoo.ROWS.items()}
     assert reads["dm16"] and not reads["logmel"]
-    assert {zoo.ROWS[name].frontend for name, raw in reads.items() if raw and zoo.ROWS[name].frontend} == {Bank()}
+    assert {zoo.ROWS[name].frontend for name, raw in reads.items() if raw and zoo.ROWS[name].frontend} == {
+        Bank(),
+        Standardize(),
+    }
     assert graph.sampling_rate(zoo.build("dm16")) == 16_000
     with pytest.raises(ValueError, match="elsewhere does not say its sampling rate"):
         graph.sampling_rate(keras.Sequential(name="elsewhere"))

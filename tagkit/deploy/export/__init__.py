@@ -124,6 +124,7 @@ def describe(run: Run, records: Records | None, form: str, window: int) -> dict:
         "architecture": record["row"]["source"],
         "seed": record["seed"],
         "trained_with": record["code"],
+        "imported": run.imported,
         "exported_with": code_version(),
         "scores": None,
         "calibration": None,
@@ -163,4 +164,4 @@ def _windows(run: Run, records: Records | None, window: int) -> tuple[np.ndarray
         return np.clip(noise, -32768, 32767).astype(np.int16), "noise"
     cuts = [(p, s) for p in indices for s in window_starts(int(records.lengths[p]), window)]
     chosen = np.linspace(0, len(cuts) - 1, min(MOST_WINDOWS, len(cuts))).round().astype(int)
-    return np.stack([records.read(*cuts[k], window) for k in chosen]), f"windows of {run.record['dataset']}'s test part"
+    return np.stack([records.read(*cuts[k], window) for k in chosen]), f"windows of {records.catalog.name}'s test part"

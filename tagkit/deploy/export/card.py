@@ -47,15 +47,13 @@ def text(content: dict, runtime: str) -> str:
     runtime : str
         What to install beside numpy, soundfile and soxr.
     """
-    trained, dataset = content["trained_on"], content["trained_on"]["dataset"]
-    sizes = ", ".join(f"{part} {count}" for part, count in trained["split_sizes"].items())
     seconds = content["window"] / content["sample_rate"]
     return f"""\
 # {content["model"]}: a music tagger
 
 A convolutional network from {seconds:.1f} s of waveform to {len(content["tags"])} tags: {", ".join(content["tags"])}.
 Architecture: {content["architecture"]}.
-Trained with tagkit {content["trained_with"]["tagkit"]}, seed {content["seed"]}.
+{_origin(content)}
 
 ## Use
 
@@ -72,9 +70,7 @@ In this folder, after `pip install numpy soundfile soxr {runtime}`, `python tag.
 
 ## Data
 
-{datasets.ABOUT.get(dataset, _OTHER_DATA).format(dataset=dataset)}
-
-Split "{trained["split"]}": {sizes} clips; records {trained["data"]}.
+{_data(content)}
 
 ## Scores
 
@@ -87,6 +83,27 @@ Split "{trained["split"]}": {sizes} clips; records {trained["data"]}.
 - It knows its {len(content["tags"])} tags and no others; that none of them scores high says nothing about the music.
 - Not for decisions about people: who is paid, promoted or removed.
 """
+
+
+def _origin(content: dict) -> str:
+    about = content["imported"]
+    if about is None:
+        return f"Trained with tagkit {content['trained_with']['tagkit']}, seed {content['seed']}."
+    published = ", ".join(f"{name} {score:.4f}" for name, score in about["scores"].items()) or "none"
+    return (
+        f"The weights are those of {about['paper']} (licence {about['licence']}), from\n{about['source']}; imported "
+        f"with tagkit {content['trained_with']['tagkit']} and compared with {about['checked']}.\n"
+        f"Published scores: {published} ({about['scored_on'] or 'it tags nothing'})."
+    )
+
+
+def _data(content: dict) -> str:
+    trained, dataset = content["trained_on"], content["trained_on"]["dataset"]
+    about = datasets.ABOUT.get(dataset, _OTHER_DATA).format(dataset=dataset)
+    if content["imported"]:
+        return f"{about}\n\nWhat the network learned from: {content['imported']['trained_on']}."
+    sizes = ", ".join(f"{part} {count}" for part, count in trained["split_sizes"].items())
+    return f'{about}\n\nSplit "{trained["split"]}": {sizes} clips; records {trained["data"]}.'
 
 
 def _scores(content: dict) -> str:

@@ -70,7 +70,11 @@ def _call(layer: keras.Layer, *inputs: keras.KerasTensor, **options: object) -> 
 def _spectrogram(layer: Spectral, x: keras.KerasTensor) -> keras.KerasTensor:
     """What a spectrogram layer computes of `x` (batch, samples, 1), with convolutions in place of FFTs."""
     if isinstance(layer, LogMel):
-        bands = _bands(layer, layers.ZeroPadding1D(layer.pad, name=f"{layer.name}_pad")(x))
+        if layer.reflect:
+            y = ops.pad(x, ((0, 0), (layer.pad, layer.pad), (0, 0)), mode="reflect")
+        else:
+            y = layers.ZeroPadding1D(layer.pad, name=f"{layer.name}_pad")(x)
+        bands = _bands(layer, y)
         if layer.log == "db":
             return 10.0 * ops.log10(ops.maximum(bands, 1e-10))
         return ops.log10(1.0 + 10_000.0 * bands)

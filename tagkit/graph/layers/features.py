@@ -1,7 +1,7 @@
-"""Spectrogram inputs inside the graph: log-mel, and the predecessor's log filterbank energies.
+"""Inputs inside the graph: log-mel, the predecessor's log filterbank energies, and windows made alike in level.
 
-Both are parameter-free Keras layers from a waveform (batch, samples, 1) to (batch, frames, bands), float32 whatever the
-precision policy, differentiable with respect to the waveform.
+All are parameter-free Keras layers on a waveform (batch, samples, 1), float32 whatever the precision policy,
+differentiable with respect to the waveform; spectrograms are (batch, frames, bands).
 """
 
 import keras
@@ -66,6 +66,10 @@ class LogMel(Spectral):
     log
         "db": 10 log10(max(S, 1e-10)) (`librosa.power_to_db` with ref 1, no top_db);
         "log10": log10(1 + 10000 S) (MusiCNN's).
+    htk
+        HTK's mel scale without normalisation by area (torchaudio's default).
+    reflect
+        Mirror the waveform at its ends, where librosa pads with zeros.
     """
 
     def __init__(
@@ -77,18 +81,23 @@ class LogMel(Spectral):
         fmin: float = 0.0,
         fmax: float | None = None,
         log: str = "db",
+        htk: bool = False,
+        reflect: bool = False,
         **kwargs: object,
     ):
         super().__init__(**kwargs)
         if log not in ("db", "log10"):
             raise ValueError(f"LogMel knows no logarithm {log!r}: take 'db' or 'log10'.")
         self.sr, self.n_fft, self.hop_length, self.n_mels = sr, n_fft, hop_length, n_mels
-        self.fmin, self.fmax, self.log = fmin, fmax, log
+        self.fmin, self.fmax, self.log, self.htk, self.reflect = fmin, fmax, log, htk, reflect
         self.frame_length, self.pad, self.n_bands = n_fft, n_fft // 2, n_mels
 
     def bands(self) -> np.ndarray:
         """Mel weights (n_mels, n_fft / 2 + 1)."""
-        return librosa.filters.mel(sr=self.sr, n_fft=self.n_fft, n_mels=self.n_mels, fmin=self.fmin, fmax=self.fmax)
+        kind = {"htk": True, "norm": None} if self.htk else {}
+        return librosa.filters.mel(
+            sr=self.sr, n_fft=self.n_fft, n_mels=self.n_mels, fmin=self.fmin, fmax=self.fmax, **kind
+        )
 
     def window(self) -> np.ndarray:
         """Periodic Hann window (n_fft,)."""
@@ -100,7 +109,7 @@ class LogMel(Spectral):
 
     def call(self, x: KerasTensor) -> KerasTensor:
         """Map `x`, (batch, samples, 1), to (batch, frames, n_mels)."""
-        y = ops.pad(x[..., 0], ((0, 0), (self.pad, self.pad)))
+        y = ops.pad(x[..., 0], ((0, 0), (self.pad, self.pad)), mode="reflect" if self.reflect else "constant")
         mel = ops.matmul(self.power(y), self._bands)
         if self.log == "db":
             return 10.0 * ops.log10(ops.maximum(mel, 1e-10))
@@ -108,7 +117,7 @@ class LogMel(Spectral):
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
-        names = ("sr", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "log")
+        names = ("sr", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "log", "htk", "reflect")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -167,3 +176,20 @@ class LogFilterbank(Spectral):
         """Return the constructor's arguments."""
         names = ("sr", "n_filters", "n_fft", "preemphasis")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
+class Standardize(keras.layers.Layer):
+    """Each window with mean 0 and variance 1, as CREPE takes its frames; (batch, samples, 1) both ways.
+
+    A window of digital silence stays silent: the standard deviation counts as 1e-8 at least.
+    """
+
+    def __init__(self, **kwargs: object):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """Subtract the mean of each window and divide by its standard deviation."""
+        x = x - ops.mean(x, axis=1, keepdims=True)
+        return x / ops.maximum(ops.sqrt(ops.mean(ops.square(x), axis=1, keepdims=True)), 1e-8)
