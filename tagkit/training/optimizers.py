@@ -51,8 +51,22 @@ class _OneKernel(keras.optimizers.Adam):
         )
 
 
-class AdamW(_OneKernel, keras.optimizers.AdamW):
-    """Adam whose weight decay stays apart from the gradient."""
+class AdamW(_OneKernel):
+    """Adam whose weight decay stays apart from the gradient.
+
+    Keras' own works the learning rate out again for every variable that it decays, which takes half of the time of
+    tracing a step.
+    """
+
+    def __init__(self, *args: object, weight_decay: float, **kwargs: object):
+        super().__init__(*args, **kwargs)
+        self.decay = weight_decay
+
+    def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
+        """Take one variable's step."""
+        rate = ops.cast(learning_rate, variable.dtype)
+        self.assign_sub(variable, ops.multiply(ops.multiply(variable, self.decay), rate))
+        super().update_step(gradient, variable, learning_rate)
 
 
 class _L2(keras.optimizers.Optimizer):
