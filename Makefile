@@ -1,9 +1,11 @@
 # `make help` lists the targets. Everything is installed into .venv; only test-debian13 needs root.
 PYTHON ?= python3
 BIN := .venv/bin
+# Each of several processes that share the cores.
+ON_ONE_CORE := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit test-browser test-cluster test-faults test-debian13 audit notebooks docs site \
-	links bench validate picture lock clean
+.PHONY: help install demo test lint unit test-browser test-cluster test-faults test-debian13 audit notebooks docs pages \
+	site links bench validate picture lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## +' '/^[a-z0-9-]+:.*##/ {printf "%-15s%s\n", $$1, $$2}' Makefile
@@ -23,7 +25,12 @@ install: .venv/installed  ## set up .venv with the locked dependencies
 demo: install  ## render a tagged dataset, train two networks, score them, and listen to what they learned
 	$(BIN)/tagkit demo
 
-test: lint unit notebooks docs  ## run lint, import contracts, tests, every notebook, and the site
+test: lint  ## run lint, import contracts, tests, every notebook, and the site
+	$(MAKE) --jobs=2 unit pages
+
+pages: install
+	$(MAKE) notebooks
+	$(MAKE) docs
 
 lint: install  ## check the code, the import contracts, the declared dependencies, and the workflows
 	$(BIN)/ruff check .
@@ -34,7 +41,7 @@ lint: install  ## check the code, the import contracts, the declared dependencie
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 unit: install  ## run the tests, on as many cores as there are, up to four
-	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(ON_ONE_CORE) $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 test-browser: install  ## run only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser
@@ -52,7 +59,7 @@ audit: install  ## check the locked packages for known vulnerabilities; needs py
 	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/install.lock
 
 notebooks: install  ## execute every notebook on tiny data into build/notebooks
-	$(BIN)/python notebooks/execute.py
+	$(ON_ONE_CORE) $(BIN)/python notebooks/execute.py
 
 # Pages of notebooks that were executed in earnest (notebooks/execute.py --full) stay as they are.
 docs: install  ## build the site from guides, docstrings and executed notebooks: open build/site/index.html

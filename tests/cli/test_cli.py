@@ -188,22 +188,22 @@ def assert_tagging_scores_as_evaluation(catalog, run, scores, capsys):
         assert auc == pytest.approx(result["roc_auc"], abs=1 / (truth.sum() * (~truth).sum()))  # one pair of clips
 
 
-def test_the_demo_runs_resumes_and_redoes_nothing(tmp_path):
+def test_the_demo_runs_resumes_and_redoes_nothing(scores_folder, tmp_path, monkeypatch, capsys):
     """`tagkit demo` at its smoke size: interrupted by Ctrl-C while training, run to its end, run again."""
-    environment = os.environ | {"TAGKIT_SMOKE": "1", "TAGKIT_HOME": str(tmp_path)}
+    monkeypatch.setenv("TAGKIT_SMOKE", "1")
+    monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
+    shutil.copytree(scores_folder, tmp_path / "data" / "demo")
     out = tmp_path / "runs" / "demo"
-    first = subprocess.Popen(
-        [*TAGKIT, "demo"], env=environment, stderr=subprocess.PIPE, start_new_session=True, text=True
-    )
+    first = subprocess.Popen([*TAGKIT, "demo"], stderr=subprocess.PIPE, start_new_session=True, text=True)
     while first.poll() is None and not (out / "dm16" / "run.json").exists():
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGINT)
     error = first.communicate()[1]
     assert first.returncode == 130 and "Traceback" not in error, error
 
-    done = subprocess.run([*TAGKIT, "demo"], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "macro ROC-AUC" in done.stdout and str(out / "listen.html") in done.stdout
+    assert cli.main(["demo"]) == 0
+    said = capsys.readouterr().out
+    assert "macro ROC-AUC" in said and str(out / "listen.html") in said
     metrics = json.loads((out / "metrics.json").read_text())
     assert set(metrics) == {"dm16", "logmel"}
     assert all(m["split"] == "piece" and m["data"] for m in metrics.values())
@@ -211,8 +211,8 @@ def test_the_demo_runs_resumes_and_redoes_nothing(tmp_path):
     assert {p.name for p in (out / "figures").iterdir()} >= {"training.png", "scores_dm16.png", "filters_dm16.png"}
 
     before = _times(tmp_path)
-    again = subprocess.run([*TAGKIT, "demo"], env=environment, capture_output=True, text=True, check=True)
-    assert again.stdout == done.stdout
+    assert cli.main(["demo"]) == 0
+    assert capsys.readouterr().out == said
     assert _times(tmp_path) == before
 
 
