@@ -63,11 +63,13 @@ def serve(args: argparse.Namespace) -> None:
     except ImportError as error:
         raise ValueError(f"`tagkit serve` needs {error.name}; {extras.install('serve')}.") from error
     from tagkit.data.records import RecordsError
-    from tagkit.evaluation import calibrate
+    from tagkit.evaluation import calibrate, sweep
     from tagkit.evaluation.tag import Tagger
     from tagkit.training.runs import TrainingError
 
     tagger = Tagger.open(args.run_folder)
+    if warning := sweep.caution(tagger.run):
+        print(f"tagkit serve: {warning}", file=sys.stderr)
     try:
         measured = calibrate.of_run(tagger.run)
     except (RecordsError, TrainingError) as error:

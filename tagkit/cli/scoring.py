@@ -4,7 +4,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,14 @@ WIDEST = 60
 def _file_arguments(parser: argparse.ArgumentParser) -> None:
     """The files, the run, and how many are decoded at a time."""
     parser.add_argument("sources", type=local, nargs="+", metavar="FILE_OR_FOLDER", help="folders are searched")
-    parser.add_argument("--run", type=folder, dest="run_folder", metavar="RUN", help="default: runs/demo/dm16")
+    parser.add_argument(
+        "--run",
+        type=folder,
+        dest="run_folder",
+        metavar="RUN",
+        help="a run folder, or a published network, which is imported on first use (default: musicnn-mtat where it was "
+        "imported, else runs/demo/dm16)",
+    )
     parser.add_argument("--jobs", type=positive, metavar="N", help="files decoded at a time (default: one per core)")
 
 
@@ -136,6 +143,18 @@ def _tag_arguments(parser: argparse.ArgumentParser) -> None:
         help="json and csv hold the scores of all tags (default: table)",
     )
     parser.add_argument("--taggram", type=local, metavar="DIR", help="draw each file's tags over time in this folder")
+    parser.add_argument(
+        "--merge",
+        action="store_true",
+        help="show words for one thing (female, woman) as one tag, with their best score",
+    )
+    parser.add_argument(
+        "--write", choices=["genre", "comment"], help="write tags into this field of the files' own metadata"
+    )
+    parser.add_argument(
+        "--at-least", type=float, default=0.3, metavar="SCORE", help="write tags of this score or more (default: 0.3)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="with --write: only say what would be written")
 
 
 def tag(args: argparse.Namespace) -> int:
@@ -144,17 +163,25 @@ def tag(args: argparse.Namespace) -> int:
     Exit codes: 0 all files were tagged, 3 some could not be (standard error names each), 2 wrong use, 1 nothing could
     be tagged.
     """
-    from tagkit.evaluation.sweep import Failed, find_files
-    from tagkit.evaluation.tag import Tagger
+    if args.dry_run and not args.write:
+        raise ValueError("--dry-run does nothing without --write.")
+    from tagkit.evaluation.sweep import Failed, caution, find_files
+    from tagkit.evaluation.tag import Tagger, synonyms
 
     tagger = Tagger.open(args.run_folder)
+    if warning := caution(tagger.run):
+        print(f"tagkit tag: {warning}", file=sys.stderr)
     sources = list(find_files(args.sources))
     failed: list[Failed] = []
     results = _succeeded(tagger.each(sources, args.jobs), len(sources), "tag", failed)
+    if args.merge:
+        results = (result.merged() for result in results)
     if args.taggram:
         results = _drawn(results, args.taggram, args.top)
+    if args.write:
+        results = _written(results, args.write, args.at_least, args.dry_run, failed)
     if args.format == "csv":
-        tagged = _print_csv(tagger, results)
+        tagged = _print_csv(list(synonyms(tagger.tags)) if args.merge else tagger.tags, results)
     elif args.format == "json":
         tagged = _print_json(tagger, results, failed, args.top)
     else:
@@ -181,9 +208,9 @@ def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width:
     return count
 
 
-def _print_csv(tagger: "Tagger", results: "Iterable[Tagged]") -> int:
+def _print_csv(tags: Sequence[str], results: "Iterable[Tagged]") -> int:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "duration_s", *tagger.tags])
+    writer.writerow(["path", "duration_s", *tags])
     count = 0
     for result in results:
         writer.writerow([result.path, f"{result.duration_s:.3f}", *(f"{score:.6f}" for score in result.scores)])
@@ -233,6 +260,30 @@ def _calibration(tagger: "Tagger") -> "tuple[Calibration | None, str | None]":
         return calibrate.of_run(tagger.run), None
     except (RecordsError, TrainingError) as error:
         return None, f"How far these scores can be trusted is unknown: {error}"
+
+
+def _written(
+    results: "Iterable[Tagged]", field: str, at_least: float, dry_run: bool, failed: "list[Failed]"
+) -> "Iterator[Tagged]":
+    """Write each result's tags into its file before passing it on; what changes is told on standard error."""
+    from tqdm.auto import tqdm
+
+    from tagkit import audio
+    from tagkit.audio import metadata
+    from tagkit.evaluation.sweep import Failed
+
+    for result in results:
+        tags = [result.tags[k] for k in result.order() if result.scores[k] >= at_least]
+        try:
+            change = metadata.write(result.path, tags, field, dry_run)
+        except audio.AudioError as error:
+            failed.append(Failed(result.path, str(error)))
+            tqdm.write(f"tagkit tag: {error}", sys.stderr)
+            continue
+        before, after = ("; ".join(values) or "nothing" for values in (change.before, change.after))
+        verb = "would hold" if dry_run else "holds"
+        tqdm.write(f"{change.path}: {field} held {before}, {verb} {after}", sys.stderr)
+        yield result
 
 
 def _drawn(results: "Iterable[Tagged]", folder: Path, top: int) -> "Iterator[Tagged]":

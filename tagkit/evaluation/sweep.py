@@ -20,7 +20,10 @@ from tagkit import audio
 from tagkit.data.windows import window_starts
 from tagkit.graph.scorer import Scorer
 from tagkit.system import paths
-from tagkit.training.runs import Run, TrainingError
+from tagkit.training import imported
+from tagkit.training.runs import Run
+
+USUAL = "musicnn-mtat"  # what tags files unless another network is named
 
 Source = str | Path | np.ndarray
 Found = TypeVar("Found")
@@ -100,7 +103,7 @@ class Sweep(ABC, Generic[Found]):
 
     @classmethod
     def open(cls, root: str | Path | None = None) -> Self:
-        """Use the run in a folder; by default, the demo's raw-waveform network (see `find_run`)."""
+        """Use the run in a folder, a published network by its name, or what `find_run` takes by default."""
         return cls(find_run(root))
 
     def __call__(self, source: Source, hop_s: float | None = None) -> Found:
@@ -185,25 +188,38 @@ class Sweep(ABC, Generic[Found]):
 
 
 def find_run(root: str | Path | None = None) -> Run:
-    """Open the run in a folder; by default, the raw-waveform network of `make demo`.
+    """Open the run in a folder, or a published network by its name, which is imported on first use.
+
+    By default, musicnn-mtat where it was imported, else the raw-waveform network of `make demo`, which has heard
+    nothing but rendered music.
 
     Raises
     ------
     TrainingError
         The folder holds no run.
     TaggingError
-        No folder is named, and the demo has not been run.
+        No folder is named, and there is neither.
+    DownloadError
+        A published network cannot be fetched.
     """
     if root is not None:
-        return Run.open(root)
-    demo = paths.runs_dir() / "demo" / "dm16"
-    try:
-        return Run.open(demo)
-    except TrainingError as error:
-        raise TaggingError(
-            f"There is no trained network in {demo}: run `make demo` (or `tagkit demo`) once, which takes about 5 "
-            "minutes, or name a run folder."
-        ) from error
+        return imported.open_run(root)
+    for folder in (imported.folder(USUAL), paths.runs_dir() / "demo" / "dm16"):
+        if (folder / "run.json").is_file():
+            return Run.open(folder)
+    raise TaggingError(
+        f"There is no trained network here: run `tagkit import {USUAL}` once (29 MB), or name a run folder with --run."
+    )
+
+
+def caution(run: Run) -> str | None:
+    """What to know of a run before its tags are believed; None where there is nothing to say."""
+    if run.record["dataset"] != "demo":
+        return None
+    return (
+        f"{run.root} has heard rendered music only and will be wrong about recordings; for a network that has heard "
+        f"real music, run `tagkit import {USUAL}`."
+    )
 
 
 def find_files(sources: Iterable[str | Path]) -> Iterator[Path | Failed]:

@@ -3,11 +3,12 @@
 Scores are those of `tagkit evaluate`: the same windows, rounding and means (see `tagkit.evaluation.sweep`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from tagkit.data.tags import canonical_names
 from tagkit.evaluation.sweep import Rows, Sweep, TaggingError
 from tagkit.training.runs import Run
 
@@ -47,6 +48,23 @@ class Tagged:
     def top(self, n: int = 5) -> dict[str, float]:
         """The `n` highest-scored tags with their scores."""
         return {self.tags[k]: float(self.scores[k]) for k in self.order(n)}
+
+    def merged(self) -> "Tagged":
+        """The same with words for one thing as one tag (`tagkit.data.tags.SYNONYMS`), with the best of their scores."""
+        groups = synonyms(self.tags)
+        scores, windows = (
+            np.stack([values[..., columns].max(-1) for columns in groups.values()], -1)
+            for values in (self.scores, self.window_scores)
+        )
+        return replace(self, tags=tuple(groups), scores=scores, window_scores=windows)
+
+
+def synonyms(tags: tuple[str, ...]) -> dict[str, list[int]]:
+    """Which of `tags` say the same, by the name that they have together; most stand alone."""
+    names, groups = canonical_names(), {}
+    for k, tag in enumerate(tags):
+        groups.setdefault(names.get(tag, tag), []).append(k)
+    return groups
 
 
 class Tagger(Sweep[Tagged]):

@@ -46,12 +46,6 @@ def import_network(
         The file cannot be fetched, is not the published one, or is damaged; nothing is left behind.
     TrainingError
         `out` holds something else.
-
-    Examples
-    --------
-    >>> run = import_network("crepe-tiny", progress=False)  # doctest: +SKIP
-    >>> run.model().output_shape  # doctest: +SKIP
-    (None, 360)
     """
     network = networks.find(name)
     out = Path(out) if out else folder(name)

@@ -102,7 +102,7 @@ class Run:
 
     def _suited(self, records: Records | None) -> Records:
         if records is None:
-            raise TrainingError(f"{self.root} was imported and has no records of its own: name some with --records.")
+            raise TrainingError(f"{self.root} was imported and has no records of its own; name some (--records).")
         if records.sr != self.row.sr:
             raise TrainingError(f"{records.root} is at {records.sr} Hz, but {self.root} takes {self.row.sr} Hz.")
         return records

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -6,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile
@@ -13,7 +15,7 @@ import soundfile
 from tagkit import audio, cli
 from tagkit.evaluation import sweep
 from tagkit.evaluation.sweep import Failed
-from tagkit.evaluation.tag import Tagger
+from tagkit.evaluation.tag import Tagged, Tagger
 from tagkit.graph import windowing
 from tagkit.graph.scorer import Scorer
 from tagkit.system import paths
@@ -131,13 +133,44 @@ def test_networks_of_whole_clips_are_refused(run, monkeypatch):
 def test_without_a_run_it_says_how_to_get_one(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
     assert cli.main(["tag", "x.wav"]) == 1
-    assert "make demo" in (error := capsys.readouterr().err) and len(error.strip().splitlines()) == 1
+    assert "tagkit import musicnn-mtat" in (error := capsys.readouterr().err) and len(error.strip().splitlines()) == 1
 
 
-def test_the_demos_run_is_the_default(run, monkeypatch, tmp_path):
+def test_the_default_is_the_demos_run_and_before_it_an_imported_network(run, monkeypatch, tmp_path):
     monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
     shutil.copytree(run.root, paths.runs_dir() / "demo" / "dm16")
     assert sweep.find_run().root == paths.runs_dir() / "demo" / "dm16"
+    shutil.copytree(run.root, paths.runs_dir() / "imported" / "musicnn-mtat")
+    assert sweep.find_run().root == paths.runs_dir() / "imported" / "musicnn-mtat"
+
+
+def test_a_network_that_heard_rendered_music_only_comes_with_a_caution(run):
+    assert sweep.caution(run) is None
+    assert "rendered music only" in sweep.caution(dataclasses.replace(run, record=run.record | {"dataset": "demo"}))
+
+
+def test_words_for_one_thing_are_merged_under_the_best_of_their_scores():
+    tags = ("female", "rock", "woman", "female voice")
+    windows = np.array([[0.1, 0.5, 0.2, 0.3], [0.4, 0.6, 0.2, 0.1]], np.float32)
+    one = Tagged(None, 6.0, tags, windows.mean(0), windows, np.array([0, 3]), 3.0).merged()
+    assert one.tags == ("female", "rock")
+    np.testing.assert_allclose(one.scores, [0.25, 0.55])
+    np.testing.assert_allclose(one.window_scores, [[0.3, 0.5], [0.4, 0.6]])
+
+
+def test_tags_are_written_into_the_files_that_they_are_of(run, tmp_path, capsys):
+    path = tmp_path / "song.flac"
+    soundfile.write(path, 0.2 * np.sin(np.arange(48_000) / 9), SR)
+    before = path.read_bytes()
+    written = ("--run", run.root, "--write", "genre", "--at-least", 0.01)
+    assert tag(path, *written, "--dry-run") == 0
+    assert path.read_bytes() == before
+    assert "genre held nothing, would hold" in capsys.readouterr().err
+    assert tag(path, *written) == 0
+    tagged = Tagger(run)(path)
+    assert mutagen.File(path)["genre"] == [t for t, score in tagged.top(3).items() if score >= 0.01]
+    assert tag(path, "--run", run.root, "--dry-run") == 1
+    assert "--dry-run does nothing without --write" in capsys.readouterr().err
 
 
 def tag(*arguments):

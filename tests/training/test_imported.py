@@ -113,7 +113,7 @@ def test_the_record_says_where_it_comes_from(run):
 
 
 def test_it_is_scored_on_the_tags_that_records_know(run, tone_records):
-    with pytest.raises(TrainingError, match="was imported and has no records of its own: name some with --records"):
+    with pytest.raises(TrainingError, match="was imported and has no records of its own; name some"):
         evaluate.evaluate(run, progress=False)
     result = evaluate.evaluate(run, tone_records, progress=False)
     assert result.label == "won-samplecnn" and result.split == "order" and result.dataset == "tones"
