@@ -3,7 +3,18 @@
 import importlib
 from types import ModuleType
 
-TOPICS = ("scores", "coverage", "single_tags", "few_clusters", "differences")
+TOPICS = (
+    "scores",
+    "coverage",
+    "single_tags",
+    "few_clusters",
+    "differences",
+    "loudest",
+    "tone_grid",
+    "masks",
+    "linear_filters",
+    "channel_tags",
+)
 
 
 def module(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""From a channel back to the waveform: saliency, the part of a clip that it may have heard, what excites it most.
+"""From a channel back to the waveform: saliency, and the part of a clip that it may have heard.
 
 Gradients are taken with TensorFlow, Keras' backend here; everything else is numpy.
 """
@@ -30,29 +30,26 @@ class Masked:
         In [0, 1], of an STFT with `MASK_N_FFT` and `MASK_HOP`.
     error : float
         ``||a(y) - a(x)|| / ||a(x)||``: 0 where the masked clip excites the channel as the clip did.
+    turned_down, silence : float
+        The controls, which point at nothing in the clip: the error of the whole clip, turned down to the masked clip's
+        energy, and that of silence.
     """
 
     y: np.ndarray
     mask: np.ndarray
     error: float
+    turned_down: float
+    silence: float
 
+    @property
+    def control(self) -> float:
+        """The smaller error of the two controls."""
+        return min(self.turned_down, self.silence)
 
-@dataclass(frozen=True)
-class Maximised:
-    """Inputs that excite a channel most, one for each seed.
-
-    Attributes
-    ----------
-    y : ndarray (seeds, samples)
-    energy : ndarray (seeds,)
-        Mean of a_c^2 at the end.
-    peak_hz : float
-        Peak of their mean power spectrum.
-    """
-
-    y: np.ndarray
-    energy: np.ndarray
-    peak_hz: float
+    @property
+    def score(self) -> float:
+        """How much better the mask does than its control; at 0 or below, it says nothing about the channel."""
+        return self.control - self.error
 
 
 class Channel:
@@ -93,14 +90,18 @@ class Channel:
         output = output[0] if isinstance(output, (list, tuple)) else output
         return frames_by_channels(output, self.stage.axis, keras.ops)[..., self.channel]
 
-    def gradient(self, x: np.ndarray, score: Score | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (batch,) and the gradient of their sum with respect to `x` (batch, samples, 1), as arrays."""
-        x = tf.convert_to_tensor(x, tf.float32)
+    def slope(self, x: tf.Tensor, score: Score) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores (batch,) and the gradient of their sum with respect to `x` (batch, samples, 1)."""
         with tf.GradientTape() as tape:
             tape.watch(x)
-            scores = (score or energy)(self(x))
+            scores = score(self(x))
             total = tf.reduce_sum(scores)
-        return scores.numpy(), tape.gradient(total, x).numpy()
+        return scores, tape.gradient(total, x)
+
+
+def energy(a: tf.Tensor) -> tf.Tensor:
+    """Mean of a^2 over frames (batch,), of a channel's maps (batch, frames)."""
+    return tf.reduce_mean(tf.square(a), axis=-1)
 
 
 def saliency(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> np.ndarray:
@@ -114,8 +115,8 @@ def saliency(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> np.
     ValueError, IndexError
         As for `Channel`.
     """
-    _, gradient = Channel(model, stage, channel, len(y)).gradient(np.asarray(y, np.float32)[None, :, None])
-    return gradient[0, :, 0]
+    _, gradient = Channel(model, stage, channel, len(y)).slope(tf.constant(y, tf.float32)[None, :, None], energy)
+    return gradient.numpy()[0, :, 0]
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
@@ -202,8 +203,8 @@ def masked(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> Maske
     Returns
     -------
     Masked
-        With the re-encoding error, which belongs beside the player. The mask is 0 everywhere where the channel's
-        map never rises above 0 in the clip: nothing flows back then.
+        With the re-encoding errors of mask and controls, which belong beside the player. The mask is 0 everywhere
+        where the channel's map never rises above 0 in the clip: nothing flows back then.
 
     Raises
     ------
@@ -223,9 +224,11 @@ def masked(model: keras.Model, y: np.ndarray, stage: str, channel: int) -> Maske
         magnitude = _spectrogram_deconvnet(model, front, y, stage, channel, sr)
     mask = mask_of(magnitude)
     heard = apply_mask(y, mask, sr)
-    unit = Channel(model, stage, channel, len(y))
-    before, after = (unit(np.asarray(x, np.float32)[None, :, None]).numpy()[0] for x in (y, heard))
-    return Masked(heard, mask, float(np.linalg.norm(after - before) / max(np.linalg.norm(before), 1e-12)))
+    gain = np.linalg.norm(heard) / max(np.linalg.norm(y), 1e-12)
+    sounds = np.stack([y, heard, gain * y, 0 * y]).astype(np.float32)
+    before, *others = Channel(model, stage, channel, len(y))(sounds[..., None]).numpy()
+    errors = (np.linalg.norm(after - before) / max(np.linalg.norm(before), 1e-12) for after in others)
+    return Masked(heard, mask, *map(float, errors))
 
 
 def _frontend(model: keras.Model) -> keras.Layer | None:
@@ -252,85 +255,3 @@ def _spectrogram_deconvnet(
     own_t = placed.time(np.arange(len(spread)))
     in_frequency = np.stack([np.interp(transform.f, own_f, row) for row in spread])
     return np.stack([np.interp(transform.t(len(y)), own_t, row) for row in in_frequency.T])
-
-
-def ascend(unit: Channel, x: np.ndarray, score: Score, steps: int, rms: float, jitter: int, seed: int) -> np.ndarray:
-    """Gradient ascent of `score` from waveforms `x` (batch, samples, 1) under a fixed RMS.
-
-    Every step shifts the waveforms by up to `jitter` samples, so that the answer hangs on no position of a frame, and
-    tapers the gradient, which smooths its spectrum and keeps the edges out of the game.
-
-    Parameters
-    ----------
-    unit : Channel
-    x : ndarray (batch, samples, 1)
-    score : callable
-        From the channel's maps (batch, frames) to one number each (batch,), in TensorFlow; for example `energy`.
-    rms : float
-        Of each waveform, after every step.
-    jitter : int
-        Samples.
-    seed : int
-        Of the shifts.
-
-    Returns
-    -------
-    ndarray (batch, samples, 1)
-    """
-    rng = np.random.default_rng(seed)
-    taper = signal.windows.tukey(x.shape[1], 0.5)[None, :, None]
-    for _ in range(steps):
-        shift = int(rng.integers(-jitter, jitter + 1))
-        _, gradient = unit.gradient(np.roll(x, shift, axis=1), score)
-        gradient = np.roll(gradient * taper, -shift, axis=1)
-        size = np.sqrt(np.square(gradient).mean(axis=1, keepdims=True))
-        x = x + 2 * rms * gradient / np.maximum(size, 1e-30)
-        x = x * rms / np.sqrt(np.square(x).mean(axis=1, keepdims=True))
-    return x
-
-
-def energy(a: tf.Tensor) -> tf.Tensor:
-    """Mean of a^2 over frames: what `maximise` climbs. The mean of a itself would end at DC or at an edge."""
-    return tf.reduce_mean(tf.square(a), axis=-1)
-
-
-def maximise(
-    model: keras.Model,
-    stage: str,
-    channel: int,
-    *,
-    seeds: int = 4,
-    steps: int = 64,
-    rms: float = 0.1,
-    seconds: float | None = None,
-) -> Maximised:
-    """Activation maximisation: the input that excites a channel most, by gradient ascent from noise.
-
-    Parameters
-    ----------
-    seeds : int
-        At least 4 starting points: what all of them agree on is the channel's, the rest is chance.
-    rms : float
-        The waveform's, 0.1 is -20 dBFS; held fixed.
-    seconds : float, optional
-        Default: the receptive field and 16 more frames, at least .25.
-
-    Raises
-    ------
-    ValueError
-        `seeds` is below 4, or `Channel` refuses the stage.
-    IndexError
-        The stage has no such channel.
-    """
-    if seeds < 4:
-        raise ValueError(
-            f"{seeds} seeds cannot tell what excites a channel from what chance began with; use 4 or more."
-        )
-    (place,) = select(geometry.stages(model), [stage])
-    sr = place.sr
-    samples = int(seconds * sr) if seconds else max(place.receptive_field + 16 * place.stride, sr // 4)
-    unit = Channel(model, stage, channel, samples)
-    x = np.random.default_rng(channel).normal(size=(seeds, samples, 1)).astype(np.float32)
-    x = ascend(unit, rms * x, energy, steps, rms, min(place.stride, samples // 8), seed=channel)
-    frequencies, power = signal.periodogram(x[..., 0], sr, "hann", nfft=4 * samples)
-    return Maximised(x[..., 0], unit.gradient(x)[0], float(frequencies[power.mean(axis=0).argmax()]))

@@ -12,14 +12,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tagkit.analysis import geometry, scales, transfer
+from tagkit.analysis import geometry, identification, scales, transfer
 from tagkit.analysis.feature_maps import FeatureExtractor, FeatureMaps, select
 from tagkit.analysis.geometry import Stage
+from tagkit.analysis.identification import CrossSpectra, Transfer
 from tagkit.analysis.spectra import ToneProbe
-from tagkit.analysis.transfer import ConvFilter, CrossSpectra, PowerSpectra, Ratio, TooFewSegments, Transfer
+from tagkit.analysis.transfer import ConvFilter, PowerSpectra, Ratio, TooFewSegments
 
 SEGMENT = 32  # output frames, far more than the kernels of a stage reach
-ENOUGH = 4  # times the fewest segments: those of music are not independent, and more audio lowers what they flatter
+ENOUGH, LEAST_SEGMENTS = 4, 1000  # times the fewest segments, spread over all clips: more are not worth their time
 UNHEARD_DB = -40.0  # below its peak: where the input holds less, H1 has nothing to go by
 
 
@@ -55,7 +56,8 @@ class LevelComparison:
 
         Of the weights and of H1 it is the root sum of squares over the inputs: what the filters would do to inputs of
         equal power that know nothing of each other. The ratio says what happened to the inputs that there were. H1 is
-        NaN where the clips hold next to nothing (40 dB below the peak), and knows nothing.
+        NaN where the clips hold next to nothing (40 dB below the peak), and where its interval reaches down to 0: there
+        it knows nothing.
         """
         found: dict[str, tuple[np.ndarray, np.ndarray] | str] = {
             "weights": self._weight_gain(),
@@ -63,7 +65,7 @@ class LevelComparison:
             "ratio": self.refused.get("ratio", ""),
         }
         if self.h1 is not None:  # segments are demeaned: 0 Hz holds only leakage
-            gain = np.sqrt(np.square(np.abs(self.h1.response)).sum(axis=1))
+            gain = np.where(self.h1.low > 0, self.h1.gain, np.nan)
             gain[self.ratio.source < 10 ** (UNHEARD_DB / 10)] = np.nan
             found["H1"] = self.h1.frequencies[1:], gain[1:]
         if self.ratio is not None:
@@ -91,21 +93,25 @@ class _Level:
         self.stride = stage.stride // (1 if below is None else below.stride)
         self.ratio = PowerSpectra(self.stride, length)
         self.cross = CrossSpectra(1 if below is None else below.channels, self.stride, length)
-        self.refusal = ""
+        self.refusal, self.share = "", 0
 
     def plan(self, frames: Sequence[int]) -> None:
-        """Refuse H1 at once where clips with so many frames of the stage will not do."""
+        """Refuse H1 where clips with so many frames of the stage will not do; else take as much of each of them."""
+        counts = np.array([self.cross.segments_of(n) for n in frames])
+        enough = max(ENOUGH * identification.SEGMENTS_PER_INPUT * self.cross.inputs, LEAST_SEGMENTS)
+        shares = np.arange(1, max(counts.max(), 1) + 1)
+        self.share = int(shares[np.argmax(np.minimum.outer(shares, counts).sum(axis=1) >= min(enough, counts.sum()))])
         try:
-            self.cross.refuse(sum(self.cross.segments_of(n) for n in frames))
+            self.cross.refuse(counts.sum())
         except TooFewSegments as reason:
             self.refusal = str(reason)
 
-    def add(self, maps: FeatureMaps) -> None:
-        """Add one clip; H1 takes no more than it needs."""
+    def add(self, maps: FeatureMaps, fold: int | None) -> None:
+        """Add one clip; H1 takes its share."""
         x, y = maps.y[:, None] if self.below is None else maps.maps[self.below], maps.maps[self.stage]
         self.ratio.add(x, y)
-        if not self.refusal and self.cross.segments < ENOUGH * transfer.SEGMENTS_PER_INPUT * self.cross.inputs:
-            self.cross.add(x, y)
+        if not self.refusal:
+            self.cross.add(x, y, fold, self.share)
 
     def compare(self, model: keras.Model) -> LevelComparison:
         """Put side by side what there is."""
@@ -131,6 +137,7 @@ def construct(
     stages: Sequence[str] | None = None,
     *,
     length: int = SEGMENT,
+    pieces: Sequence | None = None,
 ) -> list[LevelComparison]:
     """Compare every stage of a network with the one before it; the first one with the waveform.
 
@@ -142,16 +149,19 @@ def construct(
         Default: all that have a time axis.
     length : int
         Frames of a stage's map in one segment.
+    pieces : sequence, optional
+        The piece of each clip, as for `identification.h1`.
     """
     chosen = select(geometry.stages(model), stages)
     levels = [_Level(s, b, length) for s, b in zip(chosen, [None, *chosen[:-1]], strict=True)]
     for level, stage in zip(levels, chosen, strict=True):
         level.plan([len(y) // stage.stride for y in clips])
     extract = FeatureExtractor(model, stages)
-    for y in clips:
+    folds = identification.folds_of(range(len(clips)) if pieces is None else pieces)
+    for y, fold in zip(clips, folds, strict=True):
         maps = extract(y)
         for level in levels:
-            level.add(maps)
+            level.add(maps, fold)
     return [level.compare(model) for level in levels]
 
 
@@ -170,16 +180,17 @@ def table(levels: Sequence[LevelComparison], probe: ToneProbe, control: ToneProb
     Returns
     -------
     DataFrame
-        ``inputs`` and ``segments`` of H1, its ``linear_fraction`` (median over channels; NaN where it is refused);
+        ``inputs`` and ``segments`` of H1, its ``linear_fraction`` in held-out pieces (median over channels) with
+        ``linear_low`` and ``linear_high`` (NaN where it is refused);
         ``linear``, ``aliased`` and ``nonlinear``, the shares of the answer to tones; ``moved_db`` with ``low`` and
         ``high``, the distance from the control's curves (`scales.bank_distance`).
     """
     rows: dict[str, dict] = {}
     for level in levels:
         h1 = level.h1
-        row: dict = {"inputs": np.nan, "segments": np.nan, "linear_fraction": np.nan}
-        if h1 is not None:
-            row = {"inputs": h1.inputs, "segments": h1.segments, "linear_fraction": np.nanmedian(h1.linear_fraction())}
+        fraction = (np.nan,) * 3 if h1 is None else h1.median_fraction()
+        row: dict = dict(zip(("linear_fraction", "linear_low", "linear_high"), fraction, strict=True))
+        row = {"inputs": h1.inputs if h1 else np.nan, "segments": h1.segments if h1 else np.nan} | row
         row |= _shares(probe, level.stage)
         if control is not None:
             moved = scales.bank_distance(probe.curve(level.stage), control.curve(level.stage))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from tqdm.auto import tqdm
 from tagkit.analysis import construction, selectivity, similarity, spectra, stored
 from tagkit.analysis.construction import LevelComparison
 from tagkit.analysis.geometry import Stage
-from tagkit.analysis.selectivity import ChannelTag, Selectivity
+from tagkit.analysis.identification import Transfer
+from tagkit.analysis.selectivity import Chance, ChannelTag, Selectivity
 from tagkit.analysis.similarity import Summaries
 from tagkit.analysis.spectra import ToneProbe
-from tagkit.analysis.transfer import ConvFilter, Ratio, Transfer
+from tagkit.analysis.transfer import ConvFilter, Ratio
+from tagkit.analysis.tuning import Tuning
 from tagkit.data.records import Records
 from tagkit.training.runs import Run
 
-FILE_NAME, FORMAT = "portrait.npz", 1
+FILE_NAME, FORMAT = "portrait.npz", 2
 MOST_CLIPS = 300  # summarised
 CONSTRUCTED_FROM = 75  # clips: what H1 of the first stages needs; the deep ones are refused with any number
 LEVEL_DBFS = -20.0  # of the tones of the probe
@@ -36,10 +39,13 @@ class Measured:
         At -20 dBFS.
     heard : Summaries
         Of the portrait's clips.
+    matched : Summaries
+        Of one held-out clip of each piece, all at the same RMS.
     """
 
     probe: ToneProbe
     heard: Summaries
+    matched: Summaries
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,10 @@ class Portrait:
         The piece (or artist) of each clip: clips of one piece belong together.
     held_out : int
         So many of the clips, the first ones, are held out from training.
+    once : ndarray of int (matched clips,)
+        Which of the clips are one of each held-out piece.
+    levels_db : ndarray (matched clips,)
+        Their RMS levels before they were matched.
     fingerprint : dict
         Of weights, data and settings.
     """
@@ -77,6 +87,8 @@ class Portrait:
     labels: np.ndarray = field(repr=False)
     pieces: np.ndarray = field(repr=False)
     held_out: int
+    once: np.ndarray = field(repr=False)
+    levels_db: np.ndarray = field(repr=False)
     fingerprint: dict = field(repr=False)
 
     @property
@@ -89,16 +101,24 @@ class Portrait:
         return construction.table(self.levels, self.trained.probe, self.control and self.control.probe)
 
     def selectivity(self, measured: Measured | None = None) -> dict[str, Selectivity]:
-        """Which channels tell which tags, by stage, on one held-out clip of each piece.
+        """Which channels tell which tags, by stage, on one held-out clip of each piece, all at the same RMS.
 
         Parameters
         ----------
         measured : Measured, optional
             `trained` (the default) or `control`.
         """
-        once = selectivity.first_of_each(self.pieces[: self.held_out])
-        heard = (measured or self.trained).heard.of(once)
-        return selectivity.of_stages(heard.means, heard.maxima, self.labels[once], self.tags)
+        heard = (measured or self.trained).matched
+        return selectivity.of_stages(heard.means, heard.maxima, self.labels[self.once], self.tags)
+
+    def chance(self, measured: Measured | None = None) -> Chance:
+        """What the same channels seem to tell of labels dealt out at random; `measured` as for `selectivity`."""
+        heard = (measured or self.trained).matched
+        return selectivity.chance(heard.means, heard.maxima, self.labels[self.once])
+
+    def level_tags(self) -> dict[str, float]:
+        """ROC-AUC of the clips' own level for every tag: what loudness alone tells."""
+        return selectivity.of_level(self.levels_db, self.labels[self.once], self.tags)
 
     def channel_tags(self) -> dict[str, list[ChannelTag]]:
         """By stage, the tag that is each channel's own."""
@@ -114,7 +134,7 @@ class Portrait:
         return stored.load(path, _TYPES)
 
 
-_TYPES = (Portrait, Measured, ToneProbe, Summaries, LevelComparison, ConvFilter, Ratio, Transfer, Stage)
+_TYPES = (Portrait, Measured, ToneProbe, Tuning, Summaries, LevelComparison, ConvFilter, Ratio, Transfer, Stage)
 
 
 def measure(
@@ -165,10 +185,13 @@ def measure(
     others = np.setdiff1d(np.arange(len(records.catalog.clips)), test)
     indices = np.concatenate([test, others])[:clips]
 
+    once = selectivity.first_of_each(records.clusters(test))
+
     def measured(trained: bool) -> Measured:
         model = run.model(trained)
         probe = spectra.tone_probe(model, tones=tones, levels_dbfs=(LEVEL_DBFS,))
-        return Measured(probe, _heard(model, records, indices, progress))
+        heard = _heard(model, records, indices, progress)
+        return Measured(probe, heard, _heard(model, records, indices[once], progress, selectivity.level_matched))
 
     tags = run.tags_in(records) or records.catalog.tags(None)  # pitches of CREPE's are nobody's tags
     found = Portrait(
@@ -177,10 +200,16 @@ def measure(
         sr=run.row.sr,
         trained=measured(True),
         control=measured(False) if control else None,
-        levels=construction.construct(run.model(), [_waveform(records, i) for i in test[:CONSTRUCTED_FROM]]),
+        levels=construction.construct(
+            run.model(),
+            [_waveform(records, i) for i in test[:CONSTRUCTED_FROM]],
+            pieces=records.clusters(test[:CONSTRUCTED_FROM]),
+        ),
         labels=records.labels(indices, tags),
         pieces=records.clusters(indices).astype(str),
         held_out=len(test),
+        once=once,
+        levels_db=np.array([selectivity.level_db(_waveform(records, i)) for i in indices[once]]),
         fingerprint=fingerprint,
     )
     if os.access(run.root, os.W_OK):
@@ -192,8 +221,14 @@ def _waveform(records: Records, index: int) -> np.ndarray:
     return records.waveform(records.catalog.clips.index[index])
 
 
-def _heard(model: keras.Model, records: Records, indices: np.ndarray, progress: bool) -> Summaries:
-    """Summaries of some clips of the records, which stream by."""
-    waveforms = (_waveform(records, index) for index in indices)
+def _heard(
+    model: keras.Model,
+    records: Records,
+    indices: np.ndarray,
+    progress: bool,
+    change: Callable[[np.ndarray], np.ndarray] = lambda y: y,
+) -> Summaries:
+    """Summaries of some clips of the records, which stream by, each changed first."""
+    waveforms = (change(_waveform(records, index)) for index in indices)
     bar = tqdm(waveforms, f"summarise {model.name}", len(indices), unit="clip", disable=not progress)
     return similarity.summarise(model, bar)

@@ -16,6 +16,7 @@ from tagkit.analysis.portrait import Portrait
 from tagkit.analysis.selectivity import Selectivity
 from tagkit.analysis.similarity import Summaries
 from tagkit.analysis.spectra import ToneProbe
+from tagkit.evaluation.intervals import Interval
 from tagkit.system import files
 
 CONTROL = "untrained"  # what figures call the random-initialisation control
@@ -23,34 +24,59 @@ CONTROL = "untrained"  # what figures call the random-initialisation control
 
 def numbers(portrait: Portrait) -> dict:
     """What is worth quoting, as JSON-ready data."""
-    told, control = selectivity.table(portrait.selectivity()), _told_by_control(portrait)
+    told, control = selectivity.table(portrait.selectivity()), None
+    if portrait.control:
+        control = _best_of_each(selectivity.table(portrait.selectivity(portrait.control)))
     return {
         "stages": json.loads(portrait.table().to_json(orient="index", double_precision=4)),
         "first_stage": {"stage": portrait.stages[0], **_bank(portrait.trained.probe, portrait.stages[0])},
         "clips": len(portrait.pieces),
         "pieces": len(set(portrait.pieces)),
+        "channels_that_tell_a_tag": _finite(_told(portrait)),
         "tag_channels": _best_of_each(told),
-        "tag_channels_untrained": None if control is None else _best_of_each(control),
+        "tag_channels_untrained": control,
+        "level_alone": {tag: round(auc, 4) for tag, auc in portrait.level_tags().items() if np.isfinite(auc)},
     }
 
 
 def summary(portrait: Portrait) -> str:
     """The stages as a table, and the channels that tell a tag, for a terminal."""
-    told, control = selectivity.table(portrait.selectivity()), _told_by_control(portrait)
-    words = f"{_channels(told)} channels tell a tag on held-out clips (ROC-AUC of .8 or more, corrected for all tests)"
-    if control is not None:
-        words += f"; in the untrained network {_channels(control)}"
-    best = told.drop_duplicates("tag").head(8)
+    told = _told(portrait)
+    words = (
+        f"{told['trained']} channels tell a tag on held-out clips of equal level (ROC-AUC of .8 or more, corrected for "
+        f"all tests; with the tags dealt out at random, {told['trained_by_chance']:.3g} do)"
+    )
+    if portrait.control:
+        words = (
+            f"{told['trained'] - told['untrained']:+d} channels by training: {words}, {told['untrained']} of the "
+            f"untrained network ({told['untrained_by_chance']:.3g}). The best channel of a tag gained "
+            f"{Interval(*told['best_channel_gain']).text('+')} in ROC-AUC, chance apart"
+        )
+    best = selectivity.table(portrait.selectivity()).drop_duplicates("tag").head(8)
     lines = [f"  {r.tag:<14} {r.stage}, channel {r.channel}: {r.auc:.2f}" for r in best.itertuples()]
     return "\n".join([portrait.table().round(2).to_string(na_rep="-"), "", f"{words}.", *lines])
 
 
-def _told_by_control(portrait: Portrait) -> pd.DataFrame | None:
-    return selectivity.table(portrait.selectivity(portrait.control)) if portrait.control else None
+def _finite(numbers: dict) -> dict:
+    """JSON knows no NaN: what is unknown is null there."""
+    gain = numbers.get("best_channel_gain", ())
+    known = {"best_channel_gain": [round(v, 4) if np.isfinite(v) else None for v in gain]} if gain else {}
+    return numbers | known
 
 
-def _channels(told: pd.DataFrame) -> int:
-    return len(told[["stage", "channel"]].drop_duplicates())
+def _told(portrait: Portrait) -> dict:
+    """How many channels tell a tag, and how many seem to by chance; what is left after the control's."""
+    found, null = portrait.selectivity(), portrait.chance()
+    numbers: dict = {"trained": selectivity.count(found), "trained_by_chance": float(null.channels.mean())}
+    if portrait.control:
+        before, before_null = portrait.selectivity(portrait.control), portrait.chance(portrait.control)
+        gain = selectivity.best_gain((selectivity.best_of(found), null), (selectivity.best_of(before), before_null))
+        numbers |= {
+            "untrained": selectivity.count(before),
+            "untrained_by_chance": float(before_null.channels.mean()),
+            "best_channel_gain": list(gain),
+        }
+    return numbers
 
 
 def _best_of_each(told: pd.DataFrame) -> list[dict]:
@@ -73,11 +99,9 @@ def _bank(probe: ToneProbe, stage: str) -> dict:
 
 def best_channels(channels: Mapping[str, Selectivity]) -> dict[str, float]:
     """For every tag the ROC-AUC of the channel, of any stage, whose mean or maximum tells it best."""
-    aucs = np.concatenate([np.concatenate(list(found.auc.values())) for found in channels.values()])
     tags = next(iter(channels.values())).tags
-    return {
-        tag: float(np.nanmax(column)) for tag, column in zip(tags, aucs.T, strict=True) if np.isfinite(column).any()
-    }
+    each = zip(tags, selectivity.best_of(channels), strict=True)
+    return {tag: float(auc) for tag, auc in each if np.isfinite(auc)}
 
 
 def draw_construction(portrait: Portrait) -> np.ndarray:
@@ -88,7 +112,7 @@ def draw_construction(portrait: Portrait) -> np.ndarray:
     notes: dict[str, dict[str, str]] = {stage: {} for stage in gains}
     for level in portrait.levels:
         if level.h1 is not None:
-            notes[level.stage]["H1"] = f"linear fraction {np.nanmedian(level.h1.linear_fraction()):.2f}"
+            notes[level.stage]["H1"] = "linear fraction {:.2f} [{:.2f}, {:.2f}]".format(*level.h1.median_fraction())
         if level.stage in probe.dc_only:
             notes[level.stage]["tone probe"] = "steady response only"
     return plots.construction(gains, orders, notes=notes, title=f"{portrait.name}: each stage on the level below")

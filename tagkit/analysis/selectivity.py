@@ -1,4 +1,8 @@
-"""Which channel tells which tag, corrected for the many questions asked."""
+"""Which channel tells which tag at equal loudness, corrected for the many questions asked and for chance.
+
+Every channel, trained or not, tells a loud clip from a quiet one, and loudness goes with many tags. So the summaries
+that come in here should be those of clips at one level (`level_matched`), and the level is a column of its own.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tagkit.evaluation.intervals import Interval
+
 LEAST_AUC, ALPHA = 0.8, 0.05
+PERMUTATIONS = 200
 
 
 class ChannelTag(NamedTuple):
@@ -78,9 +85,7 @@ def selectivity(means: np.ndarray, maxima: np.ndarray, labels: np.ndarray, tags:
     """
     labels = np.asarray(labels, bool)
     found = {kind: _auc(np.asarray(x, np.float64), labels) for kind, x in (("mean", means), ("max", maxima))}
-    p = np.stack([found[kind][1] for kind in found])
-    adjusted, asked = np.ones_like(p), np.isfinite(p)
-    adjusted[asked] = stats.false_discovery_control(p[asked])
+    adjusted = _adjusted(np.stack([found[kind][1] for kind in found]))
     return Selectivity(
         auc={kind: found[kind][0] for kind in found},
         adjusted=dict(zip(found, adjusted, strict=True)),
@@ -89,16 +94,130 @@ def selectivity(means: np.ndarray, maxima: np.ndarray, labels: np.ndarray, tags:
     )
 
 
+def level_matched(y: np.ndarray, rms: float = 0.1) -> np.ndarray:
+    """A clip (samples,) at an RMS level; one that is silent stays so."""
+    own = np.sqrt(np.square(y, dtype=np.float64).mean())
+    return (y * (rms / own if own > 0 else 1)).astype(np.float32)
+
+
+def level_db(y: np.ndarray) -> float:
+    """RMS level of a clip (samples,), dB below a full-scale square wave; -120 for silence."""
+    return float(20 * np.log10(max(np.sqrt(np.square(y, dtype=np.float64).mean()), 1e-6)))
+
+
+def of_level(levels_db: np.ndarray, labels: np.ndarray, tags: Sequence[str]) -> dict[str, float]:
+    """ROC-AUC of the clips' own level (clips,) for every tag: what loudness alone tells, and no channel needs to."""
+    auc = _auc(np.asarray(levels_db, np.float64)[:, None], np.asarray(labels, bool))[0][0]
+    return dict(zip(tags, map(float, auc), strict=True))
+
+
+def _adjusted(p: np.ndarray) -> np.ndarray:
+    """Benjamini-Hochberg over all p-values; 1 where nothing was asked."""
+    adjusted, asked = np.ones_like(p), np.isfinite(p)
+    adjusted[asked] = stats.false_discovery_control(p[asked])
+    return adjusted
+
+
 def _auc(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """ROC-AUC and two-sided p (channels, tags)."""
-    n, positives = len(x), labels.sum(axis=0).astype(float)
+    return _auc_of_ranks(stats.rankdata(x, axis=0), labels)
+
+
+def _auc_of_ranks(ranks: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    n, positives = len(ranks), labels.sum(axis=0).astype(float)
     negatives = n - positives
-    ranks = stats.rankdata(x, axis=0)
     pairs = np.where(positives * negatives > 0, positives * negatives, np.nan)
     auc = (ranks.T @ labels - positives * (positives + 1) / 2) / pairs
     spread = ((ranks - (n + 1) / 2) ** 2).sum(axis=0)[:, None]  # n (n^2 - 1) / 12 without ties
     error = np.sqrt(np.maximum(spread, 1e-12) / (n * (n - 1)) * pairs) / pairs
     return auc, 2 * stats.norm.sf(np.abs(auc - 0.5) / error)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What one network's channels seem to tell of labels that are dealt out to the clips at random.
+
+    Attributes
+    ----------
+    best : ndarray (permutations, tags)
+        ROC-AUC of the channel, of any stage, whose mean or maximum tells the tag best; NaN as in `Selectivity`.
+    channels : ndarray (permutations,)
+        How many channels tell a tag.
+    """
+
+    best: np.ndarray
+    channels: np.ndarray
+
+    @property
+    def flattery(self) -> np.ndarray:
+        """What the best channel of so many tells by chance, (tags,): an ROC-AUC above .5."""
+        return self.best.mean(axis=0)
+
+    def p(self, best: np.ndarray) -> np.ndarray:
+        """How often chance does at least as well as the best channels (tags,) do, (tags,)."""
+        return (1 + (self.best >= best - 1e-12).sum(axis=0)) / (1 + len(self.best))
+
+
+def chance(
+    means: Mapping[str, np.ndarray],
+    maxima: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    *,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> Chance:
+    """The null hypothesis of one network: the same channels, and the clips' labels dealt out anew.
+
+    A clip's tags stay together, so that tags keep what they have in common. Networks differ in how alike their channels
+    are, and so in how far the best of them is flattered: each needs a null of its own.
+
+    Parameters
+    ----------
+    means, maxima : dict of str -> ndarray (clips, channels)
+        As for `of_stages`.
+    labels : ndarray (clips, tags) of bool
+    """
+    labels, rng = np.asarray(labels, bool), np.random.default_rng(seed)
+    ranks = [stats.rankdata(np.concatenate(list(x.values()), axis=1), axis=0) for x in (means, maxima)]
+    best, channels = [], []
+    for _ in range(permutations):
+        dealt = labels[rng.permutation(len(labels))]
+        auc, p = map(np.stack, zip(*(_auc_of_ranks(each, dealt) for each in ranks), strict=True))
+        best.append(np.where(np.isfinite(auc).all(axis=(0, 1)), np.nan_to_num(auc).max(axis=(0, 1)), np.nan))
+        told = np.nan_to_num(auc) >= LEAST_AUC
+        told &= _adjusted(p) <= ALPHA
+        channels.append(told.any(axis=(0, 2)).sum())
+    return Chance(np.array(best), np.array(channels))
+
+
+def best_gain(
+    trained: tuple[np.ndarray, Chance], control: tuple[np.ndarray, Chance], kept: np.ndarray | None = None
+) -> Interval:
+    """How much better the best channel of a tag is than the control's, each freed of what chance gives its network.
+
+    Parameters
+    ----------
+    trained, control : tuple of (ndarray (tags,), Chance)
+        The best channels' ROC-AUC, as from `best_of`, and the network's own null.
+    kept : ndarray of bool (tags,), optional
+        Count these tags only.
+
+    Returns
+    -------
+    Interval
+        Mean over tags, with Student's interval over tags.
+    """
+    gain = np.subtract(*(best - null.flattery for best, null in (trained, control)))
+    gain = gain[np.isfinite(gain) & (True if kept is None else kept)]
+    reach = stats.t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.nan
+    value = float(gain.mean()) if len(gain) else np.nan
+    return Interval(value, value - reach, value + reach)
+
+
+def best_of(found: Mapping[str, Selectivity]) -> np.ndarray:
+    """ROC-AUC of the channel, of any stage, whose mean or maximum tells each tag best, (tags,); NaN where none can."""
+    aucs = np.concatenate([np.concatenate(list(one.auc.values())) for one in found.values()])
+    return np.where(np.isfinite(aucs).any(axis=0), np.nan_to_num(aucs, nan=-1).max(axis=0), np.nan)
 
 
 def first_of_each(groups: Sequence) -> np.ndarray:
@@ -136,6 +255,11 @@ def table(found: Mapping[str, Selectivity], least_auc: float = LEAST_AUC, alpha:
     tables = [one.table(least_auc, alpha).assign(stage=stage) for stage, one in found.items()]
     joined = pd.concat(tables).sort_values("auc", ascending=False, ignore_index=True)
     return joined[["stage", *joined.columns.drop("stage")]]
+
+
+def count(found: Mapping[str, Selectivity]) -> int:
+    """How many channels, of all stages, tell a tag."""
+    return len(table(found)[["stage", "channel"]].drop_duplicates())
 
 
 def own_tags(found: Selectivity) -> list[ChannelTag]:

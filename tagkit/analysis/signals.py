@@ -72,6 +72,12 @@ def refuses_raw(stage: Stage) -> str:
     )
 
 
+NO_CENTRE = (
+    "its answers to tones have peaks so narrow and so alike that the highest one depends on the tones that are tried, "
+    "so it has no frequency of its own"
+)
+
+
 def refuses_carrier(centre_hz: float, sr: int) -> str:
     """Why no tone at a channel's centre frequency can be heard; as `refuses_raw`."""
     if np.isnan(centre_hz):

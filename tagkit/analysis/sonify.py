@@ -15,11 +15,12 @@ import keras
 import numpy as np
 
 from tagkit import audio, graph
-from tagkit.analysis import attribution, signals
+from tagkit.analysis import attribution, maximisation, signals
 from tagkit.analysis.feature_maps import FeatureMaps, compute
 from tagkit.analysis.geometry import Stage
 from tagkit.analysis.signals import CannotPlay, reference
 from tagkit.analysis.spectra import ToneProbe, tone_probe
+from tagkit.analysis.tuning import Tuning
 
 HEADROOM = 0.5  # where the 99th percentile of |y| is put, unless a peak would then be clipped
 
@@ -28,11 +29,19 @@ HEADROOM = 0.5  # where the 99th percentile of |y| is put, unless a peak would t
 class Tuned:
     """Where a channel is tuned, in place of a tone probe: the frequency of the carrier and the gated band, Hz.
 
-    Without a frequency there is no carrier, and without a band the clip itself is gated.
+    Without a frequency there is no carrier, and without a band the clip itself is gated. Where the frequency is known
+    not to hold (`unresolved`), there is neither.
     """
 
     centre_hz: float = float("nan")
     band_hz: tuple[float, float] = (0.0, float("inf"))
+    unresolved: bool = False
+
+    @classmethod
+    def of(cls, tuning: Tuning, channel: int) -> "Tuned":
+        """Of one channel of a stage."""
+        low, high = float(tuning.low_hz[channel]), float(tuning.high_hz[channel])
+        return cls(float(tuning.centre_hz[channel]), (low, high), bool(tuning.unresolved[channel]))
 
 
 class Sound(NamedTuple):
@@ -42,12 +51,13 @@ class Sound(NamedTuple):
     ----------
     y : ndarray (samples,)
         At no level in particular; see `level`.
-    error : float or None
-        The re-encoding error of "mask": 0 where the channel takes the sound for the clip.
+    error, control : float or None
+        The re-encoding errors of "mask" (0: the channel takes the sound for the clip) and of its control.
     """
 
     y: np.ndarray
     error: float | None = None
+    control: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,9 +88,10 @@ class Scene:
             )
         if isinstance(self.probe, Tuned):
             return self.probe
-        found = self.probe.tuning(self.stage)
-        low, high = (float(edge[self.channel]) for edge in (found.low_hz, found.high_hz))
-        return Tuned(float(found.centre_hz[self.channel]), (low, high))
+        found = Tuned.of(self.probe.tuning(self.stage), self.channel)
+        if found.unresolved:
+            raise CannotPlay(f"{self}: {signals.NO_CENTRE}; use mode='raw' or mode='mask'.")
+        return found
 
     def __str__(self) -> str:
         return f"channel {self.channel} of {self.stage}"
@@ -108,14 +119,22 @@ def _saliency(scene: Scene) -> Sound:
 
 def _mask(scene: Scene) -> Sound:
     found = attribution.masked(scene.model, scene.maps.y, scene.stage, scene.channel)
-    return Sound(_flowing(scene, found.y), found.error)
+    return Sound(_flowing(scene, found.y), found.error, found.control)
 
 
 def _maximisation(scene: Scene) -> Sound:
-    found = attribution.maximise(scene.model, scene.stage, scene.channel)
-    if not np.any(found.energy):
-        raise CannotPlay(f"{scene} responds to nothing, so nothing maximises it; choose another one.")
-    return Sound(np.resize(found.y, len(scene.maps.y)))
+    found = maximisation.maximise(scene.model, scene.stage, scene.channel)
+    if reason := found.refusal:
+        raise CannotPlay(f"{scene}: {reason}; choose another one.")
+    return Sound(np.resize(found.best, len(scene.maps.y)))
+
+
+def _refuses_tuned(tuned: Tuned | None) -> str:
+    return signals.NO_CENTRE if tuned and tuned.unresolved else ""
+
+
+def _refuses_carrier(stage: Stage, tuned: Tuned | None) -> str:
+    return signals.refuses_carrier(tuned.centre_hz, stage.sr) if tuned else ""
 
 
 def _flowing(scene: Scene, y: np.ndarray) -> np.ndarray:
@@ -161,9 +180,15 @@ MODES = {
             "a tone at the channel's own frequency, as loud as the channel is active",
             "probe",
             _carrier,
-            lambda stage, tuned: signals.refuses_carrier(tuned.centre_hz, stage.sr) if tuned else "",
+            lambda stage, tuned: _refuses_tuned(tuned) or _refuses_carrier(stage, tuned),
         ),
-        Mode("gated", "the clip in the channel's own band, let through while the channel is active", "probe", _gated),
+        Mode(
+            "gated",
+            "the clip in the channel's own band, let through while the channel is active",
+            "probe",
+            _gated,
+            lambda stage, tuned: _refuses_tuned(tuned),
+        ),
         Mode("saliency", "what the channel is sensitive to in the clip: a gradient, not content", "network", _saliency),
         Mode("mask", "the parts of the clip that the channel may have heard", "network", _mask),
         Mode("maximisation", "what excites the channel most, whatever the clip", "network", _maximisation),
@@ -244,8 +269,8 @@ def sonify(
     Returns
     -------
     ndarray (samples,), float32
-        At the clip's rate and of its length, finite, in [-1, 1]. Of "maximisation" the sounds of several seeds follow
-        each other, over that length.
+        At the clip's rate and of its length, finite, in [-1, 1]. Of "maximisation" the sounds of all seeds that
+        beat noise and tones follow each other, over that length.
 
     Raises
     ------

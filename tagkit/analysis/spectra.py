@@ -1,7 +1,7 @@
 """Filter spectra from the outside: pure tones into the waveform input, the response of every channel of every stage."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import keras
@@ -9,13 +9,12 @@ import numpy as np
 
 from tagkit import graph
 from tagkit.analysis import geometry, tuning
-from tagkit.analysis.feature_maps import frames_by_channels, run, select, trunk
+from tagkit.analysis import tones as playing
+from tagkit.analysis.feature_maps import select
 from tagkit.analysis.geometry import Stage
 from tagkit.analysis.tuning import Tuning
 
-STEADY_FRAMES = 32  # frames of every stage that see nothing but the tone
-FRAMES_READ = 256  # of a stage with many more frames; phases already average out what a longer stretch would
-SAMPLES_AT_ONCE = 2**19
+FINER, FINER_STEADY = 8, 3  # times as many tones, at most; few for slow stages, whose tones are long
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class ToneProbe:
         Stages with too large a stride for a fluctuation to mean anything: their response is ``|dc|``, at one level only
         (NaN at the others).
     model : str
+    tunings : dict of str -> tuple of Tuning
+        By stage, one for each level, from the refined grid of `tone_probe`; empty: they are read off the curves.
     """
 
     frequencies: np.ndarray
@@ -53,6 +54,7 @@ class ToneProbe:
     geometry: dict[str, Stage]
     dc_only: frozenset[str] = frozenset()
     model: str = ""
+    tunings: Mapping[str, tuple[Tuning, ...]] = field(default_factory=dict, repr=False)
 
     def _at(self, stage: str, level_dbfs: float | None) -> int:
         if stage not in self.response:
@@ -90,15 +92,26 @@ class ToneProbe:
     def tuning(self, stage: str, level_dbfs: float | None = None) -> Tuning:
         """Centre frequency, bandwidth, Q and flags of every channel of a stage."""
         at = self._at(stage, level_dbfs)
-        return self._middle[stage] if at == middle(self.levels_dbfs) else self._tuned(stage, level_dbfs)
+        return self.tunings[stage][at] if stage in self.tunings else self._read_off[stage][at]
 
     @cached_property
-    def _middle(self) -> dict[str, Tuning]:
-        return {stage: self._tuned(stage, None) for stage in self.response}
+    def _read_off(self) -> dict[str, tuple[Tuning, ...]]:
+        curves = {stage: np.abs(response) for stage, response in self.response.items()}
+        return {stage: self.measured(stage, self.frequencies, curve) for stage, curve in curves.items()}
 
-    def _tuned(self, stage: str, level_dbfs: float | None) -> Tuning:
-        aliased = self.shares(stage, level_dbfs)["aliased"]
-        return tuning.measure(self.frequencies, self.curve(stage, level_dbfs), aliased)
+    def measured(
+        self, stage: str, frequencies: np.ndarray, curves: np.ndarray, moved: np.ndarray | None = None
+    ) -> tuple[Tuning, ...]:
+        """The Tuning at every level from curves (levels, tones, channels) at any frequencies (tones,) of a stage.
+
+        `moved` (levels, channels) is as for `tuning.measure`. Where a level was not probed, it is the middle one's.
+        """
+        found = []
+        for at, level in enumerate(self.levels_dbfs):
+            at = middle(self.levels_dbfs) if stage in self.dc_only else at
+            aliased = self.shares(stage, level)["aliased"]
+            found.append(tuning.measure(frequencies, curves[at], aliased, None if moved is None else moved[at]))
+        return tuple(found)
 
 
 def middle(levels: Sequence[float]) -> int:
@@ -150,105 +163,34 @@ def tone_probe(
 
     Notes
     -----
-    Every tone lasts for the receptive field and 32 more frames of the slowest stage; frames that see an edge are
-    dropped. Behind a recurrence or squeeze-excitation the second half of the frames is read, where the state has
-    settled.
+    Every tone lasts for the receptive field and 8 more frames of the slowest stage; frames that see an edge are
+    dropped. Behind a recurrence or squeeze-excitation it lasts for 32 frames, of which the second half is read, where
+    the state has settled. Curves are those of the log-spaced tones; centres and bands come from a grid with further
+    tones around the peaks (`tones.refine`), and a centre that does not hold there is NaN (`Tuning.unresolved`).
     """
     if phases < 3:
         raise ValueError(f"{phases} phases cannot tell a tone from its alias at 0 Hz; use at least 3.")
     chosen = select(geometry.stages(model), stages)
     frequencies = np.geomspace(fmin_hz, fmax_hz or 0.98 * graph.sampling_rate(model) / 2, tones)
-    fast = [stage for stage in chosen if stage.stride <= max_stride]
-    slow = [stage for stage in chosen if stage.stride > max_stride]
+    slow = frozenset(stage.name for stage in chosen if stage.stride > max_stride)
     levels = tuple(float(level) for level in levels_dbfs)
     amplitudes = [10 ** (level / 20) for level in levels]
-    found: dict[str, tuple[Stage, np.ndarray]] = {}
-    if fast:
-        found |= _probe(model, fast, STEADY_FRAMES, frequencies, amplitudes, phases)
-    if slow:
-        at = middle(levels)
-        for name, (stage, measured) in _probe(model, slow, 1, frequencies, [amplitudes[at]], 1).items():
-            padded = np.full((len(levels), *measured.shape[1:]), np.nan)
-            padded[at, :, 1] = measured[0, :, 1]
-            padded[at, :, 0], padded[at, :, 2] = np.abs(measured[0, :, 1]), 0.0
-            found[name] = stage, padded
-    parts = [{stage.name: found[stage.name][1][:, :, part] for stage in chosen} for part in range(3)]
-    places = {stage.name: found[stage.name][0] for stage in chosen}
-    return ToneProbe(frequencies, levels, *parts, places, frozenset(stage.name for stage in slow), model.name)
-
-
-def probe_length(stages: Sequence[Stage], frames: int) -> int:
-    """Samples for which every stage has `frames` frames that see no edge."""
-    return max(stage.receptive_field + frames * stage.stride for stage in stages)
-
-
-def steady_frames(stage: Stage, samples: int) -> slice:
-    """The frames of a stage that see neither edge of an input; the second half of them where the state must settle."""
-    first = stage.offset - (stage.receptive_field - 1) / 2
-    start = max(int(np.ceil(-first / stage.stride)), 0)
-    stop = min(int((samples - first - stage.receptive_field) // stage.stride) + 1, stage.frames)
-    if not stage.exact:
-        start = (start + stop) // 2
-    return slice(start, min(stop, start + FRAMES_READ))
-
-
-def _probe(
-    model: keras.Model,
-    stages: Sequence[Stage],
-    frames: int,
-    frequencies: np.ndarray,
-    amplitudes: Sequence[float],
-    phases: int,
-) -> dict[str, tuple[Stage, np.ndarray]]:
-    """For every stage its geometry and (levels, tones, 3, channels): response, mean and coherent share."""
-    samples = probe_length(stages, frames)
-    names = [stage.name for stage in stages]
-    network = trunk(model, samples, names)
-    placed = select(geometry.stages(network), names)
-    reads = [steady_frames(stage, samples) for stage in placed]
-    silence = [frames_by_channels(o, s.axis) for o, s in zip(run(network, _silence(samples)), placed, strict=True)]
-    rest = [maps[0, read].mean(axis=0) for maps, read in zip(silence, reads, strict=True)]
-    results = [np.empty((len(amplitudes), len(frequencies), 3, stage.channels)) for stage in placed]
-    at_once = max(SAMPLES_AT_ONCE // (samples * phases), 1)
-    for level, amplitude in enumerate(amplitudes):
-        for some, x in _tones(frequencies, amplitude, phases, samples, graph.sampling_rate(model), at_once):
-            outputs = run(network, x)
-            for i, (output, stage, read) in enumerate(zip(outputs, placed, reads, strict=True)):
-                maps = frames_by_channels(output, stage.axis)[:, read]
-                maps = maps.reshape(-1, phases, *maps.shape[1:]) - rest[i]
-                results[i][level, some] = _measure(maps, frequencies[some], stage, read.start)
-    return {stage.name: (stage, result) for stage, result in zip(placed, results, strict=True)}
-
-
-def _silence(samples: int) -> np.ndarray:
-    return np.zeros((1, samples, 1), np.float32)
-
-
-def _tones(
-    frequencies: np.ndarray, amplitude: float, phases: int, samples: int, sr: int, at_once: int
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Batches (tones * phases, samples, 1) with the slice of `frequencies` that they hold."""
-    time, shift = np.arange(samples) / sr, 2 * np.pi * np.arange(phases) / phases
-    for start in range(0, len(frequencies), at_once):
-        some = slice(start, min(start + at_once, len(frequencies)))
-        angle = 2 * np.pi * frequencies[some, None, None] * time + shift[:, None]
-        yield some, (amplitude * np.sin(angle)).astype(np.float32).reshape(-1, samples, 1)
-
-
-def _measure(maps: np.ndarray, frequencies: np.ndarray, stage: Stage, first: int) -> np.ndarray:
-    """Response, mean and coherent share (tones, 3, channels) of deviations (tones, phases, frames, channels).
-
-    The coherent share is the projection on the tone as it would be sampled at the frames, phase by phase: that is its
-    alias where the frames are too slow, and evenly spaced phases make it exact for any number of frames.
-    """
-    tones, phases, frames, channels = maps.shape
-    mean = maps.mean(axis=(1, 2), dtype=np.float64)
-    fluctuation = (maps - mean[:, None, None].astype(np.float32)).reshape(tones, phases * frames, channels)
-    variance = np.einsum("tnc,tnc->tc", fluctuation, fluctuation) / (phases * frames)
-    time = stage.time(first + np.arange(frames))
-    angle = 2 * np.pi * (frequencies[:, None, None] * time + np.arange(phases)[:, None] / phases)
-    waves = np.stack([np.cos(angle), np.sin(angle)], axis=1).reshape(tones, 2, -1).astype(np.float32)
-    projection = np.square(waves @ fluctuation / (phases * frames)).sum(axis=1)
-    tiny = 1e-12 * np.maximum(mean**2, 1e-12)  # rounding of a channel that does not move
-    coherent = np.where(variance > tiny, np.clip(2 * projection / np.maximum(variance, 1e-30), 0, 1), 0)
-    return np.stack([np.sqrt(variance + mean**2), mean, coherent], axis=1)
+    found: dict[str, np.ndarray] = {}
+    places: dict[str, Stage] = {}
+    finer: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    for part, at, count, frames, times in (
+        ([s for s in chosen if s.name not in slow], slice(None), phases, None, FINER),
+        ([s for s in chosen if s.name in slow], slice(middle(levels), middle(levels) + 1), 1, 1, FINER_STEADY),
+    ):
+        if part:
+            player = playing.Player(model, part, amplitudes[at], count, frames)
+            grid, measured, moved = playing.refine(player, frequencies, times)
+            for stage, heard, far in zip(player.stages, measured, moved, strict=True):
+                full = np.full((len(levels), *heard.shape[1:]), np.nan)
+                full[at] = heard
+                places[stage.name], found[stage.name] = stage, full[:, np.searchsorted(grid, frequencies)]
+                finer[stage.name] = grid, full[:, :, 0], np.broadcast_to(far, (len(levels), far.shape[1]))
+    parts = [{stage.name: found[stage.name][:, :, part] for stage in chosen} for part in range(3)]
+    places = {stage.name: places[stage.name] for stage in chosen}
+    probe = ToneProbe(frequencies, levels, *parts, places, slow, model.name)
+    return replace(probe, tunings={stage: probe.measured(stage, *each) for stage, each in finer.items()})

@@ -1,10 +1,9 @@
-"""Filters of a stage by comparison with the level before: three of the four labelled estimators.
+"""Filters of a stage by comparison with the level before: two of the four labelled estimators.
 
-`weights` reads them from the network (exact), `ratio` divides spectra (descriptive: never call it "the filter"), `h1`
-identifies the best linear filter from signals, with its coherence. The fourth is `spectra.tone_probe`.
+`weights` reads them from the network (exact), `ratio` divides spectra (descriptive: never call it "the filter"). The
+others are `identification.h1`, the best linear filter, and `spectra.tone_probe`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -13,11 +12,9 @@ import numpy as np
 from tagkit import graph
 from tagkit.analysis import geometry
 
-SEGMENTS_PER_INPUT = 10
-
 
 class TooFewSegments(ValueError):  # noqa: N818 - it reads as the sentence that it is
-    """There is not enough audio for a multi-input estimate; the message says what is needed."""
+    """There is not enough audio for an estimate; the message says what is needed."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +108,14 @@ class Ratio:
     source: np.ndarray
 
 
-def segments(x: np.ndarray, length: int) -> np.ndarray:
-    """Hann-windowed, demeaned segments (segments, length, channels) of ``(frames, channels)``, 50 % overlap."""
-    starts = range(0, len(x) - length + 1, max(length // 2, 1))
+def starts_of(frames: int, length: int) -> np.ndarray:
+    """First frames of the segments of a signal, which overlap by half."""
+    return np.arange(0, frames - length + 1, max(length // 2, 1))
+
+
+def segments(x: np.ndarray, length: int, starts: np.ndarray | None = None) -> np.ndarray:
+    """Hann-windowed, demeaned segments (segments, length, channels) of ``(frames, channels)``; default: all of them."""
+    starts = starts_of(len(x), length) if starts is None else starts
     stack = np.stack([x[start : start + length] for start in starts])
     window = np.hanning(length + 1)[:-1]
     return (stack - stack.mean(axis=1, keepdims=True)) * window[:, None]
@@ -190,156 +192,3 @@ def ratio(x: np.ndarray, y: np.ndarray, stride: int, rate_hz: float, length: int
     sums = PowerSpectra(stride, length)
     sums.add(x, y)
     return sums.ratio(rate_hz)
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """The best linear filters from all inputs of a stage to its outputs.
-
-    Attributes
-    ----------
-    frequencies : ndarray (bins,)
-        Hz, from 0 to the Nyquist frequency of the INPUT.
-    response : ndarray (bins, inputs, outputs), complex
-    coherence_hz : ndarray (out_bins,)
-        Hz, from 0 to the Nyquist frequency of the output.
-    coherence : ndarray (out_bins, outputs)
-        Share of the output's power that the linear filters explain; biased upwards by inputs / segments.
-    adjusted : ndarray (out_bins, outputs)
-        ``1 - (1 - coherence) K / (K - Q)``.
-    power : ndarray (out_bins, outputs)
-        Of the output, in arbitrary units.
-    segments, inputs : int
-        K and Q.
-    """
-
-    frequencies: np.ndarray
-    response: np.ndarray
-    coherence_hz: np.ndarray
-    coherence: np.ndarray
-    adjusted: np.ndarray
-    power: np.ndarray
-    segments: int
-    inputs: int
-
-    def linear_fraction(self) -> np.ndarray:
-        """Share of each output's power above 0 Hz that the linear filters explain (outputs,); NaN for a dead output."""
-        power = self.power[1:].sum(axis=0)
-        explained = (np.clip(self.adjusted[1:], 0, 1) * self.power[1:]).sum(axis=0)
-        return np.where(power > 0, explained / np.where(power > 0, power, 1), np.nan)
-
-
-def h1(
-    x: np.ndarray | Sequence[np.ndarray],
-    y: np.ndarray | Sequence[np.ndarray],
-    stride: int,
-    rate_hz: float,
-    *,
-    length: int = 64,
-    ridge: float = 1e-9,
-) -> Transfer:
-    """Polyphase multi-input H1: linear identification that stays exact through a stride.
-
-    Parameters
-    ----------
-    x : ndarray (frames, inputs), or a sequence of them
-        Input maps, clip by clip.
-    y : ndarray (frames / stride, outputs), or a sequence of them
-    stride : int
-        Frames of `x` to one of `y`. Every input is split into this many phases ``u_{c,p}[n] = x_c[s n + p]``;
-        without that, a linear strided stage would show a coherence far below 1.
-    rate_hz : float
-        Frames per second of `x`.
-    length : int
-        Frames of `y` in one segment.
-    ridge : float
-        Relative to the mean power of the inputs.
-
-    Raises
-    ------
-    TooFewSegments
-        Unless there are 10 segments for each of the ``stride * inputs`` inputs.
-    """
-    xs, ys = ([x], [y]) if isinstance(x, np.ndarray) else (x, y)
-    sums = CrossSpectra(xs[0].shape[1], stride, length)
-    sums.refuse(sum(sums.segments_of(min(len(a) // stride, len(b))) for a, b in zip(xs, ys, strict=True)))
-    for a, b in zip(xs, ys, strict=True):
-        sums.add(a, b)
-    return sums.transfer(rate_hz, ridge)
-
-
-class CrossSpectra:
-    """Cross-spectra of a stage's inputs and outputs, added up clip by clip: `h1` with one clip in memory at a time.
-
-    Parameters
-    ----------
-    channels, stride, length : int
-        Inputs, frames of theirs to one of the output, and output frames in one segment.
-    """
-
-    def __init__(self, channels: int, stride: int, length: int):
-        self.channels, self.stride, self.length = channels, stride, length
-        self.inputs, self.segments = stride * channels, 0
-        self._sums: list = [0, 0, 0]
-
-    def segments_of(self, frames: int) -> int:
-        """How many segments a clip with so many output frames gives."""
-        return max((frames - self.length) // (self.length // 2) + 1, 0)
-
-    def refuse(self, segments: int) -> None:
-        """TooFewSegments unless there are 10 segments for each input."""
-        needed = SEGMENTS_PER_INPUT * self.inputs
-        if segments < needed:
-            raise TooFewSegments(
-                f"{self.channels} inputs in {self.stride} phases need {needed} segments of {self.length} frames and "
-                f"there are {segments}; take more audio, or the weights, the ratio or the tone probe."
-            )
-
-    def add(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Add one clip: input (frames, inputs) and output (frames / stride, outputs)."""
-        u, v = _polyphase(x, y, self.stride)
-        if len(v) >= self.length:
-            self._sums = [total + part for total, part in zip(self._sums, _spectra(u, v, self.length), strict=True)]
-            self.segments += self.segments_of(len(v))
-
-    def transfer(self, rate_hz: float, ridge: float = 1e-9) -> Transfer:
-        """The best linear filters for what was added; refuses as `h1` does."""
-        self.refuse(self.segments)
-        (g_xx, g_xy, g_yy), k, q, length = self._sums, self.segments, self.inputs, self.length
-        power = np.trace(g_xx, axis1=1, axis2=2).real / q
-        h = np.linalg.solve(g_xx + ridge * power[:, None, None] * np.eye(q), g_xy)
-        explained = np.einsum("fqo,fqo->fo", g_xy.conj(), h).real
-        coherence = np.clip(explained / np.maximum(g_yy, 1e-30), 0, 1)
-        return Transfer(
-            frequencies=np.arange(self.stride * length // 2 + 1) * rate_hz / (self.stride * length),
-            response=_unfold(h, self.stride, self.channels, length),
-            coherence_hz=np.arange(length // 2 + 1) * rate_hz / self.stride / length,
-            coherence=coherence,
-            adjusted=1 - (1 - coherence) * k / (k - q),
-            power=g_yy / k,
-            segments=k,
-            inputs=q,
-        )
-
-
-def _polyphase(x: np.ndarray, y: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (frames, inputs * stride), channel by channel, and outputs of the same number of frames."""
-    frames = min(len(x) // stride, len(y))
-    phases = x[: frames * stride].reshape(frames, stride, x.shape[1])
-    return phases.transpose(0, 2, 1).reshape(frames, -1), y[:frames]
-
-
-def _spectra(u: np.ndarray, v: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums over segments of U* U^T, U* V and |V|^2, by frequency."""
-    big_u = np.fft.rfft(segments(u, length), axis=1).transpose(1, 0, 2)
-    big_v = np.fft.rfft(segments(v, length), axis=1).transpose(1, 0, 2)
-    hermitian = big_u.conj().transpose(0, 2, 1)
-    return hermitian @ big_u, hermitian @ big_v, np.square(np.abs(big_v)).sum(axis=1)
-
-
-def _unfold(h: np.ndarray, stride: int, channels: int, length: int) -> np.ndarray:
-    """Filters over the input's frequencies: ``sum_p H_p(f mod out_rate) e^{j 2 pi f p / rate}``."""
-    bins = np.arange(stride * length // 2 + 1)
-    h = np.concatenate([h, h[1 : (length + 1) // 2][::-1].conj()])  # the maps are real
-    turn = np.exp(2j * np.pi * bins[:, None] * np.arange(stride) / (stride * length))
-    return np.einsum("fcpo,fp->fco", h[bins % length].reshape(len(bins), channels, stride, -1), turn)

@@ -318,7 +318,7 @@ def _channel(blob: _Blob, channel: int, stage: Stage, tuning: Tuning, energy: fl
         "low_hz": _number(low),
         "high_hz": _number(high),
         "sections": None if sections is None else {"at": blob.add(sections.tobytes()), "count": len(sections)},
-        "refused": dict(_refused(stage, Tuned(centre, (low, high))).items() - _refused(stage, None).items()),
+        "refused": dict(_refused(stage, Tuned.of(tuning, channel)).items() - _refused(stage, None).items()),
         "note": tuning.caution(channel),
         "tag": tag.tag,
         "auc": _number(tag.auc),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from known_networks import SR, filterbank, gabor_bank, mel_spaced, small_tagger
 
-from tagkit.analysis import construction, feature_maps, spectra, transfer
+from tagkit.analysis import construction, feature_maps, identification, spectra, transfer
 from tagkit.graph import zoo
 
 
@@ -23,15 +23,22 @@ def test_every_estimator_that_is_valid_stands_beside_the_others():
     assert deep.ratio.frequencies[-1] == pytest.approx(SR / 72)
 
 
-def test_streaming_clips_is_the_same_as_having_them_all():
+def test_streaming_clips_is_the_same_as_having_them_all(monkeypatch):
+    monkeypatch.setattr(construction, "LEAST_SEGMENTS", 1)
     model, clips = small_tagger(), noises(3, 30_000)
     levels = construction.construct(model, clips, length=64)
     maps = list(feature_maps.stream(model, clips))
     assert [(level.below, level.stage) for level in levels] == [
         (None, "conv1"), ("conv1", "conv2"), ("conv2", "conv3"), ("conv3", "conv4")
     ]  # fmt: skip
-    at_once = transfer.h1(clips[0][:, None], maps[0].maps["conv1"], 4, SR)  # one clip is enough
-    np.testing.assert_allclose(levels[0].h1.response, at_once.response, rtol=1e-9, atol=1e-12)
+    heard = [(y[:, None], m.maps["conv1"]) for y, m in zip(clips, maps, strict=True)]
+    at_once = identification.h1(*zip(*heard, strict=True), 4, SR)
+    assert levels[0].h1.segments < at_once.segments  # streaming takes as much of each clip as is enough
+    shared = identification.CrossSpectra(1, 4, 64)
+    for pair in heard:
+        shared.add(*pair, None, most=54)  # 40 segments for each of 4 inputs
+    assert shared.segments == levels[0].h1.segments == 162
+    np.testing.assert_allclose(levels[0].h1.response, shared.transfer(SR).response, rtol=1e-9, atol=1e-12)
     ratio = transfer.ratio(maps[0].maps["conv1"], maps[0].maps["conv2"], 3, SR / 4, 64)
     alone = construction.construct(model, clips[:1], ["conv1", "conv2"], length=64)[1]
     np.testing.assert_allclose(alone.ratio.gain, ratio.gain)

@@ -68,3 +68,60 @@ def test_a_channels_own_tag_is_not_the_one_that_all_of_them_know():
 
 def test_pieces_are_counted_once():
     assert selectivity.first_of_each(["b", "a", "b", "c", "a"]).tolist() == [0, 1, 3]
+
+
+def loud_and_quiet(rng, clips=120):
+    """Clips of noise whose level goes with tag b, and channels that know the level alone."""
+    labels = rng.random((clips, 2)) < 0.4
+    gain = 10 ** ((rng.normal(size=clips) * 3 + 12 * labels[:, 1]) / 20)
+    return gain, labels
+
+
+def test_level_is_taken_out_and_counted_by_itself():
+    rng = np.random.default_rng(8)
+    gain, labels = loud_and_quiet(rng)
+    clips = [g * rng.normal(size=2000) for g in gain]
+    matched = [selectivity.level_matched(y) for y in clips]
+    np.testing.assert_allclose([np.sqrt(np.square(y).mean()) for y in matched], 0.1, rtol=1e-5)
+    assert (selectivity.level_matched(np.zeros(10)) == 0).all()
+    levels = np.array([selectivity.level_db(y) for y in clips])
+    np.testing.assert_allclose(levels, 20 * np.log10(gain), atol=0.5)
+    alone = selectivity.of_level(levels, labels, "ab")
+    assert alone["b"] == pytest.approx(roc_auc_score(labels[:, 1], gain), abs=0.02) and alone["b"] > 0.95
+    heard = [np.array([[np.abs(y).mean(), np.square(y).mean()] for y in each]) for each in (clips, matched)]
+    told = [selectivity.count(selectivity.of_stages({"s": x}, {"s": x}, labels, "ab")) for x in heard]
+    assert told == [2, 0]
+
+
+def test_chance_has_a_null_of_each_networks_own():
+    """Channels that all say the same are one question; independent ones are many, and their best is flattered more."""
+    rng = np.random.default_rng(9)
+    labels = rng.random((60, 4)) < 0.3
+    alike = np.repeat(rng.normal(size=(60, 1)), 64, axis=1)
+    nulls = [
+        selectivity.chance({"s": x}, {"s": x}, labels, permutations=60) for x in (alike, rng.normal(size=(60, 64)))
+    ]
+    assert nulls[0].flattery.mean() + 0.1 < nulls[1].flattery.mean()
+    assert nulls[1].channels.mean() < 1
+    dealt = labels[np.random.default_rng(0).permutation(60)]  # the first one, by sklearn
+    best = [roc_auc_score(dealt[:, tag], alike[:, 0]) for tag in range(4)]
+    np.testing.assert_allclose(nulls[0].best[0], best)
+    assert (nulls[0].p(np.ones(4)) == 1 / 61).all() and (nulls[0].p(np.zeros(4)) == 1).all()
+
+
+def test_what_training_gave_is_freed_of_chance():
+    rng = np.random.default_rng(10)
+    labels = rng.random((90, 24)) < 0.3
+    narrow, wide = (np.repeat(rng.normal(size=(90, n)), 128 // n, axis=1) for n in (2, 128))
+    scored = []
+    for x in (wide, narrow):
+        found = selectivity.best_of(selectivity.of_stages({"s": x}, {"s": x}, labels, [str(k) for k in range(24)]))
+        scored.append((found, selectivity.chance({"s": x}, {"s": x}, labels, permutations=100)))
+    raw = (scored[0][0] - scored[1][0]).mean()
+    gain = selectivity.best_gain(*scored)
+    assert raw > 0.08 and abs(gain.value) < raw / 3  # neither knows anything: the wide one only asks more often
+    told = wide + 0
+    told[:, :24] += 2 * labels
+    found = selectivity.best_of(selectivity.of_stages({"s": told}, {"s": told}, labels, [str(k) for k in range(24)]))
+    assert selectivity.best_gain((found, scored[0][1]), scored[1]).low > 0.1
+    assert np.isnan(selectivity.best_gain(*scored, kept=np.arange(24) < 1).low)

@@ -121,11 +121,17 @@ def hear(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
 def fidelity(seen: Network, clip: str, stage: str, channel: int, mode: str) -> str:
     """How far the sound is the channel's, where that can be measured, in words; else "".
 
-    For "mask" it is the re-encoding error: 0 where the masked clip excites the channel as the clip did. Parameters and
-    errors as for `hear`.
+    For "mask" it is the re-encoding error (0 where the masked clip excites the channel as the clip did) beside that of
+    its control, which points at nothing in the clip. Parameters and errors as for `hear`.
     """
-    error = _heard(seen, clip, stage, channel, mode).error
-    return "" if error is None else f"re-encoding error {error:.2f} (0: the channel takes the sound for the clip)"
+    sound = _heard(seen, clip, stage, channel, mode)
+    if sound.error is None:
+        return ""
+    better = "" if sound.error < sound.control else ": the mask says nothing about this channel"
+    return (
+        f"re-encoding error {sound.error:.2f} (0: the channel takes the sound for the clip); "
+        f"the clip turned down, or silence: {sound.control:.2f}{better}"
+    )
 
 
 @lru_cache(maxsize=1)  # picture, player and words ask for the same sound
@@ -176,8 +182,14 @@ def describe(seen: Network, stage: str, channel: int) -> str:
             f"one value every {1000 * place.stride / place.sr:.3g} ms ({place.stride} samples)",
             f"each sees {1000 * place.receptive_field / place.sr:.3g} ms ({place.receptive_field} samples)",
             f"changes up to {place.nyquist_hz:.3g} Hz",
-            f"centre {tuning.centre_hz[channel]:.0f} Hz",
-            f"-3 dB band {tuning.low_hz[channel]:.0f} to {tuning.high_hz[channel]:.0f} Hz",
+            *(
+                ["no centre frequency"]
+                if np.isnan(tuning.centre_hz[channel])
+                else [
+                    f"centre {tuning.centre_hz[channel]:.0f} Hz",
+                    f"-3 dB band {tuning.low_hz[channel]:.0f} to {tuning.high_hz[channel]:.0f} Hz",
+                ]
+            ),
             _wrapped(tuning.caution(channel), 36),
         ]
     ).rstrip()
