@@ -1,9 +1,9 @@
 """Centre frequencies of channels, and the grid of tones.
 
-dm16, trained on the demo, hears 128 tones and further ones around its channels' peaks. A centre that holds should be that
-of a grid of 2,033 tones, computed with numpy from the weights: within 1/12 octave, or at a frequency where the channel
-answers within .25 dB of its maximum, since two peaks of one height leave the choice between them to the grid. The rates
-of 128 tones alone stand beside it; they say what a fixed grid would do.
+dm16, trained on the demo, hears 128 tones and further ones around its channels' peaks. A centre that holds should be
+that of a grid of 2,033 tones, computed with numpy from the weights: within 1/12 octave, or at a frequency where the
+channel answers within .25 dB of its maximum, since two peaks of one height leave the choice between them to the grid.
+The rates of 128 tones alone stand beside it; they say what a fixed grid would do.
 """
 
 import numpy as np
@@ -31,16 +31,11 @@ def _of_stage(model, stage: str, probe: spectra.ToneProbe, dense: np.ndarray) ->
     tuned = probe.tuning(stage)
     held = np.isfinite(tuned.centre_hz)
     near = _confirmed(dense, curve, np.where(held, tuned.centre_hz, grid))
+    fixed = _confirmed(dense, curve, grid).sum()
     return [
         Rate(f"centre that holds is the dense grid's, {stage}", int(near[held].sum()), int(held.sum()), 0.98, 1.0),
         Rate(f"centre that holds, {stage}", int(held.sum()), len(held), 0.7, 1.0),
-        Rate(
-            f"loudest of 128 tones is the dense grid's, {stage}",
-            int(_confirmed(dense, curve, grid).sum()),
-            len(held),
-            0,
-            1,
-        ),
+        Rate(f"loudest of 128 tones is the dense grid's, {stage}", int(fixed), len(held), 0.0, 1.0),
     ]
 
 

@@ -32,8 +32,9 @@ class Stage:
     offset : float
         Centre of frame 0, samples from the start of the waveform.
     exact : bool
-        False where every frame sees the whole window (behind a recurrence, squeeze-excitation, attention): stride
-        and offset are then the trunk's nominal timing.
+        False where a frame sees more than its receptive field: the whole window behind squeeze-excitation, attention
+        or a bidirectional recurrence, all of it up to the frame behind a causal one. Stride and offset are then the
+        trunk's nominal timing.
     sr : int
         Sampling rate of the waveform, Hz.
     axis : int

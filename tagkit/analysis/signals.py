@@ -8,6 +8,7 @@ from tagkit.analysis.geometry import Stage
 LARGEST_RAW_STRIDE = 81  # above it the whole map lies below 99 Hz at 16 kHz: a rumble at best
 TAPS_EACH_SIDE = 32  # frames that the interpolation filter reaches to either side
 BROADBAND_OCTAVES = 2.5
+LEAST_RISE = 0.01  # of a map's range
 
 
 class CannotPlay(ValueError):  # noqa: N818 - it reads as the sentence that it is
@@ -50,15 +51,27 @@ def upsample(a: np.ndarray, stage: Stage, samples: int, edges: str = "constant")
 def envelope(a: np.ndarray, stage: Stage, samples: int) -> np.ndarray:
     """How active a channel is over time: the map above its 5th percentile, upsampled (samples,), never negative.
 
-    Its 99th percentile is 1, so that one outlier does not silence the rest.
+    Its 99th percentile is 1, so that one outlier does not silence the rest. What falls below the 5th percentile is cut
+    off first: upsampled, a dip would ring above it.
 
     Parameters
     ----------
     a : ndarray (frames,)
     samples : int
         Length of the clip.
+
+    Raises
+    ------
+    CannotPlay
+        The map hardly rises above its 5th percentile (by less than a hundredth of its range): it only has dips.
     """
-    above = np.maximum(upsample(a - np.percentile(a, 5), stage, samples, edges="edge"), 0)
+    active = np.maximum(a - np.percentile(a, 5), 0)
+    if active.max() <= LEAST_RISE * np.ptp(a):
+        raise CannotPlay(
+            f"this channel of {stage.name} only falls below its resting value in this clip, and carrier and gated play "
+            "what rises above it; use mode='raw' or mode='mask'."
+        )
+    above = np.maximum(upsample(active, stage, samples, edges="edge"), 0)
     return above / reference(above)
 
 
@@ -114,7 +127,7 @@ def carrier(a: np.ndarray, stage: Stage, samples: int, centre_hz: float) -> np.n
     Raises
     ------
     CannotPlay
-        `centre_hz` is NaN, below 20 Hz or not below half the sampling rate.
+        `centre_hz` is NaN, below 20 Hz or not below half the sampling rate; or the map only has dips.
     """
     if reason := refuses_carrier(centre_hz, stage.sr):
         raise CannotPlay(f"{reason}; use mode='gated'.")
@@ -130,7 +143,8 @@ def gated(a: np.ndarray, stage: Stage, y: np.ndarray, band_hz: tuple[float, floa
     y : ndarray (samples,)
         The clip.
     band_hz : tuple of float
-        The channel's -3 dB band. One of more than 2.5 octaves is no band: the clip itself is gated.
+        The channel's -3 dB band, at whose edges the filter loses 6 dB: it runs forwards and backwards. One of more
+        than 2.5 octaves is no band: the clip itself is gated.
 
     Returns
     -------

@@ -198,7 +198,7 @@ MAP_MODES = tuple(name for name, mode in MODES.items() if mode.needs in ("maps",
 
 
 def _gain(y: np.ndarray) -> float:
-    """What brings the 99th percentile of |y| to -6 dBFS, or the peak to full scale where it would go beyond."""
+    """What brings the 99th percentile of |y| to half of full scale, or its peak to full scale, whichever is softer."""
     return min(HEADROOM / reference(y), 1 / (float(np.abs(y).max()) or 1.0))
 
 
@@ -210,7 +210,7 @@ def level(y: np.ndarray, gain: float | None = None) -> np.ndarray:
     y : ndarray (samples,)
     gain : float, optional
         One gain for everything that is compared (`shared_gain`); by default the clip's own, which puts the 99th
-        percentile of its magnitude at -6 dBFS, or its peak at full scale: clipping would be heard as noise.
+        percentile of its magnitude at half of full scale, or its peak at full scale: clipping would be heard as noise.
 
     Raises
     ------

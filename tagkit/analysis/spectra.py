@@ -29,7 +29,7 @@ class ToneProbe:
     frequencies : ndarray (tones,)
         Hz, log-spaced.
     levels_dbfs : tuple of float
-        Level of the tones: 0 dBFS is a sine of amplitude 1.
+        Level of the tones, as AES17 counts it: 0 dBFS is a sine of amplitude 1 (whose RMS is 3 dB below).
     response : dict of str -> ndarray (levels, tones, channels)
         Root mean square of the channel's deviation from its value in silence, over frames and phases.
     dc : dict of str -> ndarray (levels, tones, channels)

@@ -29,7 +29,7 @@ class Span:
     stride : int
         Samples.
     exact : bool
-        False behind anything that sees the whole window (recurrence, squeeze-excitation, attention).
+        False behind anything that sees more than a field of fixed size (recurrence, squeeze-excitation, attention).
     axis : int or None
         The time axis of the tensor; None where time has ended (flatten, global pooling, last state).
     """

@@ -181,10 +181,10 @@ class Records:
         """The whole clip as float32 in [-1, 1), (samples,)."""
         return audio.to_float(self.read(self.index_of[clip_id]))
 
-    def levels_dbfs(self, indices: Sequence[int] | None = None) -> np.ndarray:
+    def levels_db(self, indices: Sequence[int] | None = None) -> np.ndarray:
         """Root mean square level of some clips (default: all), (clips,), in dB relative to full scale.
 
-        A sine at full scale has -3 dBFS; digital silence is given as -120.
+        A full-scale square wave has 0, a full-scale sine -3; digital silence is given as -120.
         """
         chosen = range(len(self.catalog)) if indices is None else indices
         power = [np.square(self.read(i), dtype=np.float64).mean() / 32_768**2 for i in chosen]

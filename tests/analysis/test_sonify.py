@@ -176,3 +176,21 @@ def test_nothing_maximises_a_channel_that_responds_to_nothing():
     model = filterbank(np.zeros((16, 1)), 4096, stride=16, activation="relu")
     with pytest.raises(sonify.CannotPlay, match="responds to nothing"):
         sonify.play(model, np.full(4096, 0.1, np.float32), "conv1", 0, "maximisation")
+
+
+def test_a_map_that_only_has_dips_is_not_played_as_ringing():
+    a = np.ones(SECONDS * SR // 64)
+    a[300:305] = -1.0
+    with pytest.raises(sonify.CannotPlay, match="only falls below its resting value"):
+        signals.envelope(a, stage(64), SECONDS * SR)
+    a[500:520] = 3.0
+    heard = signals.envelope(a, stage(64), SECONDS * SR)
+    assert np.abs(heard[: 450 * 64]).max() < 1e-3 < heard[505 * 64]  # the dip leaves no trace
+    rung = np.maximum(signals.upsample(a - np.percentile(a, 5), stage(64), SECONDS * SR, edges="edge"), 0)
+    assert rung[: 450 * 64].max() > 0.1  # upsampled first, it would
+
+
+def test_gated_loses_6_db_at_the_edges_of_the_band():
+    sections = signals.band_sections(900.0, 1800.0, SR)
+    _, gain = signal.sosfreqz(sections, [900.0, 1800.0], fs=SR)
+    np.testing.assert_allclose(20 * np.log10(np.abs(gain) ** 2), -6.02, atol=0.05)  # forwards and backwards

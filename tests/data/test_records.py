@@ -45,8 +45,8 @@ def test_windows_are_cut_and_padded_with_zeros(tone_records):
 
 def test_levels_are_those_of_the_waveforms(tone_records):
     y = tone_records.waveform("3").astype(float)
-    assert tone_records.levels_dbfs([3])[0] == pytest.approx(20 * np.log10(np.sqrt((y**2).mean())), abs=1e-6)
-    assert len(tone_records.levels_dbfs()) == 35
+    assert tone_records.levels_db([3])[0] == pytest.approx(20 * np.log10(np.sqrt((y**2).mean())), abs=1e-6)
+    assert len(tone_records.levels_db()) == 35
 
 
 def test_metadata_labels_and_splits_survive(tone_catalog, tone_records):

@@ -179,6 +179,7 @@ const Synthesis = (() => {
 
   const TAPS_EACH_SIDE = 32; // frames that the interpolation filter reaches to either side
   const KAISER_BETA = 0.1102 * (80 - 8.7); // 80 dB
+  const LEAST_RISE = 0.01; // of a map's range
   const HEADROOM = 0.5; // where the 99th percentile of |y| is put, unless a peak would then be clipped
 
   // scipy.signal.firwin(64 S + 1, 1 / S, window=("kaiser", beta)) times S, cut into S phases.
@@ -233,10 +234,13 @@ const Synthesis = (() => {
     return (high > 0.01 * peak ? high : peak) || 1;
   }
 
-  // How active a channel is: the map above its 5th percentile; the 99th percentile of the result is 1.
+  // How active a channel is: the map above its 5th percentile; the 99th percentile of the result is 1. A map that only
+  // has dips gives silence.
   function envelope(a, stage, samples) {
     const floor = percentile(a, 5);
-    const above = upsample(a.map((value) => value - floor), stage, samples, "edge").map((value) => Math.max(value, 0));
+    const active = a.map((value) => Math.max(value - floor, 0));
+    if (largest(active) <= LEAST_RISE * (largest(a) + largest(a.map((value) => -value)))) return new Float64Array(samples);
+    const above = upsample(active, stage, samples, "edge").map((value) => Math.max(value, 0));
     const one = reference(above);
     return above.map((value) => value / one);
   }
@@ -291,7 +295,7 @@ const Synthesis = (() => {
     },
   };
 
-  // Brings the 99th percentile of the magnitude to -6 dBFS, or the peak to full scale where it would go beyond.
+  // Brings the 99th percentile of the magnitude to half of full scale, or the peak to full scale where it would go beyond.
   function ownGain(y) {
     return Math.min(HEADROOM / reference(y), 1 / (largest(y.map(Math.abs)) || 1));
   }
