@@ -167,7 +167,7 @@ class FeatureExtractor:
 
     Notes
     -----
-    Convolutional stages are computed on the whole clip. Stages whose frames see more than a field of fixed size (`exact`
+    Convolutional stages are computed on the whole clip. Stages whose frames see more than a fixed field (`exact`
     is False: recurrences, squeeze-excitation, attention) are computed window by window, as the network was trained,
     with windows that follow each other at a whole number of frames. Clips over about a minute are computed in blocks.
     """
