@@ -14,7 +14,7 @@ from tagkit.analysis.feature_maps import select
 from tagkit.analysis.geometry import Stage
 from tagkit.analysis.tuning import Tuning
 
-FINER, FINER_STEADY = 8, 3  # times as many tones, at most; few for slow stages, whose tones are long
+FINER, FINER_STEADY = 8, 2  # times as many tones, at most; few for slow stages, whose tones are long
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """The tone probe against filters that are known: acceptance checks 3 and 7, and what it says about shares."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 from known_networks import filterbank, gabor_bank, mel_spaced, sampled, small_tagger, spectrum
 
-from tagkit.analysis import feature_maps, spectra, tuning
+from tagkit.analysis import feature_maps, sonify, spectra, tones, tuning
 from tagkit.analysis.geometry import stages
 
 CENTRES = mel_spaced(100, 5000, 32)
@@ -139,3 +141,58 @@ def test_the_band_is_that_of_the_loudest_tone():
     curve[10], curve[40:42] = 1.0, 0.98
     low, high = tuning.band(frequencies, curve)
     assert low < frequencies[10] < high < frequencies[12]
+
+
+def comb(delay: int) -> np.ndarray:
+    """A broad filter around 2 kHz and its echo (taps, 1): a comb with teeth at multiples of 16,000 / `delay` Hz."""
+    once = gabor_bank(np.array([2000.0]), 256, q=1.5)
+    return np.pad(once, ((0, delay), (0, 0))) + np.pad(once, ((delay, 0), (0, 0)))
+
+
+def test_the_grid_is_refined_until_a_centre_holds():
+    weights = comb(900)  # teeth 18 Hz apart, of which 128 tones find one at 1.6 kHz
+    fine = np.linspace(1000, 4000, 12_001)
+    truth = fine[spectrum(weights, fine)[:, 0].argmax()]
+    probe = spectra.tone_probe(filterbank(weights, 4096), levels_dbfs=[-20])
+    tuned = probe.tuning("conv1")
+    assert not tuned.unresolved[0]
+    assert abs(np.log2(tuned.centre_hz[0] / truth)) < 1 / 24
+    assert 0 < tuned.grid_octaves[0] < 1 / 48
+    loudest = probe.frequencies[probe.curve("conv1").argmax()]
+    assert abs(np.log2(loudest / truth)) > 1 / 6  # a fixed grid is wrong here
+    assert len(probe.frequencies) == len(probe.curve("conv1")) == 128
+
+
+class Erratic:
+    """Answers every tone at random: whatever the grid, its peak is the grid's."""
+
+    def __init__(self):
+        self.sr, self.stages = 16_000, stages(filterbank(np.ones((2, 1)), 100))
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, frequencies: np.ndarray) -> list[np.ndarray]:
+        return [self.rng.uniform(0.9, 1, (1, len(frequencies), 3, 8))]
+
+
+def test_a_peak_that_moves_with_the_grid_does_not_hold():
+    base = np.geomspace(30, 7840, 32)
+    grid, found, moved = tones.refine(Erratic(), base, 4)
+    assert len(base) < len(grid) <= 4 * len(base) and set(base) <= set(grid) and (np.diff(grid) > 0).all()
+    assert found[0].shape == (1, len(grid), 3, 8)
+    assert (moved[0] > tuning.HOLDS_OCTAVES).mean() > 0.6
+
+
+def test_a_centre_that_does_not_hold_is_refused():
+    model = filterbank(gabor_bank(np.array([1000.0, 2000.0]), 256), 4096, stride=4)
+    probe = spectra.tone_probe(model, levels_dbfs=[-20])
+    tuned = tuning.measure(probe.frequencies, probe.curve("conv1"), moved_octaves=np.array([0.5, 0.01]))
+    assert list(tuned.unresolved) == [True, False]
+    assert np.isnan([tuned.centre_hz[0], tuned.low_hz[0], tuned.q[0]]).all() and np.isfinite(tuned.centre_hz[1])
+    assert "depends on the tones" in tuned.caution(0) and not tuned.low_pass[0]
+    probe = replace(probe, tunings={"conv1": (tuned,)})
+    maps = feature_maps.compute(model, np.sin(np.arange(8000.0)))
+    for mode in ("carrier", "gated"):
+        with pytest.raises(sonify.CannotPlay, match=r"channel 0 of conv1.*mode='raw'"):
+            sonify.sonify(maps, "conv1", 0, mode, probe=probe)
+        reasons = [sonify.MODES[mode].refuses(maps.stage("conv1"), sonify.Tuned.of(tuned, c)) for c in (0, 1)]
+        assert "frequency of its own" in reasons[0] and reasons[1] == ""
