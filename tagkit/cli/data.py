@@ -39,14 +39,18 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=local, required=True, metavar="DIR", help="where to put the clips")
     parser.add_argument("--clips", type=positive, default=300, metavar="N", help="how many (default: 300)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed renders the same clips (default: 0)")
+    parser.add_argument("--stems", action="store_true", help="write each instrument alone, too, into stems/")
     parser.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per core)")
 
 
 def render(args: argparse.Namespace) -> None:
     """Render any number of tagged clips from real scores, in MagnaTagATune's layout."""
     from tagkit.data import demo
+    from tagkit.data.demo import voices
 
     catalog = demo.render(args.root, args.clips, args.seed, args.jobs)
+    if args.stems:
+        voices.write_stems(args.root, args.seed, args.jobs)
     print(f"{len(catalog)} clips in {args.root}. Next: tagkit prepare demo --root {args.root} --out ...")
 
 

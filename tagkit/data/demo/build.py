@@ -11,7 +11,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-import soundfile
 from tqdm.auto import tqdm
 
 from tagkit.data import layout
@@ -241,7 +240,7 @@ def _render_clip(arrangement: Arrangement, path: Path, parent: int) -> None:
     processes.follow(parent)
     y = synthesis.play(arrangement)
     with files.atomic(path) as temporary:
-        soundfile.write(temporary, y, synthesis.SR, format="FLAC", subtype="PCM_16")
+        synthesis.write(temporary, y)
 
 
 def _write_tables(root: Path, clips: list[DemoClip]) -> None:

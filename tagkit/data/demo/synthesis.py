@@ -56,10 +56,8 @@ def play(arrangement: Arrangement) -> np.ndarray:
     CatalogError
         The clip was made so much softer that its tags, "loud" say, are no longer true of it.
     """
-    y = synthesize(midi(arrangement))[:SAMPLES]
-    y = np.pad(y, (0, SAMPLES - len(y)))
-    gain = 10 ** (arrangement.level_db / 20) / np.sqrt(np.mean(y**2))
-    played = np.round(y * min(gain, PEAK / np.abs(y).max()) * 32768).astype(np.int16)
+    y = render(arrangement)
+    played = to_int16(y, gain(y, arrangement.level_db))
     reached_db = 10 * np.log10(np.mean((played / 32768) ** 2))
     if loudness(reached_db) != loudness(arrangement.level_db):
         raise CatalogError(
@@ -67,6 +65,27 @@ def play(arrangement: Arrangement) -> np.ndarray:
             "loudness tags would be untrue; render with another seed."
         )
     return played
+
+
+def render(arrangement: Arrangement) -> np.ndarray:
+    """Waveform (465984,) of float64 before the gain: as loud as the synthesiser makes it."""
+    y = synthesize(midi(arrangement))[:SAMPLES]
+    return np.pad(y, (0, SAMPLES - len(y)))
+
+
+def gain(y: np.ndarray, level_db: float) -> float:
+    """What to multiply a rendered waveform with to bring it to an RMS in dBFS, or less where a peak would clip."""
+    return float(min(10 ** (level_db / 20) / np.sqrt(np.mean(y**2)), PEAK / np.abs(y).max()))
+
+
+def to_int16(y: np.ndarray, gain: float) -> np.ndarray:
+    """A rendered waveform at its gain, rounded to 16 bits."""
+    return np.round(y * gain * 32768).astype(np.int16)
+
+
+def write(path: Path, y: np.ndarray) -> None:
+    """Write int16 samples as FLAC."""
+    soundfile.write(path, y, SR, format="FLAC", subtype="PCM_16")
 
 
 def synthesize(midi_bytes: bytes) -> np.ndarray:
