@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from tagkit import plots
 from tagkit.analysis import scales, selectivity, similarity
+from tagkit.analysis.causes.muting import Muting
 from tagkit.analysis.figures import save
 from tagkit.analysis.portrait import Portrait
 from tagkit.analysis.selectivity import Selectivity
@@ -190,6 +191,13 @@ def write_filters(portraits: Sequence[Portrait], folder: Path) -> list[Path]:
     """Write the figure of the first stage's filters of each portrait; the paths."""
     plots.use_style()
     return [_keep(draw_filters(found)[0], folder / f"filters_{found.name}.png") for found in portraits]
+
+
+def write_muting(found: Muting, folder: Path) -> Path:
+    """Write the figure of what tags lose when an instrument is muted; its path."""
+    plots.use_style()
+    ax = plots.muting(found.of_tags(), title=f"{found.name}: what a tag loses when an instrument is muted")
+    return _keep(ax, folder / f"muting_{found.name}.png")
 
 
 def _keep(ax: Axes, path: Path) -> Path:

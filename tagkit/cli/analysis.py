@@ -1,9 +1,10 @@
 """The command that takes trained networks apart: analyse."""
 
 import argparse
+from pathlib import Path
 
 from tagkit.cli.command import Command
-from tagkit.system.arguments import folder
+from tagkit.system.arguments import folder, positive
 
 
 def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +14,14 @@ def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, metavar="N", help="clips to listen to, held-out ones first (default: all)")
     parser.add_argument(
         "--no-control", action="store_true", help="leave out the untrained network (the control), for half the time"
+    )
+    parser.add_argument(
+        "--causes",
+        type=positive,
+        nargs="?",
+        const=240,
+        metavar="CLIPS",
+        help="mute each instrument in so many rendered clips (240), and see which tags and channels miss it",
     )
 
 
@@ -45,6 +54,8 @@ def analyse(args: argparse.Namespace) -> None:
     for each in found:
         print(f"\n{each.name}\n{report.summary(each)}")
     paths, missing = report.write(found, out / "figures")
+    if args.causes:
+        paths += _mute(runs, portraits, args.causes, not args.no_control, out / "figures")
     raw = {name: each for name, each in portraits.items() if runs[name].row.reads_waveform}
     paths += report.write_filters(list(raw.values()), out / "figures")
     print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
@@ -54,6 +65,19 @@ def analyse(args: argparse.Namespace) -> None:
         return
     written = page.of_runs(out / "listen.html", runs, portraits, records)
     print(f"Open {written} in a browser to listen; it needs no network.")
+
+
+def _mute(runs: dict, portraits: dict, clips: int, control: bool, folder: Path) -> list[Path]:
+    """Print and draw what each network's tags and channels lose when an instrument is muted; the figures' paths."""
+    from tagkit.analysis import report
+    from tagkit.analysis.causes import muting
+
+    paths = []
+    for name, run in runs.items():
+        found = muting.measure(run, clips=clips, control=control)
+        print(f"\n{name}: {found.summary(portraits[name])}")
+        paths.append(report.write_muting(found, folder))
+    return paths
 
 
 COMMANDS = (Command("analyse", _analyse_arguments, analyse, needs_tensorflow=True),)

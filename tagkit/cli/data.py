@@ -50,7 +50,7 @@ def render(args: argparse.Namespace) -> None:
 
     catalog = demo.render(args.root, args.clips, args.seed, args.jobs)
     if args.stems:
-        voices.write_stems(args.root, args.seed, args.jobs)
+        voices.write_stems(args.root, args.jobs)
     print(f"{len(catalog)} clips in {args.root}. Next: tagkit prepare demo --root {args.root} --out ...")
 
 

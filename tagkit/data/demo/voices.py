@@ -101,10 +101,10 @@ def channels(arrangement: Arrangement) -> dict[str, int]:
     return {DRUMS if c == DRUM_CHANNEL else PROGRAMS[arrangement.programs[c]]: c for c in used}
 
 
-def write_stems(root: str | Path, seed: int = 0, jobs: int | None = None, progress: bool = True) -> None:
+def write_stems(root: str | Path, jobs: int | None = None, progress: bool = True) -> None:
     """Write the voices of every rendered clip below `root` to stems/CLIP_ID/VOICE.flac; existing files are kept."""
     root = Path(root)
-    n_clips = len(build.read(root))
+    n_clips, seed = len(build.read(root)), files.read_json(root / build.SETTINGS)["seed"]
     clips = itertools.islice(build.demo_clips(*build.load_scores(root, progress=progress), seed), n_clips)
     parallel = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), batch_size=1, return_as="generator_unordered")
     work = parallel(joblib.delayed(_write_stems)(root / "stems", clip, os.getpid()) for clip in clips)
