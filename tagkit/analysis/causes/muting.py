@@ -138,8 +138,13 @@ class Muting:
             for (name, each), p in zip(found.items(), adjusted, strict=True)
         }
 
-    def of_channels(self, alpha: float = ALPHA) -> pd.DataFrame:
+    def of_channels(self, alpha: float = ALPHA, control: bool = False) -> pd.DataFrame:
         """Channels that hear an instrument: those that lose more by muting it, beyond chance, the clearest first.
+
+        Parameters
+        ----------
+        control : bool
+            Those of the random-initialisation control, in place of the trained network's.
 
         Returns
         -------
@@ -147,15 +152,13 @@ class Muting:
             `stage`, `channel`, `instrument`, `score` (the difference in standard deviations over pieces) with its
             interval `low`, `high`, the adjusted `p`, `pieces`, and the `control`'s score (NaN without a control).
         """
-        trained, control = self.hears(), self.hears(self.control) if self.control else {}
+        untrained = self.hears(self.control) if self.control else {}
         rows = []
-        for name, found in trained.items():
-            untrained = control[name].score if control else np.full(len(self.stages), np.nan)
+        for name, found in (untrained if control else self.hears()).items():
+            beside = untrained[name].score if untrained else np.full(len(self.stages), np.nan)
             for i in np.flatnonzero((found.p <= alpha) & (found.mean > 0)):
-                low, high = found.low[i] / found.sd[i], found.high[i] / found.sd[i]
-                rows.append(
-                    (*self.channels[i], name, found.score[i], low, high, found.p[i], found.pieces, untrained[i])
-                )
+                scores = found.score[i], found.low[i] / found.sd[i], found.high[i] / found.sd[i]
+                rows.append((*self.channels[i], name, *scores, found.p[i], found.pieces, beside[i]))
         columns = ["stage", "channel", "instrument", "score", "low", "high", "p", "pieces", "control"]
         return pd.DataFrame(rows, columns=columns).sort_values("score", ascending=False, ignore_index=True)
 
