@@ -216,9 +216,10 @@ def _row(group: Group) -> dict:
 def conditions(groups: Sequence[Group]) -> str:
     """One sentence that says what the scores of a comparison were measured on."""
     r = groups[0].first
+    decoder = f", decoder version {r.decoding}" if r.decoding else ""
     return (
         f"Macro averages over {len(r.tags)} tags, {r.part} part of split {r.split!r} of {r.dataset} "
-        f"({r.clips} clips, data {r.data}); {r.interval}."
+        f"({r.clips} clips, data {r.data}{decoder}); {r.interval}."
     )
 
 

@@ -95,6 +95,7 @@ def evaluate(
         part=part,
         seed=run.record["seed"],
         data=records.fingerprint,
+        decoding=records.decoding,
         code=code_version(),
         clips=len(indices),
         min_positives=min_positives,

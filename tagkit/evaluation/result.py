@@ -115,6 +115,8 @@ class Result:
         Effective number of clusters of these clips, on which intervals rest.
     interval : str
         How the intervals were made.
+    decoding : int or None
+        Version of the decoder that made the records; None for results that do not say.
     name, family, budget_s
         Name (an imported network has one, too), question and budget in CPU seconds that a study gave it; else empty.
     """
@@ -138,6 +140,7 @@ class Result:
     min_positives: int
     clusters: float
     interval: str
+    decoding: int | None = None
     name: str = ""
     family: str = ""
     budget_s: float | None = None

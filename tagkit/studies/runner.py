@@ -136,9 +136,11 @@ def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records,
 
 def _check_terms(plan: Plan, entry: Entry, result: Result, records: Records) -> None:
     """StudyError if a result is of other data, or was trained otherwise than the plan says."""
-    there = {"data": result.data, "budget_s": result.budget_s} | result.training.config.to_dict()
+    there = {"data": result.data, "decoding": result.decoding, "budget_s": result.budget_s}
+    there |= result.training.config.to_dict()
     same = records.holds(result.data)
-    here = {"data": result.data if same else records.fingerprint, "budget_s": plan.budget(entry)}
+    here = {"data": result.data if same else records.fingerprint, "decoding": records.decoding}
+    here |= {"budget_s": plan.budget(entry)}
     here |= _config(plan, entry, result.seed).to_dict()
     for key in here.keys() - {"init", "steps", "eval_every"}:  # which follow from the pre-training and the budget
         if here[key] != there[key]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from tagkit import plots
+from tagkit import audio, plots
 from tagkit.evaluation import compare
 from tagkit.evaluation.compare import ComparisonError, Group
 from tagkit.studies import published
@@ -178,6 +178,11 @@ def _terms(groups: Sequence[Group]) -> str:
         "All networks share one learning rate and schedule, tuned for none; a batch is 16 windows, or 4 clips.",
         compare.conditions(groups),
     ]
+    if (made_by := groups[0].first.decoding) and made_by < audio.DECODING:
+        sentences.append(
+            f"Version {audio.DECODING} of the decoder gives other samples (it takes out constant offsets): new "
+            "trainings do not join these, but start the study anew."
+        )
     if lacking := groups[0].first.incomplete_resamples:
         sentences.append(f"In {lacking:.0%} of the resamples, some tag has no clip; these average over the other tags.")
     return " ".join(sentences)
