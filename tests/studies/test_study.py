@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tagkit import audio
 from tagkit.evaluation import compare
 from tagkit.graph import windowing, zoo
 from tagkit.graph.specs import WINDOWINGS
@@ -152,6 +153,10 @@ def test_results_of_other_settings_are_not_taken_for_done(home, tone_records):
     softer = replace(one, base=replace(one.base, attenuation_db=3.0))
     with pytest.raises(runner.StudyError, match=r"with attenuation_db 0, but this study has 3.0; move"):
         runner.run(softer, tone_records, jobs=0, progress=False)
+    store = Store("zoo")
+    store.add(replace(next(iter(store.read().values())), decoding=1))
+    with pytest.raises(runner.StudyError, match=rf"with decoding 1, but this study has {audio.DECODING}; move"):
+        runner.run(one, tone_records, jobs=0, progress=False)
 
 
 def test_who_asks_for_one_entry_hears_why_it_has_one_seed(home, tone_records, capsys):
