@@ -90,7 +90,7 @@ def run(
 
 def portrait(run: Run, **settings: object) -> Portrait:
     """All that was measured of a run: see `tagkit.analysis.portrait.measure`, which also takes the settings."""
-    return measure(run, **({"tones": 16} if is_smoke() else {}) | settings)
+    return measure(run, **settings | ({"tones": 16, "clips": 12} if is_smoke() else {}))
 
 
 def results(runs: dict[str, Run], path: Path) -> dict[str, Result]:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tagkit import audio
+from tagkit import audio, studies, workspace
 from tagkit.evaluation import compare
 from tagkit.graph import windowing, zoo
 from tagkit.graph.specs import WINDOWINGS
@@ -19,6 +20,7 @@ from tagkit.studies.store import Store
 from tagkit.system import files
 from tagkit.training.config import TrainingConfig
 
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SMALL = Plan(
     "zoo",
     "tones",
@@ -99,7 +101,7 @@ def test_a_study_trains_scores_and_is_written_up_from_its_records_alone(home, to
     ],
 )
 def test_half_a_study_that_says_nothing_is_not_written_up(tmp_path, study, kept, message):
-    for (name, _), result in Store(study, Path(__file__).parents[2] / "docs" / "results").read().items():
+    for (name, _), result in Store(study, RESULTS).read().items():
         if name.startswith(kept):
             Store(study, tmp_path).add(result)
     with pytest.raises(compare.ComparisonError, match=f"{message} yet; go on with `tagkit study {study}`"):
@@ -162,6 +164,15 @@ def test_results_of_other_settings_are_not_taken_for_done(home, tone_records):
 def test_who_asks_for_one_entry_hears_why_it_has_one_seed(home, tone_records, capsys):
     runner.run(SMALL, tone_records, jobs=0, only=["mkc_r"], progress=False)
     assert "Only one seed of mkc_r was trained: further seeds are for the 1 best entries" in capsys.readouterr().err
+
+
+def test_a_smoke_run_reads_the_results_that_are_there_and_else_trains_two(home, tone_records, monkeypatch):
+    monkeypatch.setenv("TAGKIT_SMOKE", "1")
+    monkeypatch.setattr(workspace, "records", lambda dataset: tone_records)
+    names = ["ds256ra", "mkc_r", "dm16"]
+    assert [(g.name, len(g.seeds)) for g in studies.groups("zoo", names)] == [("ds256ra", 1), ("mkc_r", 1)]
+    shutil.copytree(RESULTS, home / "docs" / "results", dirs_exist_ok=True)
+    assert [(g.name, len(g.seeds)) for g in studies.groups("zoo", names)] == [(name, 3) for name in names]
 
 
 def test_pretraining_is_done_once_for_each_seed_and_adopted(home, tone_records, monkeypatch):
