@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tagkit.analysis import signals, sonify
+from tagkit.analysis import signals, sonify, spectra
 from tagkit.analysis.feature_maps import FeatureMaps
 from tagkit.analysis.geometry import Stage
 from tagkit.analysis.selectivity import ChannelTag
@@ -214,8 +214,8 @@ def test_write_takes_networks_and_shows_each_with_its_refusals(tmp_path, rng):
     from tagkit.graph import zoo
 
     model = zoo.build("dm16")
-    clips = [clip(rng, 1.0)]
-    networks = [network(model, clips, title=title) for title in ("First", "Second")]
+    clips, probe = [clip(rng, 1.0)], spectra.tone_probe(model, tones=16, levels_dbfs=[-20])
+    networks = [network(model, clips, title=title, probe=probe) for title in ("First", "Second")]
     path = listen.write(tmp_path / "listen.html", networks, clips, max_channels=4)
     header = html.unpack(path.read_text(encoding="utf-8")).header
     assert [m["title"] for m in header["models"]] == ["First", "Second"]
