@@ -8,6 +8,7 @@ import pages
 import pytest
 import snippets
 
+import tagkit
 from tagkit import cli
 
 ROOT = Path(__file__).parents[1]
@@ -115,3 +116,18 @@ def test_faults_in_code_are_found(tmp_path, code, fault):
     (tmp_path / "a.md").write_text(f"```python\n{code}\n```\n")
     found = list(snippets.faults(tmp_path / "a.md"))
     assert len(found) == (fault is not None) and all(fault in line for line in found)
+
+
+def test_the_citation_is_of_this_version():
+    import yaml
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == tagkit.__version__ and citation["license"] == "MIT"
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+def test_the_glossary_is_in_order_and_has_the_words_that_the_path_uses():
+    words = re.findall(r"^\*\*(.+?)\*\*:", (ROOT / "docs/glossary.md").read_text(), re.M)
+    assert words == sorted(words, key=str.lower)
+    used = re.findall(r"(?<!\*)\*(\w+)\*(?!\*)", (ROOT / "docs/first_hour.md").read_text())
+    assert {word.rstrip("s") for word in used} - {"italic"} <= set(words)
