@@ -28,7 +28,7 @@ def build_step(name: str) -> tuple[Callable, specs.Row]:
     from tagkit.training.devices import Devices
 
     tf.config.experimental.enable_op_determinism()  # as in training
-    model, config = zoo.build(name), TrainingConfig()
+    model, config = zoo.build(name), TrainingConfig().settled("multi-label")
     optimizer = optimizers.build_optimizer(config, config.schedule[0])
     optimizer.build(model.trainable_variables)
     one = Devices(tf.distribute.get_strategy())

@@ -15,6 +15,7 @@ from tagkit.data.prepare import prepare
 from tagkit.data.records import Records
 from tagkit.evaluation import evaluate
 from tagkit.evaluation.result import Result
+from tagkit.graph.specs import Row
 from tagkit.system import files, paths
 from tagkit.training.config import DEMO_RUNS, TrainingConfig
 from tagkit.training.loop import train
@@ -55,13 +56,13 @@ def records(dataset: str = "demo") -> Records:
     return prepare(catalog(dataset), paths.data_dir() / "records" / dataset, sr=16_000)
 
 
-def config(model: str, **changes: object) -> TrainingConfig:
+def config(model: str | Row, **changes: object) -> TrainingConfig:
     """The settings that the demo trains a network with, cut short in a smoke run.
 
     Parameters
     ----------
-    model : str
-        A row of the zoo; one that `DEMO_RUNS` does not name takes dm16's settings.
+    model : str or Row
+        A row of the zoo, or one of your own; one that `DEMO_RUNS` does not name takes dm16's settings.
     **changes
         Fields of TrainingConfig.
     """
@@ -70,14 +71,14 @@ def config(model: str, **changes: object) -> TrainingConfig:
 
 
 def run(
-    model: str, source: Records | None = None, group: str = "demo", name: str | None = None, **changes: object
+    model: str | Row, source: Records | None = None, group: str = "demo", name: str | None = None, **changes: object
 ) -> Run:
     """A trained network: runs/GROUP/NAME, trained now if it is not there yet.
 
     Parameters
     ----------
-    model : str
-        A row of the zoo.
+    model : str or Row
+        A row of the zoo, or one of your own.
     source : Records, optional
         Default: the demo's.
     group, name : str, optional
@@ -85,7 +86,8 @@ def run(
     **changes
         As for `config`.
     """
-    return train(config(model, **changes), source or records(), paths.runs_dir() / group / (name or model))
+    settings = config(model, **changes)
+    return train(settings, source or records(), paths.runs_dir() / group / (name or settings.network))
 
 
 def portrait(run: Run, **settings: object) -> Portrait:

@@ -97,6 +97,7 @@ def tone_catalog(made_once) -> Catalog:
         vocabularies={"all": tuple(names), "two": ("high", "low")},
         default_split="order",
         default_vocabulary="all",
+        tasks={"all": "multi-label"},  # although each has one
     )
 
 

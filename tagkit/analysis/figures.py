@@ -25,6 +25,19 @@ def draw_scores(results: Mapping[str, Result], folder: Path) -> list[Path]:
     return paths
 
 
+def draw_result(result: Result, folder: Path) -> list[Path]:
+    """Draw the scores of every tag and, of exclusive classes, the confusion matrix; the paths."""
+    paths = draw_scores({result.label: result}, folder)
+    if result.classes:
+        side = 2.5 + 0.55 * len(result.classes.names)
+        fig, ax = _figure(side + 0.8, side)
+        found = result.classes
+        title = f"Accuracy {found.accuracy}"
+        plots.confusion_matrix(found.confusion, found.names, title=title, ax=ax)
+        paths.append(save(fig, folder / f"confusion_{result.label}.png"))
+    return paths
+
+
 def draw_training(results: Mapping[str, Result], folder: Path) -> Path:
     """Draw the validation scores of some runs over their training; returns the path."""
     fig, ax = _figure(7, 3.2)

@@ -10,14 +10,26 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import tagkit
-from tagkit.cli import analysis, data, demo, deploying, importing, scoring, studying, training
+from tagkit.cli import (
+    analysis,
+    data,
+    demo,
+    deploying,
+    embedding,
+    importing,
+    predictions,
+    scoring,
+    studying,
+    training,
+)
 from tagkit.deploy import storage
 from tagkit.system import quiet
-from tagkit.system.arguments import RemoteFolder
+from tagkit.system.arguments import RemoteFolder, local
 
-_FAMILIES = (demo, data, training, importing, scoring, analysis, deploying, studying)
+_FAMILIES = (demo, data, training, importing, scoring, embedding, predictions, analysis, deploying, studying)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.needs_tensorflow:
             quiet.import_tensorflow()
+            _run_code(args.code)
         with storage.following(mirrors):
             return args.run(args) or 0
     except KeyboardInterrupt as stop:
@@ -37,6 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"tagkit {args.command}: {error}", file=sys.stderr)
         return 1
+
+
+def _run_code(paths: Sequence[Path]) -> None:
+    """Run the files that --code names: their Keras layers become known as front-ends."""
+    from tagkit.graph.layers import own
+
+    for path in paths:
+        own.register(path)
 
 
 def _take_local_copies(args: argparse.Namespace) -> list[storage.Mirror]:
@@ -63,5 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         about = command.run.__doc__
         subparser = commands.add_parser(command.name, help=about.splitlines()[0], description=about)
         command.add_arguments(subparser)
+        if command.needs_tensorflow:
+            about = "run this Python file, whose Keras layers are front-ends of networks; may be given repeatedly"
+            subparser.add_argument("--code", type=local, action="append", default=[], metavar="FILE", help=about)
         subparser.set_defaults(run=command.run, needs_tensorflow=command.needs_tensorflow)
     return parser

@@ -1,6 +1,7 @@
 """Commands that fetch, render and prepare datasets: download, render, prepare, lastfm."""
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tagkit.cli.command import Command
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from tagkit.data.records import Records
 
 DOWNLOADS = ("magnatagatune", "fma_small", "fma_medium", "fma_large", "fma_full", "fma_metadata", "msd_lastfm")
+TASKS = ("multi-label", "exclusive")
 FMA_SUBSETS = ("small", "medium", "large", "full")
 
 
@@ -63,6 +65,11 @@ def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--sr", type=int, default=16_000, help="sampling rate in Hz (default: 16000)")
         command.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per core)")
         command.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask cluster instead")
+        command.add_argument(
+            "--task",
+            choices=TASKS,
+            help="is a clip given any number of tags, or one of several classes? (default: exclusive if each has one)",
+        )
         command.set_defaults(read=read)
         add_options(command)
 
@@ -73,6 +80,8 @@ def prepare(args: argparse.Namespace) -> None:
     from tagkit.system import processes
 
     catalog = args.read(args)
+    if args.task:
+        catalog = replace(catalog, tasks={catalog.default_vocabulary: args.task})
     with processes.on_cluster(args.scheduler):
         print(describe(prepare.prepare(catalog, args.out, args.sr, jobs=args.jobs or -1)))
 
@@ -84,6 +93,9 @@ def describe(records: "Records") -> str:
     lines = [f"{manifest['clips']} clips prepared ({manifest['hours']:.2f} h), {manifest['quarantined']} quarantined"]
     lines += [f"  quarantined {row.clip_id}: {row.reason}" for row in records.quarantine.itertuples()]
     lines += [f"Records in {records.root}, fingerprint {records.fingerprint}; split {catalog.default_split}: {sizes}"]
+    if catalog.task() == "exclusive":
+        classes = f"{len(catalog.tags())} classes, {catalog.tags()[0]} to {catalog.tags()[-1]}"
+        lines += [f"Every clip has one of {classes}: networks learn to choose between them, unless you give --task."]
     return "\n".join(lines)
 
 

@@ -34,7 +34,7 @@ def demo(args: argparse.Namespace) -> None:
         report.write_filters(list(portraits.values()), out / "figures")
         page.of_runs(out / "listen.html", runs, portraits, records)
 
-    print("\n" + evaluate.tag_table(results["dm16"]) + "\n")
+    print("\n" + results["dm16"].tag_table() + "\n")
     print(evaluate.table(results))
     print(f"""
 Hear it   open {out / "listen.html"} in a browser; it needs no network

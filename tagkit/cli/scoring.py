@@ -1,4 +1,4 @@
-"""Commands that score networks and apply them to music: evaluate, compare, tag, embed."""
+"""Commands that score networks and apply them to music: evaluate, compare, tag."""
 
 import argparse
 import csv
@@ -22,7 +22,7 @@ FEWEST_RESAMPLES = 100  # fewer may all miss a rare tag
 WIDEST = 60
 
 
-def _file_arguments(parser: argparse.ArgumentParser) -> None:
+def file_arguments(parser: argparse.ArgumentParser) -> None:
     """The files, the run, and how many are decoded at a time."""
     parser.add_argument("sources", type=local, nargs="+", metavar="FILE_OR_FOLDER", help="folders are searched")
     parser.add_argument(
@@ -36,7 +36,7 @@ def _file_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=positive, metavar="N", help="files decoded at a time (default: one per core)")
 
 
-def _succeeded(results: Iterable, total: int, verb: str, failed: "list[Failed]") -> Iterator:
+def succeeded(results: Iterable, total: int, verb: str, failed: "list[Failed]") -> Iterator:
     """Pass on what succeeded, with a progress bar; name failures on standard error and append them to `failed`."""
     from tqdm.auto import tqdm
 
@@ -52,18 +52,33 @@ def _succeeded(results: Iterable, total: int, verb: str, failed: "list[Failed]")
             yield result
 
 
-def _exit_code(done: int, failed: int) -> int:
+def exit_code(done: int, failed: int) -> int:
     """0, 3 or 1."""
     if not done:
         return ALL_FAILED
     return SOME_FAILED if failed else 0
 
 
+def enough_resamples(text: str) -> int:
+    """A number of bootstrap resamples that an interval can be made of."""
+    value = int(text)
+    if value < FEWEST_RESAMPLES:
+        raise argparse.ArgumentTypeError(f"{value} are too few: an interval needs at least {FEWEST_RESAMPLES}")
+    return value
+
+
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=folder, metavar="RUN", help="a run folder, such as runs/demo/dm16")
     add_conditions(parser)
-    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default: 1000)")
+    parser.add_argument("--resamples", type=enough_resamples, default=1000, help="bootstrap resamples (default: 1000)")
     parser.add_argument("--json", type=local, metavar="FILE", help="write the scores to this file")
+    parser.add_argument("--figures", type=local, metavar="DIR", help="draw the scores of every tag in this folder")
+    parser.add_argument(
+        "--predictions",
+        type=local,
+        metavar="FILE",
+        help="write labels and scores of every clip to this .csv or .parquet file; `tagkit score` reads it",
+    )
 
 
 def add_conditions(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +91,6 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Score runs on held-out clips, with confidence intervals."""
-    if args.resamples < FEWEST_RESAMPLES:
-        raise ValueError(f"--resamples is {args.resamples}; an interval needs at least {FEWEST_RESAMPLES}.")
     from tagkit.data.records import Records
     from tagkit.evaluation import evaluate
     from tagkit.training.runs import Run
@@ -90,15 +103,25 @@ def evaluate(args: argparse.Namespace) -> None:
         args.min_positives,
         args.cluster_by,
         args.resamples,
+        predictions=args.predictions,
     )
     if args.json:
         result.save(args.json)
-    print(evaluate.tag_table(result), end="\n\n")
+    if args.figures:
+        from tagkit.analysis import figures
+
+        for path in figures.draw_result(result, args.figures):
+            print(f"Figure {path}")
+    print(result.tag_table(), end="\n\n")
+    if result.classes:
+        print(f"Clips of each class by what they were taken for\n{result.classes.table().to_string()}", end="\n\n")
     print(evaluate.table({result.label: result}))
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument(
+        "run_folders", type=folder, nargs="+", metavar="RUN", help="run folders, or folders of `tagkit crossval`"
+    )
     add_conditions(parser)
     parser.add_argument("--reference", metavar="NAME", help="the network to compare the others with")
     parser.add_argument("--json", type=local, metavar="FILE", help="write all scores to this file")
@@ -108,13 +131,19 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 def compare(args: argparse.Namespace) -> None:
     """Compare runs on held-out clips: scores with intervals, paired differences, cost, speed and every tag.
 
+    Folders of `tagkit crossval` with the same folds are compared by what they hold.
+
     Seeds of one network are averaged. The reference is the best network by validation score unless you name another.
     """
     from tagkit.data.records import Records
     from tagkit.evaluation import compare, evaluate
+    from tagkit.studies import crossval
     from tagkit.system import files
     from tagkit.training.runs import Run
 
+    if any(map(crossval.is_crossval, args.run_folders)):
+        _compare_crossvals(args)
+        return
     records = Records.open(args.records) if args.records else None
     runs = [Run.open(folder) for folder in args.run_folders]
     results = [evaluate.evaluate(run, records, args.part, args.min_positives, args.cluster_by) for run in runs]
@@ -133,9 +162,23 @@ def compare(args: argparse.Namespace) -> None:
             print(f"Figure {path}")
 
 
+def _compare_crossvals(args: argparse.Namespace) -> None:
+    """Compare what folders of `tagkit crossval` hold."""
+    from tagkit.cli.studying import show_crossval
+    from tagkit.studies.crossval import CrossValidation
+    from tagkit.system import files
+
+    if args.records or args.figures or args.cluster_by or (args.part, args.min_positives) != ("test", 1):
+        raise ValueError("A cross-validation has its records, part and clusters; leave those options out.")
+    results = [result for folder in args.run_folders for result in CrossValidation.open(folder).results()]
+    show_crossval(results, args.reference)
+    if args.json:
+        files.write_json(args.json, [result.to_json() for result in results])
+
+
 def _tag_arguments(parser: argparse.ArgumentParser) -> None:
-    _file_arguments(parser)
-    parser.add_argument("--top", type=positive, default=5, metavar="N", help="tags shown (default: 5)")
+    file_arguments(parser)
+    parser.add_argument("--top", type=positive, metavar="N", help="tags shown (default: 5, or 1 of exclusive classes)")
     parser.add_argument(
         "--format",
         choices=["table", "json", "csv"],
@@ -171,23 +214,24 @@ def tag(args: argparse.Namespace) -> int:
     tagger = Tagger.open(args.run_folder)
     if warning := caution(tagger.run):
         print(f"tagkit tag: {warning}", file=sys.stderr)
+    top = args.top or (1 if tagger.run.exclusive else 5)
     sources = list(find_files(args.sources))
     failed: list[Failed] = []
-    results = _succeeded(tagger.each(sources, args.jobs), len(sources), "tag", failed)
+    results = succeeded(tagger.each(sources, args.jobs), len(sources), "tag", failed)
     if args.merge:
         results = (result.merged() for result in results)
     if args.taggram:
-        results = _drawn(results, args.taggram, args.top)
+        results = _drawn(results, args.taggram, top)
     if args.write:
         results = _written(results, args.write, args.at_least, args.dry_run, failed)
     if args.format == "csv":
         tagged = _print_csv(list(synonyms(tagger.tags)) if args.merge else tagger.tags, results)
     elif args.format == "json":
-        tagged = _print_json(tagger, results, failed, args.top)
+        tagged = _print_json(tagger, results, failed, top)
     else:
         widest = max(len(str(source)) for source in sources)
-        tagged = _print_table(tagger, results, args.top, min(widest, WIDEST))
-    return _exit_code(tagged, len(failed))
+        tagged = _print_table(tagger, results, top, min(widest, WIDEST))
+    return exit_code(tagged, len(failed))
 
 
 def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width: int) -> int:
@@ -203,7 +247,8 @@ def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width:
         tqdm.write(f"{name:<{width}}  {_clock(result.duration_s):>8}  {scores}")
     if count:
         calibration, unknown = _calibration(tagger)
-        print(f"\nScores by {tagger.run.root}: 0 to 1, the mean over windows of {tagger.window / tagger.sr:.1f} s.")
+        kind = "Probabilities of the classes" if tagger.run.exclusive else "Scores"
+        print(f"\n{kind} by {tagger.run.root}: 0 to 1, the mean over windows of {tagger.window / tagger.sr:.1f} s.")
         print(calibration.sentences() if calibration else unknown)
     return count
 
@@ -331,37 +376,8 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _embed_arguments(parser: argparse.ArgumentParser) -> None:
-    _file_arguments(parser)
-    parser.add_argument("--out", type=local, required=True, metavar="FILE", help="the .npz file to write")
-
-
-def embed(args: argparse.Namespace) -> int:
-    """Write the embeddings of music files, from a trained network's last hidden layer, into one .npz file.
-
-    Exit codes: 0 all files were embedded, 3 some could not be (standard error names each), 2 wrong use, 1 nothing could
-    be embedded.
-    """
-    from tagkit.evaluation.embed import Embedder, Embeddings
-    from tagkit.evaluation.sweep import Failed, find_files
-
-    embedder = Embedder.open(args.run_folder)
-    sources = list(find_files(args.sources))
-    failed: list[Failed] = []
-    done = list(_succeeded(embedder.each(sources, args.jobs), len(sources), "embed", failed))
-    if done:
-        found = Embeddings.collect(done, embedder.about())
-        found.save(args.out)
-        print(
-            f"{args.out} holds vectors {found.vectors.shape}, one for each file (the mean of its windows), and "
-            f"window_vectors {found.window_vectors.shape}."
-        )
-    return _exit_code(len(done), len(failed))
-
-
 COMMANDS = (
     Command("evaluate", _evaluate_arguments, evaluate, needs_tensorflow=True),
     Command("compare", _compare_arguments, compare, needs_tensorflow=True),
     Command("tag", _tag_arguments, tag, needs_tensorflow=True),
-    Command("embed", _embed_arguments, embed, needs_tensorflow=True),
 )

@@ -3,16 +3,22 @@
 import argparse
 import json
 from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
 from tagkit.cli.command import Command
-from tagkit.system.arguments import folder, positive
+from tagkit.system.arguments import folder, local, positive
 from tagkit.training import recipes
 from tagkit.training.config import LOSSES, TrainingConfig
 
+if TYPE_CHECKING:
+    from tagkit.data.records import Records
+    from tagkit.training.devices import Devices
+
 _HELP = {
-    "model": "a row of the zoo; see `tagkit models`",
+    "model": "a row of the zoo (see `tagkit models`), or a Row of your own: FILE.py:NAME or FILE.json",
     "windowing": "split, none, or superpool_ and a to f, mean, max or attention (default: as the row says)",
-    "loss": f"one of {', '.join(LOSSES)}",
+    "task": "multi-label, or exclusive for classes of which each clip has one (default: as the records say)",
+    "loss": f"one of {', '.join(LOSSES)} or your own, FILE.py:NAME (default: cross entropy of the task)",
     "positive_factor": "how much more a positive counts in the weighted losses (TPF)",
     "tag_balance": "how much more rare tags count in the weighted losses (TB)",
     "focal_gamma": "gamma of the focal loss",
@@ -25,6 +31,7 @@ _HELP = {
     "weight_decay": "added to the gradient, decoupled from it with adamw; 0 if --optimizer names another",
     "speed_semitones": "play training windows up to this many semitones faster or slower",
     "attenuation_db": "play training windows up to this many dB softer, with a random sign",
+    "augmentation": "your own, FILE.py:NAME: a function of a window, its sampling rate and a random generator",
     "eval_every": "steps between validations",
     "patience": "stop after this many validations without improvement; 0: never",
     "seed": "seeds the weights, dropout and the order of the data",
@@ -35,7 +42,7 @@ _HELP = {
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--records", type=folder, required=True, metavar="DIR", help="made by `tagkit prepare`")
-    parser.add_argument("--out", type=folder, required=True, metavar="RUN", help="the run folder")
+    parser.add_argument("--out", type=folder, metavar="RUN", help="the run folder (needed but for --dry-run)")
     parser.add_argument(
         "--devices",
         default="all",
@@ -46,12 +53,36 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="multiply batch size and learning rate by the number of devices, and divide the steps by it",
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="train nothing; say what it would take, measured for some seconds"
+    )
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser, *without: str) -> None:
+    """The settings of a training, and the recipe to start from; `without` names those that are left out."""
     parser.add_argument("--recipe", metavar="NAME", help=f"settings to start from: {', '.join(recipes.RECIPES)}")
     for f in fields(TrainingConfig):
-        if f.name in _HELP:
+        if f.name in _HELP and f.name not in without:
             kind = folder if f.name == "init" else str if f.default is None else type(f.default)
             default = "" if f.default is None or f.name == "model" else f" (default: {f.default}, or the recipe's)"
             parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=_HELP[f.name] + default)
+
+
+def settings(args: argparse.Namespace) -> TrainingConfig:
+    """The settings that `add_settings` read; ValueError for those that would do nothing."""
+    given = {name: value for name in _HELP if (value := getattr(args, name, None)) is not None}
+    if "init" in given:
+        given["init"] = str(given["init"])
+    if "model" in given:
+        from tagkit.graph import given as own
+
+        given["model"] = own.find(given["model"])
+    start = recipes.find(args.recipe).config if args.recipe else TrainingConfig()
+    _refuse_what_does_nothing(given, start)
+    if given.get("optimizer", "adamw") != "adamw":
+        given.setdefault("weight_decay", 0.0)  # the default suits adamw alone
+    return replace(start, **given)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -61,14 +92,9 @@ def train(args: argparse.Namespace) -> None:
     """
     if not (args.model or args.recipe):
         raise ValueError("Name what to train: --model (see `tagkit models`) or --recipe.")
-    given = {name: value for name in _HELP if (value := getattr(args, name)) is not None}
-    if "init" in given:
-        given["init"] = str(given["init"])
-    start = recipes.find(args.recipe).config if args.recipe else TrainingConfig()
-    _refuse_what_does_nothing(given, start)
-    if given.get("optimizer", "adamw") != "adamw":
-        given.setdefault("weight_decay", 0.0)  # the default suits adamw alone
-    config = replace(start, **given)
+    if not (args.out or args.dry_run):
+        raise ValueError("Name the run folder with --out.")
+    config = settings(args)
     from tagkit.data.records import Records
     from tagkit.training.devices import choose
     from tagkit.training.loop import train
@@ -76,20 +102,43 @@ def train(args: argparse.Namespace) -> None:
     devices = choose(args.devices)
     if args.scale:
         config = config.scaled(devices.replicas)
+    if args.dry_run:
+        _rehearse(config, Records.open(args.records), devices)
+        return
     done = train(config, Records.open(args.records), args.out, devices=devices)
     if not devices.chief:
         return
     best = max(done.record["history"], key=lambda row: row["valid_roc_auc"])
     print(
-        f"{config.model}: best validation macro ROC-AUC {best['valid_roc_auc']:.3f} at step {best['step']} "
+        f"{config.network}: best validation macro ROC-AUC {best['valid_roc_auc']:.3f} at step {best['step']} "
         f"(split {done.record['split']}). Next: tagkit evaluate {args.out}"
+    )
+
+
+def _rehearse(config: TrainingConfig, records: "Records", devices: "Devices") -> None:
+    """Say what a training would take."""
+    from datetime import timedelta
+
+    from tagkit.training.rehearsal import rehearse
+
+    found = rehearse(config, records, devices)
+    for name, value in found.config.to_dict().items():
+        print(f"  {name:<16} {value}")
+    example = f"{found.windows} windows" if found.windows else "a window"
+    print(
+        f"{found.config.network} has {found.parameters:,} parameters and sees {example} of {found.window_s:.2f} s; "
+        f"{found.train} clips to train on and {found.valid} to validate, {found.tags} tags.\n"
+        f"Memory: {', '.join(f'{gb:.1f} GB of {place}' for place, gb in found.memory.items())}.\n"
+        f"{found.step_s:.3f} s a step and {found.validation_s:.1f} s a validation: "
+        f"{timedelta(seconds=round(found.total_s))} (h:mm:ss) for {found.config.steps} steps and {found.validations} "
+        "validations, as busy as this machine is now. Nothing was kept."
     )
 
 
 def _refuse_what_does_nothing(given: dict, start: TrainingConfig) -> None:
     """Settings that the recipe's phases or the loss would silently ignore; ValueError names them."""
     ignored = {"optimizer", "learning_rate", "warmup", "weight_decay", "patience"} if start.phases else set()
-    loss = given.get("loss", start.loss)
+    loss = given.get("loss", start.loss) or ""
     if loss != "focal":
         ignored |= {"focal_gamma"}
     if not loss.endswith(("_weighted", "weighted_cross_entropy")):
@@ -99,6 +148,7 @@ def _refuse_what_does_nothing(given: dict, start: TrainingConfig) -> None:
 
 
 def _models_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="source", type=local, metavar="FILE", help="a Python file with rows; it is run")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument(
         "--tags", type=positive, default=50, metavar="N", help="outputs to count parameters for (default: 50)"
@@ -106,10 +156,11 @@ def _models_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def models(args: argparse.Namespace) -> None:
-    """List the networks of the zoo."""
-    from tagkit.graph import zoo
+    """List the networks of the zoo, or those of a file of your own."""
+    from tagkit.graph import given, zoo
 
-    rows = (zoo.describe(row, args.tags) for row in zoo.ROWS.values())  # each is built, and shown as soon as it is
+    chosen = given.rows(args.source) if args.source else zoo.ROWS
+    rows = (zoo.describe(row, args.tags) for row in chosen.values())  # each is built, and shown as soon as it is
     if args.format == "json":
         print(json.dumps(list(rows), indent=2, ensure_ascii=False))
         return

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from tagkit.data import folds
+
 SPLIT_PARTS = ("train", "valid", "test")
+TASKS = ("multi-label", "exclusive")
 _ROWS = 1024  # turned into text at a time
 
 
@@ -58,6 +61,9 @@ class Catalog:
     default_split, default_vocabulary : str
     cluster_by : {"song", "artist"}
         What confidence intervals are clustered by: clips of one cluster are not independent.
+    tasks : dict of str -> {"multi-label", "exclusive"}
+        By vocabulary, where it is settled: are its tags independent of each other, or classes of which every clip has
+        one? See `task`.
 
     Examples
     --------
@@ -78,6 +84,7 @@ class Catalog:
     default_split: str
     default_vocabulary: str
     cluster_by: str = "artist"
+    tasks: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
         if not self.clips.index.is_unique:
@@ -86,6 +93,8 @@ class Catalog:
         for table in ("labels", "splits"):
             if not getattr(self, table).index.equals(self.clips.index):
                 raise CatalogError(f"{self.name}: the rows of `{table}` are not those of `clips`.")
+        for vocabulary, task in self.tasks.items():
+            self._check_task(vocabulary, task)
         for path in self.clips["path"]:
             if not is_inside(path):
                 raise leads_out(self.name, path, self.root)
@@ -118,18 +127,53 @@ class Catalog:
             raise CatalogError(f"{self.name} has no vocabulary {name!r}; choose one of {', '.join(self.vocabularies)}.")
         return self.vocabularies[name]
 
+    def task(self, vocabulary: str | None = None) -> str:
+        """The task that a vocabulary poses: "exclusive" where every clip has exactly one of its tags, unless settled.
+
+        Raises
+        ------
+        CatalogError
+            There is no such vocabulary.
+        """
+        tags, name = self.tags(vocabulary), vocabulary or self.default_vocabulary
+        if name in self.tasks:
+            return self.tasks[name]
+        return "exclusive" if len(tags) > 1 and self._has_one_each(name).all() else "multi-label"
+
+    def _has_one_each(self, vocabulary: str) -> pd.Series:
+        return self.labels[list(self.vocabularies[vocabulary])].sum(axis=1) == 1
+
+    def _check_task(self, vocabulary: str, task: str) -> None:
+        self.tags(vocabulary)
+        if task not in TASKS:
+            raise CatalogError(f"{self.name}: there is no task {task!r}; choose {' or '.join(TASKS)}.")
+        if task == "exclusive" and not (one := self._has_one_each(vocabulary)).all():
+            clip = one.index[~one.to_numpy()][0]
+            has = self.labels.loc[clip, list(self.vocabularies[vocabulary])].sum()
+            raise CatalogError(
+                f"{self.name}: clip {clip} has {has} tags of {vocabulary}; exclusive classes need one each."
+            )
+
     def parts(self, split: str | None = None) -> pd.Series:
         """The part of each clip in a split (default: `default_split`): train, valid, test or "".
+
+        Folds for cross-validation are splits of every catalog: ``artist:2/5`` is the second of five, with no artist in
+        two of them (see `tagkit.data.folds`).
 
         Raises
         ------
         CatalogError
             There is no such split.
+        ValueError
+            There is no such fold, or there are too few groups for so many.
         """
         name = split or self.default_split
-        if name not in self.splits.columns:
-            raise CatalogError(f"{self.name} has no split {name!r}; choose one of {', '.join(self.splits.columns)}.")
-        return self.splits[name]
+        if name in self.splits.columns:
+            return self.splits[name]
+        if folds.is_fold(name):
+            return folds.parts(name, self.clips, self.labels[list(self.tags())])
+        choice = ", ".join(self.splits.columns)
+        raise CatalogError(f"{self.name} has no split {name!r}; choose one of {choice}, or a fold such as artist:1/5.")
 
     def ids(self, part: str, split: str | None = None) -> pd.Index:
         """The clip ids of one part ("train", "valid" or "test") of a split (default: `default_split`)."""

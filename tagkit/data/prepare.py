@@ -73,6 +73,7 @@ def prepare(
 
 def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: int, progress: bool) -> Records:
     settings = {"format": FORMAT, "catalog": catalog.fingerprint(), "sr": sr, "clips_per_shard": clips_per_shard}
+    settings["tasks"] = catalog.tasks
     if (out / "manifest.json").is_file():
         _check_settings(out, settings)
         manifest = files.read_json(out / "manifest.json")
@@ -119,7 +120,7 @@ def _check_settings(out: Path, settings: dict) -> None:
     if not path.is_file():
         files.write_json(path, settings)
         return
-    there = files.read_json(path)
+    there = {"tasks": {}} | files.read_json(path)
     for key, value in settings.items():
         if there.get(key) != value:
             raise RecordsError(
@@ -238,6 +239,7 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
         "default_split": catalog.default_split,
         "default_vocabulary": catalog.default_vocabulary,
         "cluster_by": catalog.cluster_by,
+        "tasks": {name: catalog.task(name) for name in catalog.vocabularies},
         "clips_sha256": clips_sha,
         "shards": shards,
     }

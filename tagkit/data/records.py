@@ -250,6 +250,7 @@ def _read_clips(root: Path, manifest: dict) -> Catalog:
         default_split=manifest["default_split"],
         default_vocabulary=manifest["default_vocabulary"],
         cluster_by=manifest["cluster_by"],
+        tasks=manifest.get("tasks", {}),
     )
 
 

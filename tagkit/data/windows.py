@@ -4,16 +4,17 @@ Nothing here depends on what was read before: batch 1,000 is the same whether or
 and the same on one device or split over several.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import soxr
 
+from tagkit import audio
 from tagkit.data.records import Records
 
 # Independent random streams are drawn from (seed, purpose, index).
-_ORDER, _CROP = 0, 1
+_ORDER, _CROP, _OWN = 0, 1, 2
 
 
 def window_starts(n_samples: int, window: int, count: int | None = None) -> np.ndarray:
@@ -89,6 +90,8 @@ class TrainingWindows:
         Each window is played faster or slower, by up to so many semitones; 0 leaves it.
     attenuation_db : float
         Each window is made softer by up to so many dB, and its sign is drawn; 0 leaves both.
+    augmentation : callable or None
+        Of a window (samples,), float32 in [-1, 1), its sampling rate in Hz and a Generator, to another window.
     """
 
     records: Records
@@ -100,6 +103,7 @@ class TrainingWindows:
     seed: int
     speed_semitones: float = 0.0
     attenuation_db: float = 0.0
+    augmentation: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None
 
     @classmethod
     def of(
@@ -109,7 +113,7 @@ class TrainingWindows:
         window: int,
         windows: int | None = None,
         split: str | None = None,
-        **settings: float,
+        **settings: object,
     ) -> "TrainingWindows":
         """The training part of a split, labelled with `tags` in this order.
 
@@ -156,6 +160,9 @@ class TrainingWindows:
             for k in range(each):
                 y = self._cut(self.indices[clips[row]], where[row, k], speed[row])
                 x[i, k] = y if y.dtype == np.int16 and gain[row] == 1 else _to_int16(y * np.float32(gain[row]))
+                if self.augmentation:
+                    own = np.random.default_rng([self.seed, _OWN, step, row, k])
+                    x[i, k] = augmented(x[i, k], self.augmentation, self.records.sr, own)
         return x if self.windows else x[:, 0], self.labels[clips[rows]].astype(np.float32)
 
     def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
@@ -171,6 +178,20 @@ class TrainingWindows:
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(self._n)
+
+
+def augmented(x: np.ndarray, augmentation: Callable, sr: int, rng: np.random.Generator) -> np.ndarray:
+    """A window of int16 samples (samples,), augmented; what leaves the range stays at its end.
+
+    Raises
+    ------
+    ValueError
+        The augmentation gives another shape, or numbers that are not finite.
+    """
+    y = np.asarray(augmentation(audio.to_float(x), sr, rng), np.float32)
+    if y.shape != x.shape or not np.isfinite(y).all():
+        raise ValueError(f"The augmentation made {y.shape} samples of {x.shape}, or some not finite; correct it.")
+    return _to_int16(y * np.float32(32_768))
 
 
 def _to_int16(y: np.ndarray) -> np.ndarray:

@@ -127,7 +127,8 @@ def of_run(run: Run, records: Records | None = None) -> Calibration:
     record = {"dataset": records.catalog.name, "data": records.fingerprint, "split": split}
     record |= {"part": "valid", "clips": len(indices), "weights": weights}
     tags = run.tags_in(records)
-    scores = Scorer(run.model())(records, indices)[:, [run.tags.index(tag) for tag in tags]]
+    scorer = Scorer(run.model(), exclusive=run.exclusive)
+    scores = scorer(records, indices)[:, [run.tags.index(tag) for tag in tags]]
     measured = reliability(records.labels(indices, tags), scores, record)
     if os.access(run.root, os.W_OK):
         files.write_json(path, measured.to_dict())

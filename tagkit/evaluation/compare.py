@@ -40,8 +40,8 @@ class Group:
         return tuple(r.seed for r in self.results)
 
     def values(self, metric: str) -> np.ndarray:
-        """The macro score of each seed, (seeds,); `metric` is "roc_auc" or "pr_auc"."""
-        return np.array([getattr(r, metric).value for r in self.results])
+        """The score of each seed, (seeds,); `metric` is one of `Result.metrics`."""
+        return np.array([r.score(metric).value for r in self.results])
 
     def resamples(self, metric: str) -> np.ndarray:
         """The mean over seeds in each bootstrap resample of the clips, (resamples,)."""
@@ -127,6 +127,8 @@ def _check_same(one: Result, other: Result) -> None:
                 f"{one.label} and {other.label} differ in {key}: {here} and {there}; scores of different conditions "
                 "do not compare."
             )
+    if one.metrics != other.metrics:
+        raise ComparisonError(f"One of {one.label} and {other.label} chooses between classes and the other does not.")
     if list(one.tags) != list(other.tags):
         raise ComparisonError(f"{one.label} and {other.label} were scored on different tags.")
 
@@ -138,7 +140,8 @@ def difference(group: Group, reference: Group, metric: str = "roc_auc") -> Diffe
     ----------
     group, reference : Group
         Of the same comparison: resample k of both is of the same clips.
-    metric : {"roc_auc", "pr_auc"}
+    metric
+        One of `Result.metrics`.
     """
     return intervals.difference(
         *(g.values(metric) for g in (group, reference)),
@@ -165,7 +168,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 
 
 def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame:
-    """One row for each network, best ROC-AUC first.
+    """One row for each network, the best first: by ROC-AUC, or by accuracy where tags are exclusive classes.
 
     Parameters
     ----------
@@ -177,10 +180,10 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
     Returns
     -------
     DataFrame (networks,)
-        Indexed by name. `roc_auc`, `pr_auc` (Interval), `lowest`, `highest` (ROC-AUC over seeds), `difference`
-        (`Difference`, of ROC-AUC, to the reference) and `p` (adjusted by `holm`), `valid_roc_auc`, the fields of
-        `Network`, `examples_per_cpu_second`, `cpu_seconds`, `seeds`. The reference has no difference (None) and no p
-        (NaN).
+        Indexed by name. `roc_auc`, `pr_auc` and, of classes, `accuracy`, `balanced_accuracy` (Interval). Of the score
+        that ranks: `lowest` and `highest` over seeds, `difference` (`Difference`, to the reference) and `p` (adjusted
+        by `holm`). Further `valid_roc_auc`, the fields of `Network`, `examples_per_cpu_second`, `cpu_seconds`, `seeds`.
+        The reference has no difference (None) and no p (NaN).
 
     Raises
     ------
@@ -190,21 +193,22 @@ def table(groups: Sequence[Group], reference: str | None = None) -> pd.DataFrame
     if reference is None:
         reference = best(groups).name
     (base,) = pick(groups, [reference])
-    differences = {g.name: difference(g, base) for g in groups if g is not base}
+    metric = base.first.metrics[0]
+    differences = {g.name: difference(g, base, metric) for g in groups if g is not base}
     p = dict(zip(differences, holm([d.p for d in differences.values()]), strict=True))
     frame = pd.DataFrame.from_dict({g.name: _row(g) for g in groups}, orient="index")
     frame["difference"] = [differences.get(n) for n in frame.index]
     frame["p"] = [p.get(n, np.nan) for n in frame.index]
-    return frame.sort_values("roc_auc", key=lambda column: [s.value for s in column], ascending=False)
+    return frame.sort_values(metric, key=lambda column: [s.value for s in column], ascending=False)
 
 
 def _row(group: Group) -> dict:
-    roc = group.values("roc_auc")
+    metrics = group.first.metrics
+    ranking = group.values(metrics[0])
     return {
-        "roc_auc": group.score("roc_auc"),
-        "pr_auc": group.score("pr_auc"),
-        "lowest": roc.min(),
-        "highest": roc.max(),
+        **{m: group.score(m) for m in metrics},
+        "lowest": ranking.min(),
+        "highest": ranking.max(),
         "valid_roc_auc": group.training("best_valid_roc_auc"),
         **asdict(group.first.network),
         "examples_per_cpu_second": group.examples_per_cpu_second,
@@ -288,19 +292,30 @@ def costs(groups: Sequence[Group]) -> dict:
 
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as people read it: rounded, with units in the names of the columns."""
-    return pd.DataFrame(
-        {
-            "ROC-AUC": frame["roc_auc"].map(str),
-            "over seeds": [f"{a:.3f}-{b:.3f}" for a, b in zip(frame["lowest"], frame["highest"], strict=True)],
-            "PR-AUC": frame["pr_auc"].map(str),
-            "difference": [signed(d) for d in frame["difference"]],
-            "p": [_p_text(p, d) for p, d in zip(frame["p"], frame["difference"], strict=True)],
+    text = scores_as_text(frame)
+    text.insert(1, "over seeds", [f"{a:.3f}-{b:.3f}" for a, b in zip(frame["lowest"], frame["highest"], strict=True)])
+    return text.assign(
+        **{
             "valid": frame["valid_roc_auc"].map("{:.3f}".format),
             "input": frame["input"],
             "parameters": frame["parameters"].map("{:,}".format),
             "MMAC/s": (frame["macs_per_second"] / 1e6).map("{:,.1f}".format),
             "examples/CPU s": frame["examples_per_cpu_second"].map("{:,.0f}".format),
             "seeds": frame["seeds"].astype(str),
+        }
+    )
+
+
+HEADS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC-AUC", "pr_auc": "PR-AUC"}
+
+
+def scores_as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The scores, differences and p-values of a table, as people read them."""
+    return pd.DataFrame(
+        {
+            **{head: frame[metric].map(str) for metric, head in HEADS.items() if metric in frame},
+            "difference": [signed(d) for d in frame["difference"]],
+            "p": [_p_text(p, d) for p, d in zip(frame["p"], frame["difference"], strict=True)],
         },
         index=frame.index,
     )

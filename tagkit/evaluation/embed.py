@@ -130,6 +130,16 @@ class Embeddings:
         except (ValueError, KeyError, EOFError) as error:
             raise EmbeddingError(f"{path} holds no embeddings ({error}); make them with `tagkit embed`.") from error
 
+    def check(self, embedder: Embedder) -> None:
+        """EmbeddingError if an embedder's vectors do not compare with these, being of another network or weights."""
+        ours = embedder.about()
+        for key in ("weights", "window", "sample_rate"):
+            if self.about[key] != ours[key]:
+                raise EmbeddingError(
+                    f"{self.about['run']} made these embeddings with {key} {self.about[key]}, but {ours['run']} has "
+                    f"{ours[key]}; name the run that made them, or embed the collection again."
+                )
+
     def nearest(self, vector: np.ndarray, n: int = 5) -> pd.DataFrame:
         """The files whose embeddings point in the most similar direction, seen from the collection's mean.
 

@@ -1,16 +1,16 @@
 """Scoring a run on held-out clips, and tables of the scores for people to read."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import keras
 import numpy as np
 from tqdm.auto import tqdm
 
 from tagkit.data.records import Records
-from tagkit.evaluation import metrics
-from tagkit.evaluation.intervals import FEWEST_CLUSTERS
-from tagkit.evaluation.result import Network, Result, TagScore, Training, Validation
+from tagkit.evaluation.predictions import Predictions, check_format
+from tagkit.evaluation.result import Network, Result, Scores, Training, Validation
 from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.graph.scorer import Scorer
 from tagkit.training.runs import Run, code_version
@@ -21,8 +21,8 @@ INPUTS = {
     "Bank": "learned bank",
     "Mel": "mel",
     "Filterbank": "mel",
+    "Own": "own",
 }  # by the row's frontend
-AREAS = {"roc_auc": "roc", "pr_auc": "pr"}  # names of scores in a Result, and in TagScores
 AT_A_TIME = 32  # clips between two steps of the progress bar
 
 
@@ -34,6 +34,7 @@ def evaluate(
     cluster_by: str | None = None,
     resamples: int = 1000,
     progress: bool = True,
+    predictions: Path | None = None,
 ) -> Result:
     """Score a run on a part of the split that it was trained with.
 
@@ -51,6 +52,8 @@ def evaluate(
     resamples : int
         Bootstrap resamples of whole clusters.
     progress : bool
+    predictions : Path, optional
+        Write the labels and scores of every clip to this file: see `tagkit.evaluation.predictions`.
 
     Raises
     ------
@@ -67,60 +70,77 @@ def evaluate(
     >>> 0 <= result.roc_auc.value <= 1
     True
     """
-    records = run.open_records(records)
-    records.verify(progress)
-    indices = records.part(part, run.record["split"])
-    model = run.model()
-    scores = _scores(model, records, indices, f"evaluate {run.root.name}", progress)
-    cluster_by = cluster_by or records.catalog.cluster_by
-    clusters = records.clusters(indices, cluster_by)
-    tags = run.tags_in(records)
-    if not tags:
-        raise ValueError(f"{records.root} knows none of the tags of {run.root}: there is nothing to score.")
-    scores = scores[:, [run.tags.index(tag) for tag in tags]]
-    scored = metrics.score_tags(records.labels(indices, tags), scores, tags, clusters, min_positives, resamples)
+    if predictions:
+        check_format(predictions)
+    records, model = run.open_records(records), run.model()
+    predicted = _predict(run, model, records, part, cluster_by, progress)
+    if predictions:
+        predicted.save(predictions)
+    return describe(run, model, records, predicted.scored(min_positives, resamples))
+
+
+def describe(run: Run, model: keras.Model, records: Records, scores: Scores) -> Result:
+    """The Result of a run, whose network is `model`, from the scores of its predictions for these records."""
     split = run.record["split"] or records.catalog.default_split
-    macro = {key: scored.macro(metric) for key, metric in AREAS.items()}
     return Result(
+        **{f.name: getattr(scores, f.name) for f in fields(Scores)},
         model=run.config.model,
-        **macro,
-        resamples={key: scored.macro_resamples(metric).round(4) for key, metric in AREAS.items()},
-        incomplete_resamples=scored.incomplete_resamples,
-        tags={tag: _tag_score(scored, k) for k, tag in enumerate(scored.tags)},
         network=describe_network(run, model),
         training=describe_training(run),
         dataset=records.catalog.name,
         split=split,
         split_sizes=run.record["split_sizes"] or records.catalog.split_sizes(split),
-        part=part,
         seed=run.record["seed"],
         data=records.fingerprint,
         decoding=records.decoding,
         code=code_version(),
-        clips=len(indices),
-        min_positives=min_positives,
-        clusters=scored.clusters,
-        interval=_describe_intervals(scored.clusters, f"{len(set(clusters))} {cluster_by}s", resamples),
         name=(run.imported or {}).get("name", ""),
     )
 
 
-def _describe_intervals(effective: float, clusters: str, resamples: int) -> str:
-    """How the intervals were made, or why there are none."""
-    if effective < FEWEST_CLUSTERS:
-        as_many = f"{clusters} tell no more than {effective:.1f} of equal size"
-        return f"no intervals: {as_many}, and {FEWEST_CLUSTERS} are needed"
-    return f"95 % bootstrap-t intervals over {clusters}, {resamples} resamples"
+def predict(
+    run: Run,
+    records: Records | None = None,
+    part: str = "test",
+    cluster_by: str | None = None,
+    progress: bool = True,
+) -> Predictions:
+    """Labels and probabilities of a part of the split that a run was trained with; parameters as for `evaluate`.
+
+    Raises
+    ------
+    TrainingError
+        The records are not those that the run was trained on.
+    """
+    return _predict(run, run.model(), run.open_records(records), part, cluster_by, progress)
 
 
-def _tag_score(scored: metrics.TagScores, k: int) -> TagScore:
-    return TagScore(int(scored.positives[k]), **{key: scored.tag(metric, k) for key, metric in AREAS.items()})
+def _predict(
+    run: Run, model: keras.Model, records: Records, part: str, cluster_by: str | None, progress: bool
+) -> Predictions:
+    records.verify(progress)
+    indices = records.part(part, run.record["split"])
+    cluster_by = cluster_by or records.catalog.cluster_by
+    tags = run.tags_in(records)
+    if not tags:
+        raise ValueError(f"{records.root} knows none of the tags of {run.root}: there is nothing to score.")
+    return Predictions(
+        clips=records.catalog.clips.index[indices].to_numpy(object),
+        part=np.full(len(indices), part, object),
+        clusters=records.clusters(indices, cluster_by),
+        cluster_by=cluster_by,
+        tags=tags,
+        labels=records.labels(indices, tags),
+        scores=_scores(run, model, records, indices, progress)[:, [run.tags.index(tag) for tag in tags]],
+        exclusive=run.exclusive,
+    )
 
 
-def _scores(model: keras.Model, records: Records, indices: np.ndarray, title: str, progress: bool) -> np.ndarray:
+def _scores(run: Run, model: keras.Model, records: Records, indices: np.ndarray, progress: bool) -> np.ndarray:
     """Probabilities (clips, tags); a few clips at a time, so that the progress bar moves."""
-    scorer, parts = Scorer(model), np.split(indices, range(AT_A_TIME, len(indices), AT_A_TIME))
-    with tqdm(total=len(indices), desc=title, unit="clip", disable=not progress) as bar:
+    scorer = Scorer(model, exclusive=run.exclusive)
+    parts = np.split(indices, range(AT_A_TIME, len(indices), AT_A_TIME))
+    with tqdm(total=len(indices), desc=f"evaluate {run.root.name}", unit="clip", disable=not progress) as bar:
         scores = []
         for some in parts:
             scores.append(scorer(records, some))
@@ -155,23 +175,18 @@ def describe_training(run: Run) -> Training:
     )
 
 
+HEADS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+HEADS |= {"roc_auc": "macro ROC-AUC", "pr_auc": "macro PR-AUC"}
+
+
 def table(results: Mapping[str, Result]) -> str:
-    """A plain-text table of some results by name, best ROC-AUC first."""
-    wide = max(len("model"), *map(len, results))
-    head = f"{'model':<{wide}} {'macro ROC-AUC':<22} {'macro PR-AUC':<22} {'split':<8} "
+    """A plain-text table of some results by name, the best first."""
+    one, wide = next(iter(results.values())), max(len("model"), *map(len, results))
+    head = f"{'model':<{wide}} {''.join(f'{HEADS[m]:<23}' for m in one.metrics)}{'split':<8} "
     head += f"{'seed':>4} {'clips':>6} {'tags':>5}"
     rows = [
-        f"{name:<{wide}} {r.roc_auc!s:<22} {r.pr_auc!s:<22} {r.split:<8} {r.seed:>4} {r.clips:>6} {len(r.tags):>5}"
-        for name, r in sorted(results.items(), key=lambda item: -item[1].roc_auc.value)
+        f"{name:<{wide}} {''.join(f'{r.score(m)!s:<23}' for m in one.metrics)}{r.split:<8} "
+        f"{r.seed:>4} {r.clips:>6} {len(r.tags):>5}"
+        for name, r in sorted(results.items(), key=lambda item: -item[1].score(one.metrics[0]).value)
     ]
-    one = next(iter(results.values()))
     return "\n".join([head, "-" * len(head), *rows, f"{one.part} part of {one.dataset}; {one.interval}."])
-
-
-def tag_table(result: Result) -> str:
-    """A plain-text table of one result's tags, best ROC-AUC first."""
-    rows = [
-        f"{tag:<16} {s.positives:>9}  {s.roc_auc!s:<22} {s.pr_auc!s:<22}"
-        for tag, s in sorted(result.tags.items(), key=lambda item: -item[1].roc_auc.value)
-    ]
-    return "\n".join([f"{'tag':<16} {'positives':>9}  {'ROC-AUC':<22} {'PR-AUC':<22}", *rows])

@@ -67,7 +67,7 @@ class Difference:
     over_seeds: bool
 
 
-def interval(value: float, resamples: np.ndarray, clusters: float) -> Interval:
+def interval(value: float, resamples: np.ndarray, clusters: float, trainings: Sequence[float] = ()) -> Interval:
     """The interval of a score between 0 and 1, on the logit scale.
 
     Parameters
@@ -79,6 +79,9 @@ def interval(value: float, resamples: np.ndarray, clusters: float) -> Interval:
     clusters : float
         How many independent clusters the score rests on; of clusters of unequal size, the effective number
         (`effective_clusters`).
+    trainings : sequence of float
+        The score of each training whose mean `value` is. With two or more, the variance of their mean is added, and the
+        interval is for further trainings, too, with the degrees of freedom of Welch and Satterthwaite.
 
     Returns
     -------
@@ -90,7 +93,8 @@ def interval(value: float, resamples: np.ndarray, clusters: float) -> Interval:
     if not error or not 0 < value < 1:
         return Interval(float(value), np.nan, np.nan)
     slope = value * (1 - value)
-    reach = student.ppf((1 + LEVEL) / 2, clusters - 1) * error / slope
+    error, df = _with_trainings(error, clusters, [trainings] if len(trainings) > 1 else [])
+    reach = student.ppf((1 + LEVEL) / 2, df) * error / slope
     low, high = expit(logit(value) - bias / slope + np.array([-reach, reach]))
     return Interval(float(value), float(min(low, value)), float(max(high, value)))
 
@@ -121,15 +125,18 @@ def difference(
     over_seeds = min(len(values), len(reference)) > 1
     if not error:
         return Difference(Interval(value, np.nan, np.nan), np.nan, over_seeds)
-    variances, freedom = [error**2], [clusters - 1]
-    if over_seeds:
-        variances += [np.var(each, ddof=1) / len(each) for each in (values, reference)]
-        freedom += [len(each) - 1 for each in (values, reference)]
-    error = np.sqrt(sum(variances))
-    df = error**4 / sum(v**2 / f for v, f in zip(variances, freedom, strict=True))
+    error, df = _with_trainings(error, clusters, [values, reference] if over_seeds else [])
     centre, reach = value - bias, student.ppf((1 + LEVEL) / 2, df) * error
     p = 2 * student.sf(abs(centre) / error, df)
     return Difference(Interval(value, float(centre - reach), float(centre + reach)), float(p), over_seeds)
+
+
+def _with_trainings(error: float, clusters: float, trainings: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The standard error of the clips joined by that of each mean over trainings, and its degrees of freedom."""
+    variances = [error**2, *(np.var(each, ddof=1) / len(each) for each in trainings)]
+    freedom = [clusters - 1, *(len(each) - 1 for each in trainings)]
+    total = sum(variances)
+    return np.sqrt(total), total**2 / sum(v**2 / f for v, f in zip(variances, freedom, strict=True))
 
 
 def effective_clusters(clusters: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""The scores of one network on one part of a split: what comparisons, tables, figures and studies are made of."""
+"""Scores of one part of a split, for a network or for anybody's predictions: what comparisons and tables need."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tagkit.evaluation import classes
+from tagkit.evaluation.classes import Classes
 from tagkit.evaluation.intervals import Interval
 from tagkit.system import files
-from tagkit.training.config import TrainingConfig
+from tagkit.training.config import OF_TASK, TrainingConfig
 
 METRICS = ("roc_auc", "pr_auc")
 STUDY = ("name", "family", "budget_s")  # fields that only a study fills
@@ -30,7 +32,7 @@ class Network:
 
     Attributes
     ----------
-    input : {"raw", "learned bank", "mel"}
+    input : {"raw", "learned bank", "mel", "own"}
     windowing : str
     samples : int
         Length of a window.
@@ -82,25 +84,92 @@ class Training:
     history: tuple[Validation, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """Scores of one network, with all that is needed to quote and compare them.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scores:
+    """Scores of predictions for some clips, whoever made them, with all that is needed to quote and compare them.
+
+    Attributes
+    ----------
+    roc_auc, pr_auc : Interval
+        Macro averages over the tags.
+    resamples : dict of str -> ndarray (resamples,)
+        By metric, the macro score in each bootstrap resample, rounded to 0.0001. Predictions for the same clips share
+        their resamples, so differences are a paired bootstrap (`tagkit.evaluation.compare`).
+    incomplete_resamples : float
+        Share of the resamples that lack a positive or a negative clip of at least one tag.
+    tags : dict of str -> TagScore
+    part : str
+        The part of the split that was scored.
+    clips, min_positives : int
+        Clips scored; tags with fewer positive clips were left out.
+    clusters : float
+        Effective number of clusters of these clips, on which intervals rest.
+    interval : str
+        How the intervals were made.
+    classes : Classes or None
+        Where the tags are exclusive classes: accuracies and confusion. `resamples` then has the accuracies, too.
+    """
+
+    roc_auc: Interval
+    pr_auc: Interval
+    resamples: Mapping[str, np.ndarray] = field(repr=False)
+    incomplete_resamples: float
+    tags: Mapping[str, TagScore] = field(repr=False)
+    part: str
+    clips: int
+    min_positives: int
+    clusters: float
+    interval: str
+    classes: Classes | None = field(default=None, repr=False)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The scores that there are; the first one is what networks are ranked by."""
+        return (*classes.METRICS, *METRICS) if self.classes else METRICS
+
+    def score(self, metric: str) -> Interval:
+        """One of `metrics`, over all tags or classes."""
+        return getattr(self.classes if metric in classes.METRICS else self, metric)
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, after removing what a killed process left of the file."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.sweep(path.parent, path.name)
+        files.write_json(path, self.to_json())
+
+    def to_json(self) -> dict:
+        """Plain JSON types."""
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        del content["resamples"], content["classes"]
+        if self.classes:
+            content["classes"] = self.classes.to_json()
+        return content | {
+            **_scores_to_json(self),
+            "resampled": {metric: _packed(self.resamples[metric]) for metric in self.metrics},
+            "tags": {tag: {"positives": s.positives} | _scores_to_json(s) for tag, s in self.tags.items()},
+        }
+
+    def tag_table(self) -> str:
+        """A plain-text table of the tags, best ROC-AUC first."""
+        rows = [
+            f"{tag:<16} {s.positives:>9}  {s.roc_auc!s:<22} {s.pr_auc!s:<22}"
+            for tag, s in sorted(self.tags.items(), key=lambda item: -item[1].roc_auc.value)
+        ]
+        return "\n".join([f"{'tag':<16} {'positives':>9}  {'ROC-AUC':<22} {'PR-AUC':<22}", *rows])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result(Scores):
+    """Scores of one network.
 
     Attributes
     ----------
     model : str
         A row of the zoo.
-    roc_auc, pr_auc : Interval
-        Macro averages over the tags.
-    resamples : dict of str -> ndarray (resamples,)
-        By metric, the macro score in each bootstrap resample, rounded to 0.0001. Networks scored on the same clips
-        share their resamples, so differences are a paired bootstrap (`tagkit.evaluation.compare`).
-    incomplete_resamples : float
-        Share of the resamples that lack a positive or a negative clip of at least one tag.
-    tags : dict of str -> TagScore
     network : Network
     training : Training
-    dataset, split, part : str
+    dataset, split : str
         What it was scored on.
     split_sizes : dict of str -> int
         Clips in each part.
@@ -109,12 +178,6 @@ class Result:
         Fingerprint of the records.
     code : dict of str -> str
         Versions.
-    clips, min_positives : int
-        Clips scored; tags with fewer positive clips were left out.
-    clusters : float
-        Effective number of clusters of these clips, on which intervals rest.
-    interval : str
-        How the intervals were made.
     decoding : int or None
         Version of the decoder that made the records; None for results that do not say.
     name, family, budget_s
@@ -122,24 +185,14 @@ class Result:
     """
 
     model: str
-    roc_auc: Interval
-    pr_auc: Interval
-    resamples: Mapping[str, np.ndarray] = field(repr=False)
-    incomplete_resamples: float
-    tags: Mapping[str, TagScore] = field(repr=False)
     network: Network
     training: Training = field(repr=False)
     dataset: str
     split: str
     split_sizes: Mapping[str, int]
-    part: str
     seed: int
     data: str
     code: Mapping[str, str] = field(repr=False)
-    clips: int
-    min_positives: int
-    clusters: float
-    interval: str
     decoding: int | None = None
     name: str = ""
     family: str = ""
@@ -153,33 +206,22 @@ class Result:
         config, words = self.training.config, [self.model]
         if not self.network.usual_windowing:
             words.append(self.network.windowing)
-        if config.loss != "sigmoid_cross_entropy":
-            factors = f" TPF {config.positive_factor:g} TB {config.tag_balance:g}"
-            words.append(config.loss + (factors if config.loss != "focal" else ""))
+        if config.loss not in (None, *OF_TASK.values()):
+            weighted = config.loss.endswith(("_weighted", "weighted_cross_entropy"))
+            factors = f" TPF {config.positive_factor:g} TB {config.tag_balance:g}" if weighted else ""
+            words.append(config.loss + factors)
+        if config.augmentation:
+            words.append(config.augmentation)
         if self.training.init:
             words.append(f"from {self.training.init['dataset']}")
         return " ".join(words)
-
-    def save(self, path: str | Path) -> None:
-        """Write it as JSON, after removing what a killed process left of the file."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.sweep(path.parent, path.name)
-        files.write_json(path, self.to_json())
 
     def to_json(self) -> dict:
         """Plain JSON types; `from_json` reads them."""
         training = asdict(self.training) | {"config": self.training.config.to_dict()}
         del training["config"]["init"]
-        content = {f.name: getattr(self, f.name) for f in fields(self) if self.name or f.name not in STUDY}
-        del content["resamples"]
-        return content | {
-            **_scores_to_json(self),
-            "network": asdict(self.network),
-            "training": training,
-            "resampled": {metric: _packed(self.resamples[metric]) for metric in METRICS},
-            "tags": {tag: {"positives": s.positives} | _scores_to_json(s) for tag, s in self.tags.items()},
-        }
+        content = {key: value for key, value in super().to_json().items() if self.name or key not in STUDY}
+        return content | {"network": asdict(self.network), "training": training}
 
     @classmethod
     def from_json(cls, content: dict) -> "Result":
@@ -193,7 +235,8 @@ class Result:
                 **_scores_from_json(content),
                 "network": Network(**content["network"]),
                 "training": Training(**training),
-                "resamples": {metric: _unpacked(content["resampled"][metric]) for metric in METRICS},
+                "resamples": {metric: _unpacked(text) for metric, text in content["resampled"].items()},
+                "classes": Classes.from_json(content["classes"]) if "classes" in content else None,
                 "tags": {t: TagScore(s["positives"], **_scores_from_json(s)) for t, s in content["tags"].items()},
             }
             return cls(**plain | typed)
@@ -201,7 +244,7 @@ class Result:
             raise ValueError(f"This is not the result of an evaluation ({error}); evaluate the run again.") from error
 
 
-def _scores_to_json(scored: Result | TagScore) -> dict:
+def _scores_to_json(scored: Scores | TagScore) -> dict:
     intervals = {metric: getattr(scored, metric) for metric in METRICS}
     bounds = {f"{m}_ci": [i.low, i.high] if i.known else None for m, i in intervals.items()}
     return {m: i.value for m, i in intervals.items()} | bounds

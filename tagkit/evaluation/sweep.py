@@ -89,7 +89,7 @@ class Sweep(ABC, Generic[Found]):
                 f"{run.root} sees all windows of a clip at once, but files have any length: choose a run of a network "
                 "that sees one window."
             )
-        self.scorer = Scorer(self.model, batch_size, self.output)
+        self.scorer = Scorer(self.model, batch_size, run.exclusive, self.output)
         self.window = self.scorer.window
 
     @property

@@ -12,7 +12,7 @@ from tagkit.graph.fast.conv import Conv1D
 from tagkit.graph.fast.norm import BatchNormalization
 from tagkit.graph.fast.order import pools_first
 from tagkit.graph.fast.pooling import MaxPooling1D
-from tagkit.graph.layers import banks, features
+from tagkit.graph.layers import banks, features, own
 from tagkit.graph.layers.pooling import StochasticPooling
 
 # Quiet music gives the first layer variances around 1e-4, which Keras' own epsilon of 1e-3 would drown; a momentum of
@@ -262,6 +262,9 @@ class Blocks:
         mel = self.row.frontend
         if mel is None:
             return x
+        if isinstance(mel, specs.Own):
+            with own.seeded(self.seed_of("own")):
+                return own.layer(mel, self.row.name)(x)
         if isinstance(mel, specs.Bank):
             return self.bank(mel, x)
         if isinstance(mel, specs.Standardize):

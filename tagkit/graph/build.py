@@ -5,6 +5,7 @@ from keras import KerasTensor, layers
 
 from tagkit.graph import specs
 from tagkit.graph.blocks import Blocks
+from tagkit.system.code import CodeError
 
 _POOLS = {
     ("max", 3): layers.GlobalMaxPooling1D,
@@ -38,12 +39,16 @@ def build_row(
     ------
     ValueError
         If the row's layers run out of frames at this input length.
+    CodeError
+        The file of its own front-end was not named.
     """
     blocks = Blocks(row, seed, synchronized)
     samples = samples or row.samples
     waveform = keras.Input((samples, 1), name="waveform")
     try:
         levels = trunk(blocks, waveform)
+    except CodeError:
+        raise
     except ValueError as error:
         raise ValueError(
             f"{row.name} cannot be built for {samples:,} samples (it is drawn for {row.samples:,}): {error}"

@@ -25,17 +25,26 @@ class Scorer:
         Maps waveforms (batch, window, 1), or all windows of clips (batch, windows, window, 1), to logits (batch, tags).
     batch_size : int, optional
         Windows scored at a time. Default: 64, or fewer if they are longer than a few seconds.
+    exclusive : bool
+        Whether the tags are classes, whose probabilities sum to 1 (softmax), or independent of each other (sigmoid).
     output : keras.KerasTensor, optional
         Another tensor of the network, such as the input of its last layer, returned in place of the probabilities.
     """
 
-    def __init__(self, model: keras.Model, batch_size: int | None = None, output: keras.KerasTensor | None = None):
+    def __init__(
+        self,
+        model: keras.Model,
+        batch_size: int | None = None,
+        exclusive: bool = False,
+        output: keras.KerasTensor | None = None,
+    ):
         *_, self.window, _ = model.input_shape
         self.batch_size = batch_size or min(64, max(1, MOST_SAMPLES // self.window))
         self.merges_windows = len(model.input_shape) == 4
         self.clip_windows = model.input_shape[1] if self.merges_windows else None
         network = model if output is None else keras.Model(model.inputs[0], output)
-        last = tf.sigmoid if output is None else tf.identity
+        probabilities = tf.nn.softmax if exclusive else tf.sigmoid
+        last = probabilities if output is None else tf.identity
         shape = (None, self.clip_windows, self.window) if self.merges_windows else (self.batch_size, self.window)
         self._traced = tf.function(
             lambda x: tf.cast(last(network(to_waveform(x), training=False)), tf.float32),

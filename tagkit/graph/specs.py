@@ -202,6 +202,27 @@ class Bank:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A front-end of one's own: a Keras layer from a file that is named when the network is built (`graph.layers.own`).
+
+    Attributes
+    ----------
+    name : str
+        The layer's class. It maps waveforms (batch, samples, 1) to (batch, frames, channels) or, as an image for
+        two-dimensional convolutions, to (batch, frames, bands, channels).
+    options : tuple of (str, value)
+        Keyword arguments of the class.
+    file, sha256 : str
+        The file's name and hash, filled in when a row is read from its file.
+    """
+
+    name: str
+    options: tuple[tuple[str, object], ...] = ()
+    file: str = "a file that is not told"
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class Standardize:
     """The waveform itself, each window with mean 0 and variance 1: `tagkit.graph.layers.features.Standardize`."""
 
@@ -220,7 +241,7 @@ class Row:
     head : Head
     source : str
         Where the architecture comes from, and what was decided where the source is silent.
-    frontend : Mel, Filterbank, Bank, Standardize or None
+    frontend : Mel, Filterbank, Bank, Standardize, Own or None
         None: the first convolution reads the waveform.
     activation : str
         A Keras activation, after every norm.
@@ -243,7 +264,7 @@ class Row:
     stages: tuple
     head: Head
     source: str
-    frontend: Mel | Filterbank | Bank | Standardize | None = None
+    frontend: Mel | Filterbank | Bank | Standardize | Own | None = None
     activation: str = "elu"
     padding: str = "same"
     bias: bool = True
@@ -255,8 +276,8 @@ class Row:
 
     @property
     def reads_waveform(self) -> bool:
-        """Whether the first filters are learned from the waveform: no fixed spectrogram stands before them."""
-        return not isinstance(self.frontend, Mel | Filterbank)
+        """Whether the first filters are learned from the waveform: no spectrogram or own front-end is before them."""
+        return not isinstance(self.frontend, Mel | Filterbank | Own)
 
     def to_dict(self) -> dict:
         """Return the row as JSON-ready data; `from_dict` is the inverse."""
@@ -280,7 +301,7 @@ class Row:
 Table = Conv | Pool | Residual | Parallel | Chain | Gru  # what a stage may be
 _TABLES = {
     cls.__name__: cls
-    for cls in (Conv, Pool, Residual, Parallel, Chain, Gru, Dense, Head, Mel, Filterbank, Bank, Standardize, Row)
+    for cls in (Conv, Pool, Residual, Parallel, Chain, Gru, Dense, Head, Mel, Filterbank, Bank, Standardize, Own, Row)
 }
 
 

@@ -60,5 +60,5 @@ def find(row: str | Row) -> Row:
     if isinstance(row, Row):
         return row
     if row not in ROWS:
-        raise ValueError(f"The zoo has no model {row!r}: it has {', '.join(ROWS)}.")
+        raise ValueError(f"The zoo has no model {row!r}: it has {', '.join(ROWS)}; your own is FILE.py:NAME.")
     return ROWS[row]

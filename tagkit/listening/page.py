@@ -106,9 +106,10 @@ def of_runs(
     networks = []
     for name, run in raw.items():
         model, found = run.model(), portraits[name]
+        scorer = Scorer(model, exclusive=run.exclusive)
         scores = {
-            piece.title: {run.tags[k]: float(row[k]) for k in np.argsort(-row)[:5]}
-            for piece, row in zip(pieces, Scorer(model)(records, chosen), strict=True)
+            piece.title: {run.tags[k]: float(row[k]) for k in np.argsort(-row)[: 1 if run.exclusive else 5]}
+            for piece, row in zip(pieces, scorer(records, chosen), strict=True)
         }
         networks.append(
             network(

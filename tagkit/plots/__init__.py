@@ -14,7 +14,7 @@ from tagkit.plots.scores import per_tag_scores, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
 from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, save_figure, use_style
 from tagkit.plots.taggram import reliability, taggram
-from tagkit.plots.tags import tag_balance, tag_cooccurrence
+from tagkit.plots.tags import confusion_matrix, tag_balance, tag_cooccurrence
 
 __all__ = [
     "COLOURS",
@@ -24,6 +24,7 @@ __all__ = [
     "by_stage",
     "centre_frequencies",
     "channel_grid",
+    "confusion_matrix",
     "construction",
     "feature_maps",
     "filter_bank",

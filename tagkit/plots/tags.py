@@ -1,5 +1,7 @@
 """How often tags occur, and which occur together."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -54,4 +56,35 @@ def tag_cooccurrence(labels: pd.DataFrame, *, title: str | None = None, ax: Axes
         ax=ax,
     )
     ax.set(title=title or "Which tags occur together", xlabel="also has", ylabel="clips tagged")
+    return ax
+
+
+def confusion_matrix(
+    confusion: np.ndarray, names: Sequence[str], *, title: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how clips of each class (row) were classified (column): shares of the row as colours, counts as numbers.
+
+    Parameters
+    ----------
+    confusion : ndarray of int (classes, classes)
+    names : sequence of str (classes,)
+    title : str, optional
+    ax : Axes, optional
+    """
+    share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    side = 2.5 + 0.55 * len(names)
+    ax = axes_or_new(ax, width=side + 0.8, height=side)
+    sns.heatmap(
+        pd.DataFrame(100 * share, list(names), list(names)),
+        annot=confusion,
+        fmt="d",
+        cmap=SEQUENTIAL,
+        vmin=0,
+        vmax=100,
+        square=True,
+        linewidths=0.3,
+        cbar_kws={"label": "share of the class's clips (%)", "shrink": 0.7},
+        ax=ax,
+    )
+    ax.set(title=title or "Which classes are confused", xlabel="taken for", ylabel="class of the clip")
     return ax

@@ -4,38 +4,27 @@ Results go into the study's `Store`; run folders, with the weights, may be remov
 to resume it. A training that fails in a process of its own does not stop the others.
 """
 
-import os
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from multiprocessing import active_children, get_context
+from functools import partial
 from pathlib import Path
-
-from tqdm.auto import tqdm
 
 from tagkit.data import demo
 from tagkit.data.prepare import prepare
 from tagkit.data.records import Records
 from tagkit.evaluation.result import Result
+from tagkit.studies import pool
 from tagkit.studies.plans import PLAIN, Entry, Plan
+from tagkit.studies.pool import StudyError
 from tagkit.studies.store import Store
-from tagkit.system import files, paths, processes, quiet
+from tagkit.system import files, paths
 from tagkit.training.config import TrainingConfig
 
 WARM_UP, MEASURED_S = 2, 1.5
 RENDER_SEED = 1  # other clips than the demo's
-# The budget is CPU time: no GPU, and one training is one core's.
-ON_ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
-
-
-class StudyError(ValueError):
-    """Some trainings of a study failed, or its results are those of another study; the message says which."""
 
 
 def run_folder(plan: Plan, entry: Entry, seed: int) -> Path:
@@ -115,23 +104,13 @@ def rendered(clips: int) -> Records:
 
 def _train_all(plan: Plan, trainings: list[tuple[Entry, int]], records: Records, jobs: int, progress: bool) -> None:
     """Train what has no result yet, `jobs` at a time; StudyError at the end names those that failed."""
-    there, todo, failed = Store(plan.name).read(), [], []
+    there, tasks = Store(plan.name).read(), {}
     for entry, seed in trainings:
         if result := there.get((entry.label, seed)):
             _check_terms(plan, entry, result, records)
         else:
-            todo.append((entry, seed))
-    done = len(trainings) - len(todo)
-    bar = tqdm(total=len(trainings), initial=done, desc=f"study {plan.name}", unit="run", disable=not progress)
-    with bar, closing(_trained(plan, todo, records.root, jobs)) as trained:
-        for name, error in trained:
-            if error:
-                print(f"\n{name}: {error}", file=sys.stderr)
-                failed.append(name)
-            bar.set_postfix_str(name)
-            bar.update()
-    if failed:
-        raise StudyError(f"{len(failed)} trainings failed, as said above: {', '.join(failed)}. All others are done.")
+            tasks[f"{entry.label} seed {seed}"] = partial(train_one, plan, entry, seed, records.root)
+    pool.run(tasks, jobs, f"study {plan.name}", len(trainings) - len(tasks), progress)
 
 
 def _check_terms(plan: Plan, entry: Entry, result: Result, records: Records) -> None:
@@ -150,62 +129,9 @@ def _check_terms(plan: Plan, entry: Entry, result: Result, records: Records) -> 
             )
 
 
-def _trained(
-    plan: Plan, todo: list[tuple[Entry, int]], records_root: Path, jobs: int
-) -> Iterator[tuple[str, str | None]]:
-    """Train each entry with its seed; yields what was trained, and why it failed if it did, as each ends."""
-    named = [(f"{entry.label} seed {seed}", entry, seed) for entry, seed in todo]
-    if not jobs:
-        for name, *training in named:
-            train_one(plan, *training, records_root)
-            yield name, None
-        return
-    with ThreadPoolExecutor(jobs) as threads:
-        futures = {threads.submit(_train_alone, plan, *training, records_root): name for name, *training in named}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            for process in active_children():
-                process.terminate()  # it saves its training and ends
-            raise
-
-
 def _config(plan: Plan, entry: Entry, seed: int) -> TrainingConfig:
     """The settings of a training, except its steps, which follow from the budget."""
-    return replace(plan.base, model=entry.model, seed=seed, **entry.settings)
-
-
-def _train_alone(plan: Plan, entry: Entry, seed: int, records_root: Path) -> str | None:
-    """`train_one` in a process of its own, which gives its memory back as it ends; why it failed, if it did.
-
-    One pool for each training: a pool loses all of its processes if one is killed.
-    """
-    with ProcessPoolExecutor(1, get_context("spawn"), _start, (os.getpid(),)) as pool:
-        try:
-            return pool.submit(_train_or_explain, plan, entry, seed, records_root).result()
-        except BrokenProcessPool:
-            return "its process was killed, perhaps for want of memory."
-
-
-def _start(parent: int) -> None:
-    """Prepare a process of one core for training; it ends when `parent` has ended."""
-    processes.follow(parent)
-    os.environ |= ON_ONE_CORE
-    quiet.import_tensorflow()
-
-
-def _train_or_explain(plan: Plan, entry: Entry, seed: int, records_root: Path) -> str | None:
-    try:
-        train_one(plan, entry, seed, records_root)
-    except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(str(error)) from None  # of a class that needs no TensorFlow to arrive
-    except (ValueError, OSError) as error:
-        return str(error)
-    except Exception:  # noqa: BLE001 (the traceback is shown, and no other training stops)
-        return traceback.format_exc()
-    return None
+    return replace(plan.base, model=entry.model, seed=seed, **entry.settings).settled("multi-label")
 
 
 def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:

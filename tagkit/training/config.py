@@ -2,8 +2,13 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 
+from tagkit.graph.specs import Row
+from tagkit.system import code
+
 OPTIMIZERS = ("adamw", "adam", "sgd")
-LOSSES = ("sigmoid_cross_entropy", "predecessor_weighted", "weighted_cross_entropy", "focal")
+TASKS = ("multi-label", "exclusive")
+OF_TASK = dict(zip(TASKS, ("sigmoid_cross_entropy", "softmax_cross_entropy"), strict=True))  # the usual loss
+LOSSES = (*OF_TASK.values(), "predecessor_weighted", "weighted_cross_entropy", "focal")
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,16 @@ class TrainingConfig:
     Attributes
     ----------
     model
-        A row of `tagkit.graph.zoo.ROWS`.
+        The name of a row of `tagkit.graph.zoo.ROWS`, or a Row. Runs hold the name here and the row beside it.
     windowing
         What an example is, one of `WINDOWINGS`: "split" a window with its clip's tags, "none" the whole clip, the rest
         all windows of a clip, merged (see `tagkit.graph.windowing`). None takes the first that the row allows.
+    task
+        "multi-label", or "exclusive": the tags are classes, of which a clip has one. None takes the vocabulary's.
     loss
-        One of `LOSSES`, in `tagkit.training.losses`.
+        One of `LOSSES`, in `tagkit.training.losses`, or one of your own as ``FILE.py:NAME``: a function of labels and
+        logits, both (batch, tags) float32, to one number for each example (batch,), or a class of which an object is
+        such a function. None takes the task's usual one, sigmoid or softmax cross entropy.
     positive_factor, tag_balance
         TPF and TB of the weighted losses; tags are ranked by their frequency in the training part.
     focal_gamma
@@ -75,6 +84,10 @@ class TrainingConfig:
     speed_semitones, attenuation_db
         Augmentation of training windows: play them up to this much faster or slower, and up to this much softer with a
         random sign. 0 turns it off.
+    augmentation
+        One of your own as ``FILE.py:NAME``, applied after the two above: a function of a window (samples,), float32 in
+        [-1, 1), its sampling rate in Hz and a `numpy.random.Generator`, to a window of the same length; or a class of
+        which an object is such a function. It draws from the generator alone, so that training resumes exactly.
     eval_every
         Steps between validations; each one also writes a checkpoint.
     patience
@@ -85,9 +98,10 @@ class TrainingConfig:
         Of the records; None takes their default.
     """
 
-    model: str = "dm16"
+    model: str | Row = "dm16"
     windowing: str | None = None
-    loss: str = "sigmoid_cross_entropy"
+    task: str | None = None
+    loss: str | None = None
     positive_factor: float = 1.0
     tag_balance: float = 0.0
     focal_gamma: float = 2.0
@@ -101,6 +115,7 @@ class TrainingConfig:
     phases: tuple[Phase, ...] = ()
     speed_semitones: float = 2.0
     attenuation_db: float = 12.0
+    augmentation: str | None = None
     eval_every: int = 100
     patience: int = 0
     seed: int = 0
@@ -112,8 +127,14 @@ class TrainingConfig:
             raise ValueError(f"optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}.")
         if any(not (phase.validations or phase.patience) for phase in self.phases[:-1]):
             raise ValueError("A phase before the last needs validations or patience, or it never ends.")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss is {self.loss!r}; choose one of {', '.join(LOSSES)}.")
+        if not (self.loss is None or self.loss in LOSSES or code.is_reference(self.loss)):
+            raise ValueError(f"loss is {self.loss!r}; choose one of {', '.join(LOSSES)}, or your own as FILE.py:NAME.")
+        if not (self.augmentation is None or code.is_reference(self.augmentation)):
+            raise ValueError(f"augmentation is {self.augmentation!r}; name your own as FILE.py:NAME.")
+        if self.task is not None and self.task not in TASKS:
+            raise ValueError(f"task is {self.task!r}; choose {' or '.join(TASKS)}.")
+        if self.task == "multi-label" and self.loss == "softmax_cross_entropy":
+            raise ValueError("loss is 'softmax_cross_entropy', which is for exclusive classes; choose another one.")
         for name in ("steps", "batch_size", "eval_every", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
@@ -125,6 +146,16 @@ class TrainingConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup}; it is a share of the steps and must be at least 0 and below 1.")
+
+    @property
+    def network(self) -> str:
+        """The name of the network."""
+        return self.model.name if isinstance(self.model, Row) else self.model
+
+    def settled(self, task: str) -> "TrainingConfig":
+        """As a run holds them: the network by its name, and the task and its usual loss where they are left open."""
+        task = self.task or task
+        return replace(self, model=self.network, task=task, loss=self.loss or OF_TASK[task])
 
     def smoke(self) -> "TrainingConfig":
         """The same run cut to a few seconds: it checks that everything works and learns nothing."""
@@ -161,12 +192,13 @@ class TrainingConfig:
     def to_dict(self) -> dict:
         """Plain JSON types."""
         # Files call phases "stages", as they did before those were the stages of a network: old runs open.
-        return {"stages" if name == "phases" else name: value for name, value in asdict(self).items()}
+        values = asdict(replace(self, model=self.network))
+        return {"stages" if name == "phases" else name: value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "TrainingConfig":
         """From `to_dict`; ValueError names a setting that does not exist."""
-        settings = dict(values)
+        settings = {"task": "multi-label"} | values  # files that name no task are older than exclusive classes
         phases = tuple(Phase(**phase) for phase in settings.pop("stages", ()))
         if unknown := settings.keys() - {f.name for f in fields(cls)}:
             raise ValueError(f"Unknown training settings: {', '.join(sorted(unknown))}.")

@@ -40,7 +40,7 @@ def guarded(config: TrainingConfig, out: Path, devices: Devices) -> Iterator[thr
             yield stack.enter_context(_stop_signal())
     except tf.errors.ResourceExhaustedError as error:
         raise TrainingError(
-            f"Batches of {config.batch_size} of {config.model} need more memory than there is; train into another "
+            f"Batches of {config.batch_size} of {config.network} need more memory than there is; train into another "
             "folder with a smaller --batch-size."
         ) from error
     except _LOST as error:

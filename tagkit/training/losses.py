@@ -6,6 +6,9 @@ from functools import partial
 import numpy as np
 from keras import KerasTensor, ops
 
+from tagkit.system import code
+from tagkit.system.code import CodeError
+
 
 def sigmoid_cross_entropy(labels: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """Sigmoid cross entropy, the mean over tags.
@@ -24,6 +27,25 @@ def sigmoid_cross_entropy(labels: KerasTensor, logits: KerasTensor) -> KerasTens
     """
     labels, logits = _floats(labels, logits)
     return ops.mean(ops.relu(logits) - logits * labels + _log_term(logits), axis=-1)
+
+
+def softmax_cross_entropy(labels: KerasTensor, logits: KerasTensor) -> KerasTensor:
+    """Softmax cross entropy, for exclusive classes.
+
+    Parameters
+    ----------
+    labels
+        (batch, classes), 1 for the class of the example, or shares that sum to 1.
+    logits
+        (batch, classes).
+
+    Returns
+    -------
+    tensor (batch,)
+        Nats.
+    """
+    labels, logits = _floats(labels, logits)
+    return -ops.sum(labels * ops.log_softmax(logits, axis=-1), axis=-1)
 
 
 def predecessor_weighted(
@@ -104,6 +126,7 @@ def focal(labels: KerasTensor, logits: KerasTensor, gamma: float = 2.0, alpha: f
 
 LOSSES = {
     "sigmoid_cross_entropy": sigmoid_cross_entropy,
+    "softmax_cross_entropy": softmax_cross_entropy,
     "predecessor_weighted": predecessor_weighted,
     "weighted_cross_entropy": weighted_cross_entropy,
     "focal": focal,
@@ -121,6 +144,28 @@ def named(name: str, **options: float) -> Callable:
     if name not in LOSSES:
         raise ValueError(f"There is no loss {name!r}: take one of {', '.join(LOSSES)}.")
     return partial(LOSSES[name], **options)
+
+
+def own(reference: str, n_tags: int) -> Callable:
+    """A loss from a user's file, ``FILE.py:NAME``: a function of (labels, logits), or a class of which one is made.
+
+    Raises
+    ------
+    CodeError
+        The file or name is missing, or the loss fails, is not finite or has another shape than (batch,) on an example.
+    """
+    function = code.callable_of(code.load(reference).value)
+    labels, logits = np.zeros((2, n_tags), np.float32), np.zeros((2, n_tags), np.float32)
+    labels[:, 0] = 1
+    try:
+        value = ops.convert_to_numpy(function(ops.convert_to_tensor(labels), ops.convert_to_tensor(logits)))
+    except Exception as error:
+        raise CodeError(f"{reference} fails on labels and logits (2, {n_tags}): {error}") from error
+    if value.shape != (2,) or not np.isfinite(value).all():
+        raise CodeError(
+            f"{reference} gives {value.tolist()} for two examples; a loss has one finite number for each, (batch,)."
+        )
+    return function
 
 
 def tag_weights(n_tags: int, tag_balance: float) -> np.ndarray:

@@ -7,8 +7,9 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from tagkit.graph import fast
+from tagkit.system import code
 from tagkit.training import losses
-from tagkit.training.config import Phase, TrainingConfig
+from tagkit.training.config import OF_TASK, Phase, TrainingConfig
 
 
 def build_optimizer(config: TrainingConfig, phase: Phase) -> keras.optimizers.Optimizer:
@@ -108,12 +109,15 @@ def build_loss(config: TrainingConfig, counts: np.ndarray) -> Callable:
     Parameters
     ----------
     config : TrainingConfig
+        Settled, so that it names a loss.
     counts : ndarray of int (tags,)
         Training clips with each tag: weights that depend on a tag's rank are given in this order.
     """
+    if code.is_reference(config.loss):
+        return losses.own(config.loss, len(counts))
     if config.loss == "focal":
         return losses.named("focal", gamma=config.focal_gamma)
-    if config.loss == "sigmoid_cross_entropy":
+    if config.loss in OF_TASK.values():
         return losses.named(config.loss)
     weighted = losses.named(config.loss, positive_factor=config.positive_factor, tag_balance=config.tag_balance)
     by_frequency = np.argsort(-counts, kind="stable")

@@ -64,6 +64,11 @@ class Run:
         return tuple(self.record["tags"])
 
     @property
+    def exclusive(self) -> bool:
+        """Whether the tags are classes of which a clip has one."""
+        return self.config.task == "exclusive"
+
+    @property
     def windowing(self) -> Windowing:
         """What an example is: a window, a whole clip, or all windows of a clip."""
         return Windowing(**self.record["windowing"])

@@ -14,10 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from tagkit.data.records import Records
-from tagkit.data.windows import TrainingWindows
+from tagkit.data.windows import TrainingWindows, augmented
 from tagkit.graph import windowing, zoo
 from tagkit.graph.scorer import Scorer
-from tagkit.system import files
+from tagkit.system import code, files
+from tagkit.system.code import CodeError
 from tagkit.training import checkpoint, optimizers, step
 from tagkit.training.checkpoint import Progress
 from tagkit.training.config import Phase, TrainingConfig
@@ -106,19 +107,34 @@ def decide(config: TrainingConfig, records: Records, out: Path, devices: Devices
         The records do not suit the network or cannot judge it, or `out` holds a run with other settings or data.
     """
     row = zoo.find(config.model)
+    if zoo.ROWS.get(row.name, row) != row:
+        raise TrainingError(f"{row.name} is the name of another network in the zoo; give yours a name of its own.")
     if records.sr != row.sr:
         raise TrainingError(
             f"{records.root} has {records.sr} Hz, but {row.name} takes {row.sr} Hz; prepare it with --sr {row.sr}."
         )
     devices.check(config.batch_size)
     tags = records.catalog.tags(config.vocabulary)
+    config = config.settled(records.catalog.task(config.vocabulary))
     train, valid = (records.part(part, config.split) for part in ("train", "valid"))
     labels = records.labels(valid, tags)
     if not (labels.any(0) & ~labels.all(0)).any():
         raise TrainingError(f"No tag tells the {len(valid)} valid clips of {records.root} apart; give it more.")
+    _check_classes(config, records, labels)
     example = windowing.settle(row, config.windowing, int(np.median(records.lengths[train])))
     record = _record(config, records, row, example, tags) | {"devices": devices.describe()}
     return Plan(config, records, devices, _reopened(out, record) or Run(out, record), valid, labels)
+
+
+def _check_classes(config: TrainingConfig, records: Records, valid: np.ndarray) -> None:
+    """TrainingError if clips are to have one class each and have not, or the windowing has no answer for classes."""
+    if config.task != "exclusive":
+        return
+    train = records.labels(records.part("train", config.split), records.catalog.tags(config.vocabulary))
+    if (np.concatenate([train, valid]).sum(1) != 1).any():
+        raise TrainingError(f"Some clips of {records.root} have no tag or several; train with --task multi-label.")
+    if config.windowing in ("superpool_mean", "superpool_attention"):
+        raise TrainingError(f"{config.windowing} averages the scores of tags, not of classes; take another windowing.")
 
 
 def build(plan: Plan) -> Training:
@@ -136,12 +152,13 @@ def build(plan: Plan) -> Training:
         model = run.windowing.build(run.row, len(run.tags), config.seed, synchronized=devices.replicas > 1)
     if config.init:
         load_pretrained(model, Run.open(config.init))
+    example = run.windowing
+    settings = config.windows | {"augmentation": _augmentation(config, example.samples, plan.records.sr)}
+    windows = TrainingWindows.of(plan.records, run.tags, example.samples, example.windows, **settings)
+    loss = optimizers.build_loss(config, windows.labels.sum(0))
     # Not before all of that has worked: settings that cannot be built do not bind the folder.
     if devices.chief and not (run.root / "run.json").is_file():
         files.write_json(run.root / "run.json", run.record)
-    example = run.windowing
-    windows = TrainingWindows.of(plan.records, run.tags, example.samples, example.windows, **config.windows)
-    loss = optimizers.build_loss(config, windows.labels.sum(0))
     saved = checkpoint.read(run.root)
     progress = saved.progress if saved else Progress()
     optimizer, take_step = _stepper(plan, model, loss, progress.phase)
@@ -149,7 +166,21 @@ def build(plan: Plan) -> Training:
         saved.restore(checkpoint.variables(model, optimizer))
     devices.part_seeds(model)
     _agree(plan, progress.step)
-    return Training(plan, model, Scorer(model), windows, loss, progress, optimizer, take_step)
+    scorer = Scorer(model, exclusive=run.exclusive)
+    return Training(plan, model, scorer, windows, loss, progress, optimizer, take_step)
+
+
+def _augmentation(config: TrainingConfig, samples: int, sr: int) -> Callable | None:
+    """The augmentation of the user's own, tried on noise; CodeError if it fails."""
+    if config.augmentation is None:
+        return None
+    function = code.callable_of(code.load(config.augmentation).value)
+    rng = np.random.default_rng(0)
+    try:
+        augmented(rng.integers(-9_000, 9_000, samples, np.int16), function, sr, rng)
+    except Exception as error:
+        raise CodeError(f"{config.augmentation} fails on a window of {samples} samples: {error}") from error
+    return function
 
 
 def load_pretrained(model: keras.Model, run: Run) -> None:
@@ -207,10 +238,16 @@ def _record(
         "split_sizes": records.catalog.split_sizes(split),
         "seed": config.seed,
         "init": _origin(config.init, row),
+        "own_code": {named: code.load(named).sha256 for named in _own(config)},
         "code": code_version(),
         "finished": False,
         "history": [],
     }
+
+
+def _own(config: TrainingConfig) -> list[str]:
+    """What of the user's own code a training uses."""
+    return [name for name in (config.loss, config.augmentation) if name and code.is_reference(name)]
 
 
 def _reopened(out: Path, record: dict) -> Run | None:
@@ -225,6 +262,11 @@ def _reopened(out: Path, record: dict) -> Run | None:
     for key in ("config", "row", "windowing", "tags", "data", "split", "init"):
         if ours[key] != theirs[key]:
             raise TrainingError(f"{out} holds a run with another {key}; remove that folder, or choose another.")
+    for named, sha256 in ours["own_code"].items():
+        if theirs["own_code"][named] != sha256:
+            raise TrainingError(
+                f"{out} was begun with another version of {named}; restore it, or choose another folder."
+            )
     return run
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -6,6 +7,7 @@ import pytest
 
 from tagkit import cli
 from tagkit.data.windows import window_starts
+from tagkit.evaluation import neighbours
 from tagkit.evaluation.embed import Embedder, EmbeddingError, Embeddings
 
 
@@ -79,3 +81,56 @@ def test_the_command_embeds_a_folder_and_names_what_failed(run, tone_catalog, tm
     assert len(Embeddings.load(tmp_path / "e.npz").paths) == 2
     assert cli.main(["embed", str(music / "bad.mp3"), "--run", str(run.root), "--out", str(tmp_path / "n.npz")]) == 1
     assert not (tmp_path / "n.npz").exists()
+
+
+def test_similar_finds_the_same_tone_and_refuses_another_network(collection, run, tone_catalog, tmp_path, capsys):
+    collection.save(tmp_path / "e.npz")
+    song = tone_catalog.root / tone_catalog.clips.at["30", "path"]
+    assert cli.main(["similar", str(song), "--in", str(tmp_path / "e.npz"), "--top", "3"]) == 0
+    first, *found = capsys.readouterr().out.splitlines()
+    assert first == str(song) and len(found) == 3
+    paths = [line.split(maxsplit=1)[1] for line in found]
+    assert str(song) not in paths
+    assert paths == [p for p in collection.nearest(_vector(collection, song), 4)["path"] if p != str(song)]
+    other = dataclasses.replace(collection, about=collection.about | {"weights": "0" * 16})
+    other.save(tmp_path / "other.npz")
+    assert cli.main(["similar", str(song), "--in", str(tmp_path / "other.npz")]) == 1
+    assert "name the run that made them" in capsys.readouterr().err
+
+
+def _vector(collection, path):
+    return collection.vectors[collection.paths.index(str(path))]
+
+
+def test_precision_of_neighbours_by_brute_force_and_at_chance():
+    rng = np.random.default_rng(0)
+    artists = np.repeat(np.arange(20), 3).astype(str)
+    labels = rng.random((60, 4)) < 0.35
+    told = neighbours.measure(labels + rng.normal(0, 0.2, (60, 4)), labels, "abcd", artists, neighbours=3)
+    blind = neighbours.measure(rng.normal(size=(60, 4)), labels, "abcd", artists, neighbours=3)
+    assert told.precision.value > 0.8 and told.p < 0.01 and told.precision.low > told.chance
+    assert blind.precision.low < blind.chance < blind.precision.high and blind.p > 0.02
+    assert told.chance == pytest.approx(labels.mean(), abs=0.03)
+
+
+def test_neighbours_are_by_other_artists():
+    """Vectors that name the artist alone: each clip's own artist is nearest, and may not be counted."""
+    artists = np.repeat(np.arange(12), 4)
+    vectors = np.eye(12)[artists] + np.random.default_rng(1).normal(0, 0.01, (48, 12))
+    labels = np.stack([artists % 2 == 0, artists % 2 == 1], axis=1)  # of the artist, which no other shares by nature
+    found = neighbours.measure(vectors, labels, "ab", artists.astype(str), neighbours=3)
+    by_hand = []
+    unit = vectors - vectors.mean(0)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    for k in range(48):
+        order = [j for j in np.argsort(-(unit @ unit[k])) if artists[j] != artists[k]][:3]
+        by_hand.append(np.mean([labels[j].tolist() == labels[k].tolist() for j in order]))
+    assert found.precision.value == pytest.approx(np.mean(by_hand), abs=1e-12)
+    assert abs(found.precision.value - 0.5) < 0.2  # and not 1
+    with pytest.raises(EmbeddingError, match="fewer neighbours"):
+        neighbours.measure(vectors, labels, "ab", artists.astype(str), neighbours=45)
+
+
+def test_neighbours_of_a_run(run, capsys):
+    assert cli.main(["neighbours", str(run.root), "--part", "train", "--neighbours", "3"]) == 0
+    assert "nearest clips by others" in capsys.readouterr().out

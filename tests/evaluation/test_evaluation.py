@@ -71,7 +71,7 @@ def test_a_result_says_everything_needed_to_quote_it(run, tone_records, tmp_path
     np.testing.assert_array_equal(again.resamples["pr_auc"], result.resamples["pr_auc"])
     table = evaluate.table({"ds256ra": result})
     assert "order" in table and "test part of tones" in table
-    assert "middle" in evaluate.tag_table(result)
+    assert "middle" in result.tag_table()
 
 
 def test_other_records_are_refused(run, tone_catalog, tmp_path):

@@ -65,3 +65,17 @@ def test_seeds_widen_a_difference_as_welch_says():
 def test_unequal_clusters_count_as_fewer():
     assert intervals.effective_clusters(np.array(["a", "a", "b", "b"])) == 2
     assert intervals.effective_clusters(np.array(["a"] * 8 + ["b", "c"])) == pytest.approx(100 / 66)
+
+
+def test_an_interval_over_seeds_covers_what_further_trainings_would_score():
+    """Clips and trainings both vary; the interval of the clips alone is too short."""
+    rng = np.random.default_rng(0)
+    hits = {"both": 0, "clips": 0}
+    for _ in range(400):
+        clips = rng.normal(0, 0.1, 50)
+        trainings = 0.8 + clips.mean() + rng.normal(0, 0.03, 3)
+        resamples = trainings.mean() + rng.normal(0, 0.1 / np.sqrt(50), 200)
+        for name, given in (("both", trainings), ("clips", ())):
+            found = intervals.interval(trainings.mean(), resamples, 50, given)
+            hits[name] += found.low <= 0.8 <= found.high
+    assert 0.93 <= hits["both"] / 400 <= 0.99 and hits["clips"] / 400 < 0.88

@@ -22,6 +22,7 @@ from tagkit.data.windows import window_starts
 from tagkit.deploy.export import card, runtimes
 from tagkit.deploy.export.portable import portable
 from tagkit.evaluation import calibrate, evaluate
+from tagkit.graph import specs
 from tagkit.graph.scorer import Scorer
 from tagkit.system import files
 from tagkit.training.runs import Run, TrainingError, code_version
@@ -83,13 +84,15 @@ def export(run: Run, form: str, out: str | Path | None = None, records: Records 
     model = run.model()
     if len(model.input_shape) != 3:
         raise ExportError(f"{run.root} sees all windows of a clip at once; export a run of a network of one window.")
+    if form == "keras" and isinstance(run.row.frontend, specs.Own):
+        raise ExportError(f"{run.root} has a front-end of its own, which a .keras file cannot hold; take savedmodel.")
     runtimes.check(form)
     windows, source = _windows(run, records, model.input_shape[1])
-    expected = Scorer(model, len(windows)).windows(windows)
+    expected = Scorer(model, len(windows), run.exclusive).windows(windows)
     temporary = out.with_name(f".{os.getpid()}.{out.name}")
     temporary.mkdir(parents=True)
     try:
-        score = _write(model, form, temporary)
+        score = _write(model, run.exclusive, form, temporary)
         difference = float(np.abs(score(windows / np.float32(32768)) - expected).max())
         if not difference <= TOLERANCE:
             raise ExportError(
@@ -118,7 +121,8 @@ def describe(run: Run, records: Records | None, form: str, window: int) -> dict:
         "sample_rate": record["row"]["sr"],
         "window": window,
         "input": "waveform: float32 (batch, window), mono, 16-bit samples divided by 32768; no other normalisation",
-        "output": "scores: float32 (batch, tags), from 0 to 1; a file's scores are the means of its windows'",
+        "output": "scores: float32 (batch, tags), from 0 to 1; a file's scores are the means of its windows'"
+        + ", and sum to 1: every file is taken for one of the tags" * run.exclusive,
         "windows_of_a_file": "ceil(samples / window) of them, evenly spaced, the last one ending with the file",
         "trained_on": {key: record[key] for key in ("dataset", "data", "split", "split_sizes")},
         "architecture": record["row"]["source"],
@@ -133,18 +137,18 @@ def describe(run: Run, records: Records | None, form: str, window: int) -> dict:
     try:
         scored = evaluate.evaluate(run, records, progress=False).to_json()
         kept = ("roc_auc", "roc_auc_ci", "pr_auc", "pr_auc_ci", "split", "part", "clips", "interval", "tags")
-        content["scores"] = {key: scored[key] for key in kept}
+        content["scores"] = {key: scored[key] for key in (*kept, "classes") if key in scored}
         content["calibration"] = calibrate.of_run(run, records).to_dict()
     except (RecordsError, TrainingError) as error:
         content["unknown"] = f"Scores are not known, as the records were not there when this was exported: {error}"
     return content
 
 
-def _write(model: keras.Model, form: str, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+def _write(model: keras.Model, exclusive: bool, form: str, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Write the network and open it again in its own runtime: a function from waveforms to scores."""
     kind = runtimes.FORMATS[form]
     try:
-        network = portable(model, unroll=form == "litert")
+        network = portable(model, exclusive, unroll=form == "litert")
         network(np.zeros((1, model.input_shape[1]), np.float32))  # Keras exports no network that was never called
         kind.write(network, folder / kind.file)
         return kind.open(folder / kind.file)

@@ -3,6 +3,7 @@
 from math import nan
 
 from tagkit.data import datasets
+from tagkit.evaluation.classes import Classes
 from tagkit.evaluation.intervals import Interval
 
 _OPEN = {
@@ -114,6 +115,7 @@ def _scores(content: dict) -> str:
     lines = [
         f'On the {scores["clips"]} clips of the {scores["part"]} part (split "{scores["split"]}"): '
         f"macro ROC-AUC {roc}, macro PR-AUC {pr} ({scores['interval']}).",
+        *_accuracies(scores.get("classes")),
         "",
         "| tag | clips with it | ROC-AUC | PR-AUC |",
         "|---|---|---|---|",
@@ -132,3 +134,13 @@ def _scores(content: dict) -> str:
         right = "" if row["share"] is None else f"{round(100 * row['share'])} %"
         lines.append(f"| {row['from']:.1f} to {row['to']:.1f} | {row['pairs']} | {right} |")
     return "\n".join(lines)
+
+
+def _accuracies(content: dict | None) -> list[str]:
+    if content is None:
+        return []
+    found = Classes.from_json(content)
+    return [
+        "",
+        f"As one of {len(found.names)} classes: accuracy {found.accuracy}, balanced {found.balanced_accuracy}.",
+    ]

@@ -10,7 +10,7 @@ from tagkit.graph.layers.features import LogFilterbank, LogMel, Spectral
 KERAS_OWN = (layers.BatchNormalization, layers.Conv1D, layers.MaxPooling1D)
 
 
-def portable(model: keras.Model, unroll: bool = False) -> keras.Model:
+def portable(model: keras.Model, exclusive: bool = False, unroll: bool = False) -> keras.Model:
     """The same network, from plain waveforms to scores.
 
     Spectrograms become convolutions with sines and cosines, which every runtime has (a real FFT is in few), and other
@@ -20,6 +20,8 @@ def portable(model: keras.Model, unroll: bool = False) -> keras.Model:
     ----------
     model : keras.Model
         Waveform (batch, window, 1) -> logits (batch, tags).
+    exclusive : bool
+        Whether scores are probabilities of classes that sum to 1.
     unroll : bool
         Write recurrences out frame by frame, for runtimes without loops over lists of tensors.
 
@@ -51,7 +53,7 @@ def portable(model: keras.Model, unroll: bool = False) -> keras.Model:
             layer.set_weights(trained[layer.name].get_weights())
     waveform = keras.Input((window,), name="waveform")
     logits = body(layers.Reshape((window, 1), name="waveform_channel")(waveform))
-    scores = layers.Activation("sigmoid", dtype="float32", name="scores")(logits)
+    scores = layers.Activation("softmax" if exclusive else "sigmoid", dtype="float32", name="scores")(logits)
     return keras.Model(waveform, scores, name=model.name)
 
 

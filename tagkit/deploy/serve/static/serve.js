@@ -28,6 +28,10 @@ function show(answer, file) {
   sound = URL.createObjectURL(file);
   result.replaceChildren();
   taggramElement("h2", "", result, answer.name);
+  if (answer.answer) {
+    const [tag, probability] = answer.answer;
+    taggramElement("p", "", result, `${tag}, with probability ${probability.toFixed(2).replace(/^0/, "")}`).id = "answer";
+  }
   const root = taggramElement("div", "taggram", result);
   const audio = taggramElement("audio", "", root);
   audio.controls = true;
