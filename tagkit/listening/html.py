@@ -3,16 +3,34 @@
 import base64
 import html
 import json
+from collections.abc import Iterable, Mapping
 from importlib import resources
 
+from tagkit.analysis import signals, sonify
 from tagkit.listening.packing import Packed, PageTooLargeError, header_text
 
 MAX_PAGE_BYTES = 2_000_000
 SCRIPTS = ("synthesis.js", "draw.js", "player.js", "choice.js", "words.js", "page.js")
+KERNEL = ("live/ops.js", "live/sound_ops.js", "live/graph.js")  # runs a network
+LIVE_SCRIPTS = (
+    "taggram.js",
+    "live/resample.js",
+    "live/wav.js",
+    "live/mp3.js",
+    "live/read.js",
+    "live/song.js",
+    "live/pool.js",
+    "live/tagging.js",
+    "live/tags.js",
+    "live/microphone.js",
+    "live/live.js",
+)
+POLICY = "default-src 'none'; script-src 'unsafe-inline'{blobs}; style-src 'unsafe-inline'; img-src data:{more}"
+SHARED = {"taps_each_side": signals.TAPS_EACH_SIDE, "headroom": sonify.HEADROOM}
 
 
 def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:
-    """The whole page as text.
+    """The whole listening page as text.
 
     Parameters
     ----------
@@ -24,15 +42,17 @@ def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:
     PageTooLargeError
         If the page would be larger than `MAX_PAGE_BYTES`.
     """
-    page = fill(
-        "page.html",
-        title=html.escape(title),
-        lead=html.escape(lead),
-        facts=html.escape(facts),
+    page = _page(
+        packed,
+        title=title,
+        lead=lead,
+        facts=facts,
+        kind="listening page",
+        policy=POLICY.format(blobs="", more=""),
         style=static("style.css"),
-        script="\n".join(static(name) for name in SCRIPTS),
-        header=in_script(header_text(packed.header)),
-        blob=base64.b64encode(packed.blob).decode(),
+        live="",
+        kernel="",
+        script=_script(SCRIPTS, {}),
     )
     size = len(page.encode())
     if size > MAX_PAGE_BYTES:
@@ -41,6 +61,49 @@ def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:
             "choose fewer or shorter clips, fewer networks or fewer stages."
         )
     return page
+
+
+def render_live(packed: Packed, *, title: str, lead: str, facts: str, shared: Mapping[str, float]) -> str:
+    """The whole live page as text: the listening page with the networks inside.
+
+    Parameters
+    ----------
+    title, lead, facts : str
+        As for `render`.
+    shared : dict of str -> float
+        Constants that the page's JavaScript has from Python, besides those of every page.
+    """
+    first, last = SCRIPTS[:-1], SCRIPTS[-1:]
+    return _page(
+        packed,
+        title=title,
+        lead=lead,
+        facts=facts,
+        kind="live page",
+        policy=POLICY.format(blobs=" data:", more="; worker-src blob:; media-src blob:"),
+        style=static("style.css") + static("live/live.css"),
+        live=static("live/live.html"),
+        kernel="\n".join(static(name) for name in (*KERNEL, "live/worker.js")),
+        script=_script((*first, *LIVE_SCRIPTS, *last), shared),
+    )
+
+
+def _page(packed: Packed, title: str, lead: str, facts: str, **parts: str) -> str:
+    return fill(
+        "page.html",
+        title=html.escape(title),
+        lead=html.escape(lead),
+        facts=html.escape(facts),
+        **parts,
+        header=in_script(header_text(packed.header)),
+        blob=base64.b64encode(packed.blob).decode(),
+    )
+
+
+def _script(names: Iterable[str], shared: Mapping[str, float]) -> str:
+    """The page's scripts behind the constants that they share with Python."""
+    constants = f"const SHARED = {json.dumps(SHARED | shared)};"
+    return "\n".join([constants, *(static(name) for name in names)])
 
 
 def data_budget() -> int:

@@ -30,15 +30,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-def browser(profile: Path):
-    """A new Chromium whose profile is thrown away; skips where there is none."""
+def browser(profile: Path, flags: tuple[str, ...] = ()):
+    """A new Chromium whose profile is thrown away, with more flags; skips where there is none."""
     binary = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if not (binary and driver):
         pytest.skip("no Chromium with chromedriver on PATH: the pages were not opened in a browser")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     session = webdriver.Chrome(options, webdriver.ChromeService(driver))

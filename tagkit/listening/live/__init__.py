@@ -1,0 +1,1 @@
+"""The live page: trained networks that run in the browser, on a listener's own music."""
