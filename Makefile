@@ -87,7 +87,7 @@ bench: .venv/bench  ## measure tagkit against PyTorch, librosa and others, write
 validate: install  ## check the numbers against independent ones, write docs/validation.md; ONLY=coverage for one topic
 	$(BIN)/python -m validation $(ONLY)
 
-picture: install  ## take the README's screenshots of the listening page and the explorer of runs/demo; needs Chromium
+picture: install  ## take the screenshots of the pages and the explorer of runs/demo; needs Chromium
 	$(BIN)/python -m tests.browser.picture
 
 lock: install  ## rewrite the lock files from pyproject.toml

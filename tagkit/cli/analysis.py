@@ -1,10 +1,15 @@
-"""The command that takes trained networks apart: analyse."""
+"""The commands that take trained networks apart: analyse, live."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagkit.cli.command import Command
 from tagkit.system.arguments import folder, positive
+
+if TYPE_CHECKING:
+    from tagkit.data.records import Records
+    from tagkit.training.runs import Run
 
 
 def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,17 +40,10 @@ def analyse(args: argparse.Namespace) -> None:
     if args.clips is not None and args.clips < 2:
         raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
     from tagkit.analysis import portrait, report
-    from tagkit.data.records import Records
     from tagkit.listening import page
-    from tagkit.training.runs import Run
 
-    runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
-    if len(runs) < len(args.run_folders):
-        raise ValueError("Two of these runs have the same folder name; analyse them one at a time.")
-    if len({(run.record["data"], run.record["split"]) for run in runs.values()}) > 1:
-        raise ValueError("These runs were trained on different records or splits; analyse them one at a time.")
+    runs, records = _open(args)
     out = args.out or args.run_folders[0]
-    records = next(iter(runs.values())).open_records(Records.open(args.records) if args.records else None)
     portraits = {
         name: portrait.measure(run, records, clips=args.clips, control=not args.no_control)
         for name, run in runs.items()
@@ -80,4 +78,51 @@ def _mute(runs: dict, portraits: dict, clips: int, control: bool, folder: Path) 
     return paths
 
 
-COMMANDS = (Command("analyse", _analyse_arguments, analyse, needs_tensorflow=True),)
+def _live_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: live.html in the first run's folder")
+    parser.add_argument(
+        "--weights", choices=("float16", "float32"), default="float16", help="precision in the page (default: float16)"
+    )
+    parser.add_argument(
+        "--no-control", action="store_true", help="leave out the untrained network (the control), for half the time"
+    )
+
+
+def live(args: argparse.Namespace) -> None:
+    """Write a page with the networks inside: drop a song on it, and hear what any channel makes of it.
+
+    One HTML file that runs in a browser, opened from disk or from any web server; no music leaves the browser. What is
+    measured of a network is kept in its folder (portrait.npz) and read from there the next time.
+    """
+    from tagkit.analysis import portrait
+    from tagkit.listening.live import page
+
+    runs, records = _open(args)
+    for name, run in runs.items():
+        page.check_windowing(name, run)  # before minutes are spent
+    portraits = {name: portrait.measure(run, records, control=not args.no_control) for name, run in runs.items()}
+    path = args.out or args.run_folders[0] / "live.html"
+    written = page.of_runs(path, runs, portraits, records, precision=args.weights)
+    print(f"Open {written} in a browser and drop a song on it; {written.stat().st_size / 1e6:.1f} MB.")
+
+
+def _open(args: argparse.Namespace) -> tuple[dict[str, "Run"], "Records"]:
+    """The runs by the names of their folders, and the records that they share; ValueError if they share none."""
+    from tagkit.data.records import Records
+    from tagkit.training.runs import Run
+
+    runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
+    if len(runs) < len(args.run_folders):
+        raise ValueError("Two of these runs have the same folder name; analyse them one at a time.")
+    if len({(run.record["data"], run.record["split"]) for run in runs.values()}) > 1:
+        raise ValueError("These runs were trained on different records or splits; analyse them one at a time.")
+    records = next(iter(runs.values())).open_records(Records.open(args.records) if args.records else None)
+    return runs, records
+
+
+COMMANDS = (
+    Command("analyse", _analyse_arguments, analyse, needs_tensorflow=True),
+    Command("live", _live_arguments, live, needs_tensorflow=True),
+)

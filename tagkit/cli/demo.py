@@ -21,23 +21,26 @@ def demo(args: argparse.Namespace) -> None:
     from tagkit.cli.data import describe
     from tagkit.evaluation import evaluate
     from tagkit.listening import page
+    from tagkit.listening.live import page as live
 
     out = paths.runs_dir() / "demo"
     records = workspace.records("demo")
     print(describe(records))
     runs = {model: workspace.run(model, records) for model in DEMO_RUNS}
     results = workspace.results(runs, out / "metrics.json")
-    if not workspace.is_newer(out / "listen.html", out / "metrics.json"):
+    if not workspace.is_newer(out / "live.html", out / "metrics.json"):
         figures.draw_training(results, out / "figures")
         figures.draw_scores(results, out / "figures")
         portraits = {name: workspace.portrait(run) for name, run in runs.items() if run.row.reads_waveform}
         report.write_filters(list(portraits.values()), out / "figures")
         page.of_runs(out / "listen.html", runs, portraits, records)
+        live.of_runs(out / "live.html", {name: runs[name] for name in portraits}, portraits, records)
 
     print("\n" + results["dm16"].tag_table() + "\n")
     print(evaluate.table(results))
     print(f"""
 Hear it   open {out / "listen.html"} in a browser; it needs no network
+Your song open {out / "live.html"} and drop a song on it: the network runs in the page
 Figures   {out / "figures"}
 Scores    {out / "metrics.json"}
 Next      .venv/bin/jupyter lab notebooks     (13_hear_feature_maps is a good one to start with)

@@ -26,7 +26,11 @@ LIVE_SCRIPTS = (
     "live/live.js",
 )
 POLICY = "default-src 'none'; script-src 'unsafe-inline'{blobs}; style-src 'unsafe-inline'; img-src data:{more}"
-SHARED = {"taps_each_side": signals.TAPS_EACH_SIDE, "headroom": sonify.HEADROOM}
+SHARED = {
+    "taps_each_side": signals.TAPS_EACH_SIDE,
+    "least_rise": signals.LEAST_RISE,
+    "headroom": sonify.HEADROOM,
+}
 
 
 def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:

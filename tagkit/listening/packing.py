@@ -3,8 +3,8 @@
 import gzip
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import soundfile as sf
@@ -38,6 +38,15 @@ class Packed:
     def bytes(self) -> bytes:
         """The uncompressed block."""
         return gzip.decompress(self.blob)
+
+
+@dataclass(frozen=True)
+class Running:
+    """What lets a page run a network: its tags, its graph for JSON, and its weights (see `listening.live.network`)."""
+
+    tags: tuple[str, ...]
+    graph: dict = field(repr=False)
+    weights: bytes = field(repr=False)
 
 
 class _Blob:
@@ -85,11 +94,11 @@ def pack(
     if len({clip.sr for clip in clips}) > 1:
         raise ValueError("The clips of a listening page must have one sampling rate; resample them.")
     for network in networks:
-        _check(network, clips)
+        check(network, clips)
     values = max_bytes
     while True:
         kept = _channel_counts(clips, networks, values, max_channels)
-        packed = _pack_channels(clips, networks, kept)
+        packed = pack_channels(clips, networks, kept)
         size = len(packed.blob) + len(header_text(packed.header).encode())
         if size <= max_bytes:
             return packed
@@ -204,7 +213,8 @@ def _maps(network: Network, stage: str, clips: Sequence[Excerpt]) -> tuple[np.nd
     return tuple(network.maps[clip.title].maps[stage] for clip in clips)
 
 
-def _check(network: Network, clips: Sequence[Excerpt]) -> None:
+def check(network: Network, clips: Sequence[Excerpt]) -> None:
+    """Raise ValueError unless a network has heard these clips, and its maps of them are finite."""
     for clip in clips:
         if clip.title not in network.maps:
             raise ValueError(f"{network.title} has not heard {clip.title!r}; make it with all clips of the page.")
@@ -231,7 +241,23 @@ def _channel_counts(
     return counts
 
 
-def _pack_channels(clips: Sequence[Excerpt], networks: Sequence[Network], kept: dict[tuple[int, str], int]) -> Packed:
+def pack_channels(
+    clips: Sequence[Excerpt],
+    networks: Sequence[Network],
+    kept: Mapping[tuple[int, str], int],
+    running: Sequence[Running] = (),
+) -> Packed:
+    """Pack excerpts and networks with so many channels of each stage.
+
+    Parameters
+    ----------
+    clips : sequence of Excerpt
+    networks : sequence of Network
+    kept : dict of (int, str) -> int
+        Channels by the network's number and the stage's name.
+    running : sequence of Running, optional
+        For each network what lets the page run it; the page then makes the maps itself and carries none.
+    """
     blob = _Blob()
     header = {
         "format": 1,
@@ -243,11 +269,17 @@ def _pack_channels(clips: Sequence[Excerpt], networks: Sequence[Network], kept: 
                 "name": network.maps[clips[0].title].model,
                 "title": network.title,
                 "scores": [dict(network.scores.get(clip.title, {})) for clip in clips],
-                "stages": [_pack_stage(blob, network, stage, kept[number, stage], clips) for stage in network.stages],
+                "stages": [
+                    _pack_stage(blob, network, stage, kept[number, stage], clips, stored=not running)
+                    for stage in network.stages
+                ],
             }
             for number, network in enumerate(networks)
         ],
     }
+    for model, each in zip(header["models"], running, strict=False):
+        place = {"at": blob.add(each.weights), "bytes": len(each.weights)}
+        model |= {"tags": list(each.tags), "graph": each.graph, "weights": place}
     return Packed(header, blob.compressed())
 
 
@@ -272,13 +304,15 @@ def _anchor(y: np.ndarray) -> tuple[np.ndarray, int]:
     return np.round(passage / max(np.abs(passage).max(), 1e-9) * 127).astype(np.int8), loudest * n
 
 
-def _pack_stage(blob: _Blob, network: Network, name: str, count: int, clips: Sequence[Excerpt]) -> dict:
+def _pack_stage(
+    blob: _Blob, network: Network, name: str, count: int, clips: Sequence[Excerpt], *, stored: bool = True
+) -> dict:
     place, found = network.maps[clips[0].title].stage(name), _maps(network, name, clips)
     tuning, own = network.probe.tuning(name), network.channel_tags.get(name, ())
     chosen = choose_channels(found, tuning.centre_hz, count, tag_order(own))
     energy = energies(found)
     maps = []
-    for a in found:
+    for a in found if stored else ():
         steps, ranges = quantise(a[:, chosen])
         maps.append({"at": blob.add(steps.tobytes()), "frames": len(a), "range": _rounded(ranges)})
     control = network.control

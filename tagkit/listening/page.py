@@ -62,7 +62,7 @@ def write(
         The page would take 2 MB or more even with the fewest channels.
     """
     packed = pack(clips, networks, max_channels=max_channels, max_bytes=html.data_budget())
-    text = html.render(packed, title=title, lead=lead, facts=_facts(networks))
+    text = html.render(packed, title=title, lead=lead, facts=facts(networks))
     with files.atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
@@ -94,17 +94,28 @@ def of_runs(
     raw = {name: run for name, run in runs.items() if run.row.reads_waveform}
     if not raw:
         raise ValueError(f"None of {', '.join(runs)} reads the waveform, so there is nothing to listen to.")
-    first = next(iter(raw.values()))
+    networks, pieces = networks_of(raw, portraits, records, clips)
+    return write(path, networks, pieces)
+
+
+def networks_of(
+    runs: Mapping[str, Run], portraits: Mapping[str, Portrait], records: Records, clips: int
+) -> tuple[list[Network], list[Excerpt]]:
+    """Networks as a page shows them, and excerpts of test clips with many different tags, which they have heard.
+
+    Parameters and errors as for `of_runs`, but for the runs that do not read the waveform.
+    """
+    first = next(iter(runs.values()))
     test = records.part("test", first.record["split"])
     chosen = test[varied(records.labels(test, first.tags), clips)]
-    seconds = SECONDS.get(len(raw), FEWEST_SECONDS)
+    seconds = SECONDS.get(len(runs), FEWEST_SECONDS)
     pieces: list[Excerpt] = []
     for clip in (records.catalog.clip(index) for index in chosen):
         piece = excerpt(clip, records.sr, seconds, y=records.waveform(clip.clip_id))
         same = sum(piece.title in (other.title, other.title.rpartition(" (")[0]) for other in pieces)
         pieces.append(Excerpt(f"{piece.title} ({same + 1})", piece.y, piece.sr, piece.tags) if same else piece)
     networks = []
-    for name, run in raw.items():
+    for name, run in runs.items():
         model, found = run.model(), portraits[name]
         scorer = Scorer(model, exclusive=run.exclusive)
         scores = {
@@ -122,7 +133,7 @@ def of_runs(
                 scores=scores,
             )
         )
-    return write(path, networks, pieces)
+    return networks, pieces
 
 
 def varied(labels: np.ndarray, n: int) -> np.ndarray:
@@ -173,7 +184,8 @@ def _liveliest(y: np.ndarray, length: int, sr: int) -> int:
     return int(max(starts, key=lambda start: rises[start // block + 1 : (start + length) // block].sum()))
 
 
-def _facts(networks: Sequence[Network]) -> str:
+def facts(networks: Sequence[Network]) -> str:
+    """The small print of a page: what made it from which networks."""
     sizes = ", ".join(
         f"{each.title} ({each.model.count_params():,} parameters)" if each.model else each.title for each in networks
     )

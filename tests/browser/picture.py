@@ -1,10 +1,11 @@
-"""Photograph the listening page, and the explorer in a real JupyterLab: `python -m tests.browser.picture`.
+"""Photograph the listening page, the live page, and the explorer in JupyterLab: `python -m tests.browser.picture`.
 
 They show runs/demo, so `make demo` comes first; the pictures go to figures/.
 """
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from selenium.webdriver.common.by import By
@@ -16,7 +17,10 @@ import jupyter  # noqa: E402 - it lies beside this file, its helpers one folder 
 from conftest import browser as open_browser  # noqa: E402
 from waiting import until  # noqa: E402
 
+from tagkit import workspace  # noqa: E402
 from tagkit.system import paths  # noqa: E402
+
+DROPPED = 4  # of the test clips
 
 CELL = """
 import os
@@ -37,6 +41,27 @@ def listening_page(browser) -> bytes:
     return browser.get_screenshot_as_png()
 
 
+def live_page(browser) -> dict[str, bytes]:
+    """The live page that `make demo` writes, with a test clip dropped on it: on a desk, and on a phone."""
+    browser.get((paths.runs_dir() / "demo" / "live.html").as_uri())
+    until(lambda: browser.find_element(By.ID, "main").is_displayed(), "the page was not ready")
+    catalog = workspace.catalog("demo")
+    browser.find_element(By.ID, "file").send_keys(str(catalog[catalog.ids("test")[DROPPED]].path))
+    heard = "return /hears/.test(document.getElementById('song-words').textContent)"
+    until(lambda: browser.execute_script(heard), "the song was not heard", 60)
+    browser.execute_script("document.getElementById('whole').currentTime = 12")
+    pictures = {}
+    for name, width, height, scale in (("live_page", 1280, 1640, 1), ("live_page_phone", 390, 844, 2)):
+        shape = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": scale > 1}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
+        if scale > 1:
+            browser.execute_script("document.getElementById('song-words').scrollIntoView()")
+        time.sleep(1)  # it draws itself anew
+        pictures[f"{name}.png"] = browser.get_screenshot_as_png()
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    return pictures
+
+
 def explorer(browser, folder: Path) -> bytes:
     """The explorer with one channel of the third stage, gated."""
     with jupyter.lab(folder, {"explorer": CELL.format(home=str(paths.home()))}) as address:
@@ -54,12 +79,13 @@ def explorer(browser, folder: Path) -> bytes:
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         browser = open_browser(Path(folder) / "profile")
         try:
             pictures = {
                 "listening_page.png": listening_page(browser),
+                **live_page(browser),
                 "explorer.png": explorer(browser, Path(folder)),
             }
         finally:

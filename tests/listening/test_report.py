@@ -47,6 +47,35 @@ def test_analyse_leaves_figures_numbers_and_a_page(runs, tmp_path, capsys):
     assert all(channel["tag"] for channel in header["models"][0]["stages"][0]["channels"])
 
 
+def test_live_writes_a_page_with_the_network_inside(runs, tmp_path, capsys):
+    arguments = [
+        "live",
+        str(runs[1].root),
+        "--out",
+        str(tmp_path / "live.html"),
+        "--weights",
+        "float32",
+        "--no-control",
+    ]
+    assert cli.main(arguments) == 0
+    assert f"Open {tmp_path / 'live.html'} in a browser" in capsys.readouterr().out
+    packed = html.unpack((tmp_path / "live.html").read_text(encoding="utf-8"))
+    (model,) = packed.header["models"]
+    assert model["tags"] == list(runs[1].tags) and model["title"] == "ds256ra"
+    assert len(packed.header["clips"]) == 3 and all(len(scores) == 3 for scores in model["scores"])
+    place = next(node for node in model["graph"]["nodes"] if node["name"] == "conv1_conv")["weights"]["kernel"]
+    at = model["weights"]["at"] + place["at"]
+    kernel = np.frombuffer(packed.bytes()[at : at + 4 * 256 * 128], np.float32).reshape(256, 1, 1, 128)
+    np.testing.assert_array_equal(kernel[:, :, 0], runs[1].model().get_layer("conv1_conv").kernel)
+
+
+def test_live_refuses_what_merges_windows(tone_records, tmp_path, capsys):
+    config = TrainingConfig(model="mkc_r", windowing="superpool_mean", steps=1, batch_size=2, eval_every=1)
+    run = train(config, tone_records, tmp_path / "merged", progress=False)
+    assert cli.main(["live", str(run.root)]) == 1
+    assert "merged merges the windows of a clip (superpool_mean)" in capsys.readouterr().err
+
+
 def test_without_the_control_nothing_is_said_of_learning(runs, tmp_path, capsys):
     assert cli.main(["analyse", str(runs[1].root), "--out", str(tmp_path), "--clips", "8", "--no-control"]) == 0
     numbers = json.loads((tmp_path / "analysis.json").read_text())["ds256ra"]

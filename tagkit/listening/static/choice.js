@@ -64,7 +64,7 @@ function order() {
 // What is computed once and kept for a while: sounds, envelopes and spectrograms of the last choices.
 function kept(what, compute, v) {
   const store = tagkit.kept;
-  const key = [what, v.m, v.s, v.c, tagkit.state.clip].join("/");
+  const key = [what, v.m, v.s, v.c, clip().key || tagkit.state.clip].join("/");
   if (!store.has(key)) {
     if (store.size > 120) store.delete(store.keys().next().value);
     store.set(key, compute());
@@ -72,7 +72,9 @@ function kept(what, compute, v) {
   return store.get(key);
 }
 
-const map = (v) => Synthesis.mapChannel(tagkit.blob, v.stage.maps[tagkit.state.clip], v.c);
+// One channel over time: from the page's data, or, where the networks are in the page, as they compute it.
+const map = (v) =>
+  tagkit.live ? tagkit.live.channel(v) : Synthesis.mapChannel(tagkit.blob, v.stage.maps[tagkit.state.clip], v.c);
 const envelope = (v) => kept("envelope", () => Synthesis.envelope(map(v), v.stage, clip().samples), v);
 const original = () => tagkit.originals[tagkit.state.clip];
 

@@ -52,7 +52,8 @@ function renderClips() {
       html: `<b>${escape(each.title)}</b><canvas aria-hidden="true"></canvas><small>${escape(each.tags.join(", "))}</small>${verdict}`,
     };
   });
-  radios($("clips"), items, tagkit.state.clip, (value) => select({ clip: value }));
+  const choose = tagkit.live ? tagkit.live.choosePiece : (value) => select({ clip: value });
+  radios($("clips"), items, tagkit.state.clip, choose);
   $("clips").querySelectorAll("canvas").forEach((canvas, i) => {
     const y = tagkit.originals[i];
     const peak = Synthesis.largest(y.map(Math.abs)) || 1; // a quiet piece has a shape, too
@@ -178,7 +179,7 @@ function renderColumn(column, v) {
 function renderLanes() {
   const band = bandOf(channel());
   const piece = pieceSpectrogram();
-  Draw.spectrogram($("piece"), piece, tagkit.header.sr, Synthesis.largest(piece.power), band);
+  Draw.spectrogram($("piece"), piece, tagkit.header.sr, Math.max(Synthesis.largest(piece.power), 1e-12), band);
   const where = band ? "; between the dashed lines lies the channel's band" : "";
   $("piece-words").textContent = `${clip().title}${where}`;
   $("networks").querySelectorAll(".network").forEach((column, m) => renderColumn(column, view(m)));
@@ -241,7 +242,9 @@ function recall() {
   const at = (list, test) => Math.max(0, list.findIndex(test));
   state.model = at(header.models, (each) => each.title === words.get("model"));
   state.stage = at(model().stages, (each) => each.name === words.get("stage"));
-  const wanted = stage().channels.findIndex((each) => String(each.index) === words.get("channel"));
+  const [best] = tagkit.live && !words.has("stage") ? finds() : [];
+  if (best) state.stage = best.s; // the channel that tells its tag best is shown first
+  const wanted = best ? best.c : stage().channels.findIndex((each) => String(each.index) === words.get("channel"));
   state.channel = wanted >= 0 ? wanted : order().reduce((best, i) => (stage().channels[i].energy > stage().channels[best].energy ? i : best));
   tagkit.choices = header.models.map(() => ({ stage: 0, channel: 0 }));
   state.clip = Math.min(Number(words.get("clip")) || 0, header.clips.length - 1);
@@ -249,6 +252,7 @@ function recall() {
 }
 
 function toggle(playing = !player.playing) {
+  if (playing && tagkit.live) tagkit.live.quiet();
   if (playing) player.play();
   else player.stop();
   $("play").setAttribute("aria-pressed", String(player.playing));
@@ -259,6 +263,7 @@ function toggle(playing = !player.playing) {
 
 function drawPlayheads(share) {
   document.querySelector(".lanes").style.setProperty("--at", share === null ? -1 : share);
+  if (tagkit.live) tagkit.live.moveTiles(share === null ? null : player.position());
 }
 
 function movePlayheads() {
@@ -311,6 +316,7 @@ async function start() {
   tagkit.blob = await Synthesis.inflate(Synthesis.bytesFromBase64($("blob").textContent));
   tagkit.originals = await Promise.all(tagkit.header.clips.map(decodeClip));
   recall();
+  if (tagkit.live) await tagkit.live.start();
   buildColumns();
   $("main").hidden = false;
   $("transport").hidden = false;

@@ -177,10 +177,10 @@ const Synthesis = (() => {
 
   // ---- a channel as sound (tagkit.analysis.sonify) -------------------------------------------------------------
 
-  const TAPS_EACH_SIDE = 32; // frames that the interpolation filter reaches to either side
+  const TAPS_EACH_SIDE = SHARED.taps_each_side; // frames that the interpolation filter reaches to either side
   const KAISER_BETA = 0.1102 * (80 - 8.7); // 80 dB
-  const LEAST_RISE = 0.01; // of a map's range
-  const HEADROOM = 0.5; // where the 99th percentile of |y| is put, unless a peak would then be clipped
+  const LEAST_RISE = SHARED.least_rise; // of a map's range
+  const HEADROOM = SHARED.headroom; // where the 99th percentile of |y| is put, unless a peak would then be clipped
 
   // scipy.signal.firwin(64 S + 1, 1 / S, window=("kaiser", beta)) times S, cut into S phases.
   const phases = new Map();
@@ -341,4 +341,3 @@ const Synthesis = (() => {
     spectrogram,
   };
 })();
-if (typeof module !== "undefined") module.exports = Synthesis;
