@@ -116,9 +116,10 @@ def _open(args: argparse.Namespace) -> tuple[dict[str, "Run"], "Records"]:
     runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
     if len(runs) < len(args.run_folders):
         raise ValueError("Two of these runs have the same folder name; analyse them one at a time.")
-    if len({(run.record["data"], run.record["split"]) for run in runs.values()}) > 1:
+    own = [run for run in runs.values() if not run.imported] or list(runs.values())
+    if len({(run.record["data"], run.record["split"]) for run in own}) > 1:
         raise ValueError("These runs were trained on different records or splits; analyse them one at a time.")
-    records = next(iter(runs.values())).open_records(Records.open(args.records) if args.records else None)
+    records = own[0].open_records(Records.open(args.records) if args.records else None)
     return runs, records
 
 

@@ -107,7 +107,8 @@ def networks_of(
     """
     first = next(iter(runs.values()))
     test = records.part("test", first.record["split"])
-    chosen = test[varied(records.labels(test, first.tags), clips)]
+    tags = first.tags_in(records) or records.catalog.tags(None)
+    chosen = test[varied(records.labels(test, tags), clips)]
     seconds = SECONDS.get(len(runs), FEWEST_SECONDS)
     pieces: list[Excerpt] = []
     for clip in (records.catalog.clip(index) for index in chosen):

@@ -14,10 +14,11 @@ from tagkit.graph.fast.conv import Conv1D
 from tagkit.graph.fast.norm import BatchNormalization
 from tagkit.graph.fast.pooling import MaxPooling1D
 from tagkit.graph.layers.banks import LogEnergy
-from tagkit.graph.layers.features import LogFilterbank, LogMel, Spectral
+from tagkit.graph.layers.features import LogFilterbank, LogMel, Spectral, Standardize
 from tagkit.graph.layers.pooling import StochasticPooling
 
 Described = tuple[str, dict, dict[str, np.ndarray]]
+STILL = 1e-8  # the least standard deviation that Standardize divides by
 ACTIVATIONS = ("linear", "relu", "elu", "sigmoid", "tanh", "softmax")
 
 
@@ -169,8 +170,7 @@ _LOGARITHMS = {
 
 
 def _mel(layer: LogMel) -> Described:
-    reflect = getattr(layer, "reflect", False)
-    return _spectral(layer, reflect=reflect, fill=False, level=1.0, preemphasis=0.0, **_LOGARITHMS[layer.log])
+    return _spectral(layer, reflect=layer.reflect, fill=False, level=1.0, preemphasis=0.0, **_LOGARITHMS[layer.log])
 
 
 def _filterbank(layer: LogFilterbank) -> Described:
@@ -236,6 +236,7 @@ _DESCRIBED: dict[type, Callable[[keras.Layer], Described]] = {
     LogMel: _mel,
     LogFilterbank: _filterbank,
     LogEnergy: _log_energy,
+    Standardize: lambda layer: ("standardize", {"floor": STILL}, {}),
     layers.ZeroPadding1D: _pad,
     layers.ZeroPadding2D: _pad,
     layers.Concatenate: _concatenate,
