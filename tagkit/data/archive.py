@@ -1,4 +1,4 @@
-"""Unpack zip archives, whole or in parts: no member leaves the folder, and interrupted runs resume."""
+"""Unpack zip archives, whole or in parts, and tars: no member leaves the folder, and interrupted runs resume."""
 
 import bisect
 import errno
@@ -6,13 +6,14 @@ import io
 import os
 import shutil
 import stat
+import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-
-from tqdm import tqdm
+from typing import IO
 
 from tagkit.system import files
+from tagkit.system.progress import progress_bar
 
 COPY_BYTES = 1 << 20
 
@@ -107,12 +108,43 @@ def unpack(parts: Sequence[str | Path], folder: str | Path, progress: bool = Tru
             missing = [member for member in members if not _is_there(member, folder)]
             _sweep(folder, missing)
             _check_room(name, folder, sum(member.file_size for member in missing))
-            for member in tqdm(missing, f"unpack {Path(name).name}", unit="file", disable=not progress):
+            for member in progress_bar(missing, f"unpack {Path(name).name}", unit="file", disable=not progress):
                 _write(name, archive, member, folder)
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.filename:
             raise ArchiveError(f"{name} cannot be unpacked ({error}); make room or check the permissions.") from error
         raise ArchiveError(f"{name} is damaged or no zip archive ({error}); fetch it again.") from error
+    return len(missing)
+
+
+def unpack_tar(path: str | Path, folder: str | Path, progress: bool = True) -> int:
+    """Unpack a tar into a folder, as `unpack` does a zip archive; every member is looked at before one is written.
+
+    Raises
+    ------
+    ArchiveError
+        See `unpack`.
+    """
+    name, folder = str(path), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = [tarfile.data_filter(member, str(folder)) for member in archive if not member.isdir()]
+            links = [member.name for member in members if not member.isreg()]
+            if links:
+                raise ArchiveError(f"{name} holds {links[0]!r}, which is a link or device; do not use it.")
+            missing = [m for m in members if _size(folder / m.name) != m.size]
+            _check_room(name, folder, sum(member.size for member in missing))
+            for member in progress_bar(missing, f"unpack {Path(name).name}", unit="file", disable=not progress):
+                _write_stream(name, archive.extractfile(member), member.size, folder / member.name, folder)
+    except tarfile.FilterError as error:
+        raise ArchiveError(
+            f"{name} holds {error.tarinfo.name!r}, which leads out of its folder; do not use it."
+        ) from error
+    except (tarfile.TarError, EOFError) as error:
+        raise ArchiveError(f"{name} is damaged or no tar ({error}); fetch it again.") from error
+    except OSError as error:
+        raise ArchiveError(f"{name} cannot be unpacked ({error}); make room or check the permissions.") from error
     return len(missing)
 
 
@@ -148,10 +180,15 @@ def _sweep(folder: Path, missing: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _is_there(member: zipfile.ZipInfo, folder: Path) -> bool:
+    return _size(folder / member.filename) == member.file_size
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None where there is none."""
     try:
-        return (folder / member.filename).stat(follow_symlinks=False).st_size == member.file_size
+        return path.stat(follow_symlinks=False).st_size
     except FileNotFoundError:
-        return False
+        return None
 
 
 def _check_room(name: str, folder: Path, needed: int) -> None:
@@ -163,21 +200,26 @@ def _check_room(name: str, folder: Path, needed: int) -> None:
 
 
 def _write(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
-    target = folder / member.filename
+    try:
+        _write_stream(name, archive.open(member), member.file_size, folder / member.filename, folder)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+        if isinstance(error, ArchiveError):
+            raise
+        raise ArchiveError(f"{name}: {member.filename} is damaged ({error}); fetch the archive again.") from error
+
+
+def _write_stream(name: str, stream: IO[bytes], size: int, target: Path, folder: Path) -> None:
+    """Write one member of an archive, which gets its name once it is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.parent.resolve().is_relative_to(folder.resolve()):
         raise ArchiveError(f"{name}: {target.parent} is a link that leads out of {folder}; remove the link.")
     # Not files.atomic: it waits for the disk, 25,000 times. After a power cut a file may be short, never wrong.
     temporary = target.with_name(f".{os.getpid()}.{target.name}"[:255])
     try:
-        with archive.open(member) as source, temporary.open("wb") as sink:
+        with stream as source, temporary.open("wb") as sink:
             shutil.copyfileobj(source, sink, COPY_BYTES)
-        if temporary.stat().st_size != member.file_size:
-            raise ArchiveError(f"{name}: {member.filename} ends early; fetch the archive again.")
+        if temporary.stat().st_size != size:
+            raise ArchiveError(f"{name}: {target.relative_to(folder)} ends early; fetch the archive again.")
         temporary.replace(target)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        if isinstance(error, ArchiveError):
-            raise
-        raise ArchiveError(f"{name}: {member.filename} is damaged ({error}); fetch the archive again.") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from tagkit.data.archive import unpack
+from tagkit.data.archive import unpack, unpack_tar
 from tagkit.system import files
+from tagkit.system.progress import progress_bar
 
 GB = 1e9
 # A broken connection loses less than this: an incomplete chunk is dropped.
@@ -39,7 +40,7 @@ class Download:
         The checksum ("sha256:..." or "sha1:..."; empty where nobody published one) of each file. A file's name is
         relative to the base URL, and to the folder that it is fetched into.
     archive : tuple of str
-        Those of the files that are the parts of one zip archive, in order.
+        Those of the files that are the parts of one zip archive, in order, or one tar.
     unpack_into : str
         Folder for the archive's content, relative to the dataset's.
     holds : str
@@ -108,11 +109,15 @@ def fetch(
             _check_room(root, dataset, wanted)
         for name in wanted:
             path, checksum = root / name, dataset.checksums[name]
-            if not state.is_verified(path, checksum):
+            if not state.is_verified(name, path, checksum):
                 fetch_file(session, base + name, path, checksum, progress, sleep)
                 state.note(name, state.mark(path, checksum))
         if dataset.archive and not unpacked:
-            unpack([root / part for part in dataset.archive], root / dataset.unpack_into, progress)
+            parts, folder = [root / part for part in dataset.archive], root / dataset.unpack_into
+            if parts[0].suffix == ".tar":
+                unpack_tar(parts[0], folder, progress)
+            else:
+                unpack(parts, folder, progress)
             state.note("unpacked", [*state.unpacked, dataset.archive[0]])
         for part in () if keep_archives else dataset.archive:
             (root / part).unlink(missing_ok=True)
@@ -275,7 +280,7 @@ def digest(path: Path, checksum: str) -> str:
 
 def _bar(url: str, start: int, total: int | None, progress: bool) -> tqdm:
     name = url.rpartition("/")[2]
-    return tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=not progress)
+    return progress_bar(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=not progress)
 
 
 def _check_room(root: Path, dataset: Download, wanted: Iterable[str]) -> None:
@@ -319,9 +324,9 @@ class _State:
         """Whether the archive of a dataset was unpacked before."""
         return any(part in self.unpacked for part in dataset.archive[:1])
 
-    def is_verified(self, path: Path, checksum: str) -> bool:
+    def is_verified(self, name: str, path: Path, checksum: str) -> bool:
         """Whether this very file (size and time of change) was found right before."""
-        return path.exists() and self._content.get(path.name) == self.mark(path, checksum)
+        return path.exists() and self._content.get(name) == self.mark(path, checksum)
 
     def note(self, name: str, value: object) -> None:
         """Keep what was found of a file."""

@@ -204,7 +204,7 @@ def test_room_is_asked_for_only_what_is_still_missing(tmp_path, split_archive, m
 def test_unknown_names_and_what_there_is():
     with pytest.raises(DownloadError, match="no dataset 'mtat' to fetch; choose one of magnatagatune, fma_small"):
         datasets.find("mtat")
-    assert len(datasets.DOWNLOADS) == 7
+    assert len(datasets.DOWNLOADS) == 8
     for dataset in datasets.DOWNLOADS.values():
         assert set(dataset.archive) <= set(dataset.checksums)
         for checksum in dataset.checksums.values():
