@@ -64,6 +64,8 @@ class Catalog:
     tasks : dict of str -> {"multi-label", "exclusive"}
         By vocabulary, where it is settled: are its tags independent of each other, or classes of which every clip has
         one? See `task`.
+    notes : tuple of str
+        What a user should know of how the dataset was read, one sentence each.
 
     Examples
     --------
@@ -85,6 +87,7 @@ class Catalog:
     default_vocabulary: str
     cluster_by: str = "artist"
     tasks: dict[str, str] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not self.clips.index.is_unique:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError
 
@@ -88,6 +90,37 @@ def grouped(
     least = min(TEST_GROUPS, len(names) // 2)
     parts = _anneal(counts, np.asarray(fractions), np.random.default_rng(seed), steps, least)
     return pd.Series(np.array(SPLIT_PARTS)[parts[codes]], index=labels.index, dtype="str")
+
+
+def together(clips: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+    """Which clips must not be parted: those that share a value of a column, directly or by way of other clips.
+
+    Parameters
+    ----------
+    clips : DataFrame (clips,)
+        With a column `artist`.
+    by : sequence of str
+        Columns, such as path, song and artist; "" is no value.
+
+    Returns
+    -------
+    Series (clips,) of str
+        A group for `grouped`: named after one of its artists, or else after its first clip; "" for a clip alone.
+    """
+    edges, nodes = [], len(clips)
+    for column in by:
+        codes, names = pd.factorize(clips[column])
+        rows = np.flatnonzero(clips[column].to_numpy() != "")
+        edges.append((rows, nodes + codes[rows]))
+        nodes += len(names)
+    ones, others = (np.concatenate(each) for each in zip(*edges, strict=True))
+    graph = coo_array((np.ones(len(ones), bool), (ones, others)), shape=(nodes, nodes))
+    of = pd.Series(connected_components(graph, directed=False)[1][: len(clips)], index=clips.index)
+    artist = clips["artist"].where(clips["artist"] != "").groupby(of).min().fillna("")
+    first = pd.Series(clips.index, index=clips.index).groupby(of).first()
+    size = of.value_counts()
+    names = [artist[k] or (f"clip {first[k]}" if size[k] > 1 else "") for k in of]
+    return pd.Series(names, index=clips.index, dtype="str")
 
 
 def _anneal(counts: np.ndarray, fractions: np.ndarray, rng: np.random.Generator, steps: int, least: int) -> np.ndarray:
@@ -197,6 +230,26 @@ def leakage(catalog: Catalog, split: str | None = None, by: str = "artist") -> p
     table = pd.crosstab(clips["group"], clips["part"]).reindex(columns=SPLIT_PARTS, fill_value=0)
     table = table[(table > 0).sum(axis=1) > 1].rename_axis(index=by, columns=None)
     return table.sort_values(["test", "train", "valid"], ascending=False, kind="stable")
+
+
+def report(catalog: Catalog) -> list[str]:
+    """What to know of a catalog's default split: who is in train and test at once, and the tags that a part lacks."""
+    sentences = []
+    for by in ("artist", "song"):
+        row = leakage_summary(catalog, by).loc[catalog.default_split]
+        if row["test_clips_affected"]:
+            sentences.append(
+                f"{row['test_clips_affected']} of the {row['test_clips']} test clips share their {by} with clips in "
+                f"train ({row['in_train_and_test']} {by}s): scores flatter a network that recognises them."
+            )
+    tags = list(catalog.tags())
+    for part in SPLIT_PARTS:
+        rows = catalog.labels.loc[catalog.ids(part), tags]
+        lacking = [tag for tag in tags if len(rows) and not rows[tag].any() and catalog.labels[tag].any()]
+        if lacking:
+            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+            sentences.append(f"No {part} clip has the tag {', '.join(lacking[:5])}{more}.")
+    return sentences
 
 
 def leakage_summary(catalog: Catalog, by: str = "artist") -> pd.DataFrame:

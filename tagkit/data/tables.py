@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,28 +16,48 @@ DELIMITERS = {"comma": ",", "TAB": "\t", "semicolon": ";", "pipe": "|"}
 
 
 def read_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a delimited text file (UTF-8, optionally gzipped), with their line numbers, one by one.
-
-    A byte-order mark and Windows line ends are accepted; empty lines are skipped. All rows have as many columns as
-    the first.
+    """The rows of a delimited text file as from `read_lines`, all of which have as many columns as the first.
 
     Raises
     ------
     CatalogError
-        Once the row in question is reached: the file is missing, unreadable, damaged, empty, not UTF-8 or has rows of
-        different lengths.
+        See `read_lines`; or rows differ in length.
+    """
+    width = None
+    for number, row in read_lines(path, delimiter):
+        width = width or len(row)
+        if len(row) != width:
+            raise CatalogError(
+                f"{path}, line {number} has {len(row)} columns and the header has {width}; repair that line."
+            )
+        yield number, row
+
+
+def read_lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a delimited text file (UTF-8, optionally gzipped), with their line numbers, one by one.
+
+    A byte-order mark and Windows line ends are accepted; empty lines are skipped.
+
+    Raises
+    ------
+    CatalogError
+        Once the row in question is reached: the file is missing, unreadable, damaged, empty or not UTF-8.
     """
     csv.field_size_limit(min(sys.maxsize, 1 << 24))
-    width = None
+    empty, number = True, 0
     with _open(path) as file:
+        skipped = _skip_separator(file) is not None
         reader = csv.reader(file, delimiter=delimiter, strict=True)
-        for row in filter(None, reader):
-            width = width or len(row)
-            if len(row) != width:
-                widths = f"{len(row)} columns and the header has {width}"
-                raise CatalogError(f"{path}, line {reader.line_num} has {widths}; repair that line.")
-            yield reader.line_num, row
-    if width is None:
+        try:
+            for row in filter(None, reader):
+                empty, number = False, reader.line_num + skipped
+                yield number, row
+        except csv.Error as error:
+            where = (
+                f"line {number + 1}" if reader.line_num <= number + 1 else f"lines {number + 1} to {reader.line_num}"
+            )
+            raise CatalogError(f"{path}, {where}: {error}; look for a stray quotation mark.") from error
+    if empty:
         raise CatalogError(f"{path} is empty; fetch or write it again.")
 
 
@@ -61,9 +82,17 @@ def _open(path: Path) -> Iterator[TextIO]:
             yield file
     except UnicodeDecodeError as error:
         raise CatalogError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
-    except (OSError, EOFError, csv.Error, zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise CatalogError(f"{path} cannot be read ({reason}); repair or fetch it again.") from error
+
+
+def _skip_separator(file: TextIO) -> str | None:
+    """Pass over the line ``sep=;`` with which Excel begins a table; the separator, or None where there is none."""
+    found = re.fullmatch(r"sep=(.)", file.readline(1 << 20).strip())
+    if found is None:
+        file.seek(0)
+    return found and found[1]
 
 
 def find_columns(
@@ -106,6 +135,9 @@ def find_delimiter(path: Path) -> str:
         None of comma, TAB, semicolon and pipe splits it into two.
     """
     with _open(path) as file:
+        declared = _skip_separator(file)
+        if declared in DELIMITERS.values():
+            return declared
         first = file.readline(1 << 20)
     if not first.strip():
         raise CatalogError(f"{path} is empty; fetch or write it again.")

@@ -88,9 +88,9 @@ def test_damaged_annotations_are_refused(root, rows, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (text(ANNOTATIONS, tab=","), "cannot be read"),
+        (text(ANNOTATIONS, tab=","), "stray quotation mark"),
         (text(ANNOTATIONS, tab=",").replace('"', ""), "TAB"),
-        ('"clip_id"\t"guitar"\t"mp3_path"\n"2\t"1"\n', "cannot be read"),
+        ('"clip_id"\t"guitar"\t"mp3_path"\n"2\t"1"\n', "stray quotation mark"),
         ("\udcff", "not UTF-8"),
     ],
 )
