@@ -25,7 +25,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 def export(args: argparse.Namespace) -> None:
     """Write a trained network as a package that loads without tagkit: Keras, SavedModel, ONNX or LiteRT.
 
-    The package holds the network, its tags in order, a model card with its scores, and a script of ten lines that
+    The package holds the network, its tags in order, a model card with its scores, and a script that
     uses it.
     """
     from tagkit.data.records import Records

@@ -23,7 +23,10 @@ from tagkit.training.runs import Run
 
 FORMATS = ["keras", "savedmodel", "onnx", "litert"]
 # Runs a script where tagkit cannot be imported.
-ALONE = "import runpy, sys; sys.modules['tagkit'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])"
+ALONE = (
+    "import runpy, sys; sys.modules['tagkit'] = None; sys.argv = sys.argv[1:]; "
+    "runpy.run_path(sys.argv[0], None, '__main__')"
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +51,77 @@ def keras_scores(model, x):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_script_in_the_card_gives_the_scores_without_tagkit(form, packages, run, tmp_path):
+def test_the_script_gives_the_scores_without_tagkit(form, packages, run, tmp_path):
     package = packages[form]
     y = np.random.default_rng(1).normal(0, 0.1, (round(7.3 * 44_100), 2))
     soundfile.write(tmp_path / "song.flac", y, 44_100)
-    in_card = re.search(r"```python\n(.*?)```", (package.root / "README.md").read_text(), re.S)[1]
-    assert (package.root / "tag.py").read_text() == in_card
-    assert len(in_card.splitlines()) <= 11
-    command = [sys.executable, "-c", ALONE, "tag.py", str(tmp_path / "song.flac")]
-    done = subprocess.run(command, cwd=package.root, capture_output=True, text=True, check=False)
+    done = tag_alone(package, tmp_path / "song.flac")
     assert done.returncode == 0, done.stderr
     said = {tag: float(score) for score, tag in (line.split(" ", 1) for line in done.stdout.splitlines())}
     tagged = Tagger(run)(tmp_path / "song.flac")
     assert set(said) == set(run.tags)
     np.testing.assert_allclose([said[tag] for tag in run.tags], tagged.scores, atol=1e-4)
+
+
+def tag_alone(package, path):
+    command = [sys.executable, "-c", ALONE, str(package.root / "tag.py"), str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_script_streams(packages, tmp_path):
+    """Ten minutes in stereo at 44.1 kHz: as floats 212 MB, and as many windows of that as there are in it 50 GB."""
+    minute = np.random.default_rng(0).normal(0, 0.1, (60 * 44_100, 2))
+    with soundfile.SoundFile(tmp_path / "long.wav", "w", 44_100, 2) as sound:
+        for _ in range(10):
+            sound.write(minute)
+    code = "print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    command = [
+        sys.executable,
+        "-c",
+        f"{ALONE}; {code}",
+        str(packages["onnx"].root / "tag.py"),
+        str(tmp_path / "long.wav"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout.rpartition("VmHWM:")[2].split()[0]) < 900_000, "kilobytes"
+    assert len(done.stdout.splitlines()) == 3 + 2
+
+
+def test_the_script_says_what_is_wrong_with_a_file(packages, tmp_path):
+    """One after the other in one process, as loading the runtime takes seconds."""
+    y = np.random.default_rng(0).normal(0, 0.1, 48_000)
+    for name in ("cut.wav", "cut.flac"):
+        soundfile.write(tmp_path / name, y, 16_000)
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+    soundfile.write(tmp_path / "nan.wav", np.where(np.arange(48_000) == 7, np.nan, y), 16_000, "FLOAT")
+    soundfile.write(tmp_path / "loud.wav", 30_000 * y, 16_000, "FLOAT")
+    soundfile.write(tmp_path / "silence.wav", 0 * y, 16_000)
+    soundfile.write(tmp_path / "cancelled.wav", np.stack([y, -y], 1), 16_000)
+    audio.save(tmp_path / "song.m4a", y, 16_000)
+    (tmp_path / "text.mp3").write_text("no sound")
+    said = {
+        "cut.wav": "is truncated|is damaged",
+        "cut.flac": "is truncated|lost sync|is damaged",
+        "nan.wav": "holds NaN or infinity",
+        "loud.wav": "where full scale is 1",
+        "silence.wav": "^silence$",
+        "cancelled.wav": "cancel each other",
+        "song.m4a": r"^(\.\d+|0\.\d+) |ffmpeg, which might, is not installed",
+        "text.mp3": "ffmpeg, which might, is not installed|is no audio file",
+        "nowhere.mp3": "is not a file",
+    }
+    code = (
+        "import runpy, sys; sys.modules['tagkit'] = None; main = runpy.run_path(sys.argv[1])['main']\n"
+        "for path in sys.argv[2:]:\n    print('##', path)\n    try: main(path)\n    except SystemExit as e: print(e)"
+    )
+    paths = [str(tmp_path / name) for name in said]
+    command = [sys.executable, "-c", code, str(packages["onnx"].root / "tag.py"), *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    answers = [answer.partition("\n")[2].strip() for answer in done.stdout.split("## ")[1:]]
+    for (name, words), answer in zip(said.items(), answers, strict=True):
+        assert re.search(words, answer.removeprefix(str(tmp_path / name)).strip(), re.M), (name, answer)
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("form", FORMATS)

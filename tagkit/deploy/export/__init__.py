@@ -4,8 +4,8 @@ A package holds::
 
     model.keras, savedmodel/, model.onnx or model.tflite
     model.json             tags in order, sampling rate, window, normalisation, split, scores, calibration
-    README.md              the model card: data, intended use, limits, and the script
-    tag.py                 ten lines that tag a file
+    README.md              the model card: data, intended use and limits
+    tag.py                 a script that tags a file
 """
 
 import os
@@ -21,6 +21,7 @@ from tagkit.data.records import Records, RecordsError
 from tagkit.data.windows import window_starts
 from tagkit.deploy.export import card, runtimes
 from tagkit.deploy.export.portable import portable
+from tagkit.deploy.export.script import script
 from tagkit.evaluation import calibrate, evaluate
 from tagkit.graph import specs
 from tagkit.graph.scorer import Scorer
@@ -102,7 +103,7 @@ def export(run: Run, form: str, out: str | Path | None = None, records: Records 
         checked = {"windows": len(windows), "of": source, "largest_difference": difference}
         content = describe(run, records, form, model.input_shape[1]) | {"checked": checked}
         files.write_json(temporary / "model.json", content)
-        (temporary / "tag.py").write_text(card.script(form), encoding="utf-8")
+        (temporary / "tag.py").write_text(script(form), encoding="utf-8")
         (temporary / "README.md").write_text(card.text(content, runtimes.FORMATS[form].runtime), encoding="utf-8")
         temporary.rename(out)
     finally:

@@ -1,4 +1,4 @@
-"""The model card of a package, and the script in it."""
+"""The model card of a package."""
 
 from math import nan
 
@@ -6,36 +6,7 @@ from tagkit.data import datasets
 from tagkit.evaluation.classes import Classes
 from tagkit.evaluation.intervals import Interval
 
-_OPEN = {
-    "keras": ("keras", 'keras.saving.load_model("model.keras")', "net.predict_on_batch(x)"),
-    "savedmodel": ("tensorflow as tf", 'tf.saved_model.load("savedmodel")', "net.serve(x).numpy()"),
-    "onnx": ("onnxruntime", 'onnxruntime.InferenceSession("model.onnx")', 'net.run(None, {"waveform": x})[0]'),
-    "litert": (
-        "ai_edge_litert.interpreter as litert",
-        'litert.Interpreter("model.tflite").get_signature_runner()',
-        'net(waveform=x)["output_0"]',
-    ),
-}
-
 _OTHER_DATA = "The recordings and tags of the dataset named {dataset}; see there what they are and under which terms."
-
-
-def script(form: str) -> str:
-    """Ten lines of Python that tag a file with a package of this format; run in its folder."""
-    module, network, scores = _OPEN[form]
-    return f"""\
-import json, sys, numpy as np, soundfile, soxr, {module}
-about = json.load(open("model.json"))
-y, sr = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
-y = soxr.resample(y.mean(axis=1), sr, about["sample_rate"])
-y = np.rint(y * 32768).clip(-32768, 32767).astype("float32") / 32768
-window, n = about["window"], len(y)
-starts = np.linspace(0, max(n - window, 0), -(-n // window)).round().astype(int)
-x = np.stack([np.pad(y, (0, window))[start : start + window] for start in starts])
-net = {network}
-scores = {scores}.mean(axis=0)
-print(*(f"{{scores[k]:.6f}} {{about['tags'][k]}}" for k in np.argsort(-scores)), sep="\\n")
-"""
 
 
 def text(content: dict, runtime: str) -> str:
@@ -58,10 +29,9 @@ Architecture: {content["architecture"]}.
 
 ## Use
 
-In this folder, after `pip install numpy soundfile soxr {runtime}`, `python tag.py SONG` prints every tag's score:
-
-```python
-{script(content["format"])}```
+After `pip install numpy soundfile soxr {runtime}`, `python tag.py SONG` prints every tag's score. Files that libsndfile
+does not read to their end go through ffmpeg, if it is installed. What cannot be read, or is damaged, is named with the
+reason, and silence is called silence. An hour of music takes about a quarter of a gigabyte beside the runtime.
 
 - **Input**: {content["input"]}; {content["sample_rate"]} Hz, {content["window"]} samples.
 - **Windows of a file**: {content["windows_of_a_file"]}. A shorter file is followed by silence.
