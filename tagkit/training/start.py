@@ -17,7 +17,7 @@ from tagkit.data.records import Records
 from tagkit.data.windows import TrainingWindows, augmented
 from tagkit.graph import windowing, zoo
 from tagkit.graph.scorer import Scorer
-from tagkit.system import code, files
+from tagkit.system import code, files, keras_settings
 from tagkit.system.code import CodeError
 from tagkit.training import checkpoint, optimizers, step
 from tagkit.training.checkpoint import Progress
@@ -240,6 +240,7 @@ def _record(
         "init": _origin(config.init, row),
         "own_code": {named: code.load(named).sha256 for named in _own(config)},
         "code": code_version(),
+        "keras": keras_settings.in_force(),
         "finished": False,
         "history": [],
     }
@@ -261,13 +262,24 @@ def _reopened(out: Path, record: dict) -> Run | None:
         del r["config"]["init"]  # a path; "init" has the sha256 of what lies there
     for key in ("config", "row", "windowing", "tags", "data", "split", "init"):
         if ours[key] != theirs[key]:
-            raise TrainingError(f"{out} holds a run with another {key}; remove that folder, or choose another.")
+            raise TrainingError(
+                f"{out} holds a run with another {_difference(key, theirs[key], ours[key])}; remove that folder, or "
+                "choose another."
+            )
     for named, sha256 in ours["own_code"].items():
         if theirs["own_code"][named] != sha256:
             raise TrainingError(
                 f"{out} was begun with another version of {named}; restore it, or choose another folder."
             )
     return run
+
+
+def _difference(key: str, theirs: object, ours: object) -> str:
+    """What differs between two values, down to the setting: "config (steps 100, not 200)"."""
+    if not isinstance(theirs, dict) or not isinstance(ours, dict):
+        return f"{key} ({str(theirs)[:60]}, not {str(ours)[:60]})"
+    names = [name for name in theirs | ours if theirs.get(name) != ours.get(name)]
+    return f"{key} ({'; '.join(f'{n} {str(theirs.get(n))[:40]}, not {str(ours.get(n))[:40]}' for n in names[:5])})"
 
 
 def _origin(root: str | None, row: zoo.Row) -> dict | None:
