@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from tagkit.analysis import construction, selectivity, similarity, spectra, stored
 from tagkit.analysis.construction import LevelComparison
@@ -21,6 +20,7 @@ from tagkit.analysis.spectra import ToneProbe
 from tagkit.analysis.transfer import ConvFilter, Ratio
 from tagkit.analysis.tuning import Tuning
 from tagkit.data.records import Records
+from tagkit.system.progress import progress_bar
 from tagkit.training.runs import Run
 
 FILE_NAME, FORMAT = "portrait.npz", 2
@@ -230,5 +230,5 @@ def _heard(
 ) -> Summaries:
     """Summaries of some clips of the records, which stream by, each changed first."""
     waveforms = (change(_waveform(records, index)) for index in indices)
-    bar = tqdm(waveforms, f"summarise {model.name}", len(indices), unit="clip", disable=not progress)
+    bar = progress_bar(waveforms, f"summarise {model.name}", len(indices), unit="clip", disable=not progress)
     return similarity.summarise(model, bar)

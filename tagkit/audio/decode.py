@@ -14,7 +14,7 @@ from tagkit.audio import ffmpeg, libsndfile
 from tagkit.audio.formats import AudioError, DoubtfulError, TooLongError, to_float, to_int16
 from tagkit.audio.integrity import Promise, check_integrity, refuse_joined
 from tagkit.audio.samples import Mixdown, is_silent, remove_offset
-from tagkit.audio.source import Source
+from tagkit.audio.source import BLOCK_VALUES, Source
 
 RATES_HZ = (1_000, 768_000)
 LONGEST_S = 12 * 3600
@@ -108,20 +108,60 @@ def read(path: str | Path, sr: int, longest_s: float = LONGEST_S) -> Decoded:
         See `load_int16`.
     """
     path = Path(path)
-    y, mixdown, complaints = _read(path, sr, longest_s)
+    found = _read(path, sr, longest_s)
+    lost = found[1].lost
+    if lost is None:
+        return _described(*found)
+    loudest, before, after = lost
+    alone = _described(*_read(path, sr, longest_s, alone=loudest))
+    remark = (
+        f"has channels that cancel each other when they are mixed down (to {after:.0f} dBFS): channel {loudest + 1} "
+        f"alone is used ({before:.0f} dBFS)"
+    )
+    return Decoded(alone.y, (remark, *alone.remarks))
+
+
+def _described(y: np.ndarray, _: Mixdown, complaints: list[str]) -> Decoded:
     remarks = []
-    if mixdown.lost is not None:
-        loudest, before, after = mixdown.lost
-        y, _, complaints = _read(path, sr, longest_s, alone=loudest)
-        remarks.append(
-            f"has channels that cancel each other when they are mixed down (to {after:.0f} dBFS): channel "
-            f"{loudest + 1} alone is used ({before:.0f} dBFS)"
-        )
     if complaints:
         remarks.append(f"was decoded with {len(complaints)} complaints, such as {complaints[0]!r}")
     if is_silent(y):
         remarks.append("is silent: no sample rises above -80 dBFS")
     return Decoded(y, tuple(remarks))
+
+
+def from_array(y: np.ndarray, sr: int | None, wanted_sr: int) -> Decoded:
+    """Samples in memory as `read` would give them if they came from a file.
+
+    Parameters
+    ----------
+    y : array (samples,) of int16, or of float in [-1, 1)
+        Is not changed.
+    sr : int
+        Of `y`, in Hz. It has to be said: no array knows it.
+    wanted_sr : int
+        Of the result.
+
+    Raises
+    ------
+    AudioError
+        There is no rate, no sample, another type or more than one dimension; or as for a file.
+    """
+    y = np.asarray(y)
+    y = y.astype(y.dtype.newbyteorder("="), copy=False)
+    if sr is None:
+        raise AudioError(f"An array does not know its sampling rate; say it (for {wanted_sr} Hz: sr={wanted_sr}).")
+    if y.ndim != 1 or not len(y):
+        raise AudioError(f"A sound is an array (samples,) of at least one, not one of shape {y.shape}; mix it down.")
+    if y.dtype != np.int16 and y.dtype.kind != "f":
+        raise AudioError(f"Samples of type {y.dtype} have no full scale that is known; give float in [-1, 1) or int16.")
+    if y.dtype == np.int16 and sr == wanted_sr:
+        blocks = iter([y.astype(np.int16)])
+    else:
+        floats = to_float(y) if y.dtype == np.int16 else y
+        cuts = range(0, len(y), BLOCK_VALUES)
+        blocks = (floats[k : k + BLOCK_VALUES, None].astype(np.float32) for k in cuts)
+    return _described(*_decode("The array", Source(sr, 1, blocks), Promise(), wanted_sr, LONGEST_S, None))
 
 
 def duration(path: str | Path) -> float:
@@ -176,7 +216,7 @@ def _read(path: Path, sr: int, longest_s: float, alone: int | None = None) -> tu
 
 
 def _decode(
-    path: Path, source: Source, promise: Promise, sr: int, longest_s: float, alone: int | None
+    path: Path | str, source: Source, promise: Promise, sr: int, longest_s: float, alone: int | None
 ) -> tuple[np.ndarray, Mixdown, list[str]]:
     mixdown = Mixdown(source.channels, alone)
     return _gather(_pieces(path, source, promise, sr, longest_s, mixdown)), mixdown, source.complaints
@@ -199,7 +239,7 @@ def _gather(pieces: Iterator[np.ndarray]) -> np.ndarray:
 
 
 def _pieces(
-    path: Path, source: Source, promise: Promise, sr: int, longest_s: float, mixdown: Mixdown
+    path: Path | str, source: Source, promise: Promise, sr: int, longest_s: float, mixdown: Mixdown
 ) -> Iterator[np.ndarray]:
     """Pieces of a source as mono int16 at `sr`, or an AudioError that says why not."""
     low, high = RATES_HZ
@@ -233,7 +273,7 @@ def _pieces(
         raise AudioError(f"{path} holds no audio ({frames} samples at {source.sr} Hz); leave it out.")
 
 
-def _check_values(path: Path, block: np.ndarray, source: Source) -> None:
+def _check_values(path: Path | str, block: np.ndarray, source: Source) -> None:
     """Refuse a block (frames, channels) with samples that are no sound."""
     peak = max(block.max(initial=0), -block.min(initial=0))
     if source.lossy and not peak <= LOUDEST_FLOAT:

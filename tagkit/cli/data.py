@@ -6,33 +6,52 @@ from typing import TYPE_CHECKING
 
 from tagkit.cli.command import Command
 from tagkit.system import paths
-from tagkit.system.arguments import folder, local, positive
+from tagkit.system.arguments import finite, folder, local, positive, ranges
 
 if TYPE_CHECKING:
     from tagkit.data.catalog import Catalog
     from tagkit.data.records import Records
 
-DOWNLOADS = ("magnatagatune", "fma_small", "fma_medium", "fma_large", "fma_full", "fma_metadata", "msd_lastfm")
 TASKS = ("multi-label", "exclusive")
+DOWNLOADS = (
+    "magnatagatune",
+    "fma_small",
+    "fma_medium",
+    "fma_large",
+    "fma_full",
+    "fma_metadata",
+    "msd_lastfm",
+    "jamendo",
+)
+MOST_REMARKS = 10
 FMA_SUBSETS = ("small", "medium", "large", "full")
 
 
 def _download_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", choices=DOWNLOADS)
     parser.add_argument(
-        "--root", type=local, metavar="DIR", help="default: magnatagatune, fma or msd in data/raw/, as the dataset is"
+        "--root",
+        type=local,
+        metavar="DIR",
+        help="default: data/raw/ and the dataset's name, such as fma",
     )
     parser.add_argument("--base-url", metavar="URL", help="a mirror that holds files of the same names")
+    parser.add_argument(
+        "--tars", type=ranges, default=[0], metavar="N-M", help="of jamendo: 0-99, 1.6 GB each (default: 0)"
+    )
     parser.add_argument("--keep-archives", action="store_true", help="keep the zip files after unpacking them")
 
 
 def download(args: argparse.Namespace) -> None:
     """Fetch a dataset, check it, and unpack it; rerun the command to resume an interrupted download."""
-    from tagkit.data import datasets, download
+    from tagkit.data import datasets, download, jamendo
 
     family = args.dataset.partition("_")[0]
     root = args.root or paths.data_dir() / "raw" / family
     download.fetch(datasets.find(args.dataset), root, args.base_url, keep_archives=args.keep_archives)
+    if family == "jamendo":
+        for number in args.tars:
+            download.fetch(jamendo.tar(root, number), root, args.base_url, keep_archives=args.keep_archives)
     source = f"--db {root / 'lastfm_tags.db'} --root YOUR_AUDIO" if family == "msd" else f"--root {root}"
     print(f"{args.dataset} is in {root}. Next: tagkit prepare {family} {source} --out ...")
 
@@ -63,6 +82,7 @@ def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--root", type=folder, required=True, metavar="DIR", help="where the dataset lies")
         command.add_argument("--out", type=folder, required=True, metavar="DIR", help="the records folder to write")
         command.add_argument("--sr", type=int, default=16_000, help="sampling rate in Hz (default: 16000)")
+        command.add_argument("--seconds", type=finite, metavar="S", help="keep S seconds from the middle of each clip")
         command.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per core)")
         command.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask cluster instead")
         command.add_argument(
@@ -82,16 +102,25 @@ def prepare(args: argparse.Namespace) -> None:
     catalog = args.read(args)
     if args.task:
         catalog = replace(catalog, tasks={catalog.default_vocabulary: args.task})
+    for sentence in catalog.notes:
+        print(sentence)
     with processes.on_cluster(args.scheduler):
-        print(describe(prepare.prepare(catalog, args.out, args.sr, jobs=args.jobs or -1)))
+        print(describe(prepare.prepare(catalog, args.out, args.sr, jobs=args.jobs or -1, seconds=args.seconds)))
 
 
 def describe(records: "Records") -> str:
     """What some records hold: counts, the quarantine, the split, the fingerprint."""
+    from tagkit.data import splits
+
     manifest, catalog = records.manifest, records.catalog
     sizes = ", ".join(f"{part} {count}" for part, count in catalog.split_sizes().items())
     lines = [f"{manifest['clips']} clips prepared ({manifest['hours']:.2f} h), {manifest['quarantined']} quarantined"]
     lines += [f"  quarantined {row.clip_id}: {row.reason}" for row in records.quarantine.itertuples()]
+    lines += splits.report(catalog)
+    remarks = list(records.remarks.itertuples())
+    lines += [f"  {row.clip_id} {row.remark}" for row in remarks[:MOST_REMARKS]]
+    if len(remarks) > MOST_REMARKS:
+        lines.append(f"  {len(remarks) - MOST_REMARKS} more remarks are in {records.root / 'remarks.csv'}")
     lines += [f"Records in {records.root}, fingerprint {records.fingerprint}; split {catalog.default_split}: {sizes}"]
     if catalog.task() == "exclusive":
         classes = f"{len(catalog.tags())} classes, {catalog.tags()[0]} to {catalog.tags()[-1]}"
@@ -149,6 +178,17 @@ def _read_msd(args: argparse.Namespace) -> "Catalog":
     return msd.read(args.db, args.root, args.paths, splits, metadata=args.metadata)
 
 
+def _jamendo_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tags", choices=["top50", "genre", "instrument", "moodtheme", "all"], default="top50")
+    parser.add_argument("--split", type=int, choices=range(5), default=0, help="the dataset has five (default: 0)")
+
+
+def _read_jamendo(args: argparse.Namespace) -> "Catalog":
+    from tagkit.data import jamendo
+
+    return jamendo.read(args.root, args.tags, args.split)
+
+
 def _folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=local, metavar="FILE", help="table of paths and tags")
     parser.add_argument("--seed", type=int, default=0, help="of the splits artist and random (default: 0)")
@@ -169,6 +209,7 @@ _DATASETS = {
     ),
     "fma": ("FMA: fma_metadata/ and fma_small/ (or larger)", _fma_options, _read_fma),
     "msd": ("Million Song: lastfm_tags.db, and audio that you have", _msd_options, _read_msd),
+    "jamendo": ("MTG-Jamendo: splits/ and audio-low/", _jamendo_options, _read_jamendo),
     "folder": ("your own music: a folder and a CSV file, or one folder for each tag", _folder_options, _read_folder),
 }
 

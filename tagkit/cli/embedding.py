@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from tagkit.cli.command import Command
-from tagkit.cli.scoring import exit_code, file_arguments, succeeded
+from tagkit.cli.scoring import check_sources, exit_code, file_arguments, succeeded
 from tagkit.system.arguments import folder, local, positive
 
 
@@ -93,7 +93,7 @@ def neighbours(args: argparse.Namespace) -> None:
 
 
 COMMANDS = (
-    Command("embed", _embed_arguments, embed, needs_tensorflow=True),
-    Command("similar", _similar_arguments, similar, needs_tensorflow=True),
+    Command("embed", _embed_arguments, embed, needs_tensorflow=True, check=check_sources),
+    Command("similar", _similar_arguments, similar, needs_tensorflow=True, check=check_sources),
     Command("neighbours", _neighbours_arguments, neighbours, needs_tensorflow=True),
 )

@@ -5,11 +5,13 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tagkit.cli import taggrams
 from tagkit.cli.command import Command
+from tagkit.system import quiet
 from tagkit.system.arguments import folder, local, positive
+from tagkit.system.paths import printable
 
 if TYPE_CHECKING:
     from tagkit.evaluation.calibrate import Calibration
@@ -41,15 +43,23 @@ def succeeded(results: Iterable, total: int, verb: str, failed: "list[Failed]") 
     from tqdm.auto import tqdm
 
     from tagkit.evaluation.sweep import Failed
+    from tagkit.system.progress import progress_bar
 
-    for output in (sys.stdout, sys.stderr):
-        output.reconfigure(errors="backslashreplace")  # file names can be in any encoding
-    for result in tqdm(results, verb, total, unit="file"):
+    quiet.write_any_name()
+    for result in progress_bar(results, verb, total, unit="file"):
         if isinstance(result, Failed):
             failed.append(result)
-            tqdm.write(f"tagkit {verb}: " + result.reason.replace("\n", "\\n"), sys.stderr)
+            tqdm.write(f"tagkit {verb}: {printable(result.reason)}", sys.stderr)
         else:
+            for remark in result.remarks:
+                tqdm.write(f"tagkit {verb}: {printable(f'{result.path} {remark}')}.", sys.stderr)
             yield result
+
+
+def check_sources(args: argparse.Namespace) -> None:
+    """ValueError where none of the files and folders exists; one that is missing among others fails alone."""
+    if not any(source.exists() for source in args.sources):
+        raise ValueError("; ".join(f"{source} does not exist" for source in args.sources) + ": check the path.")
 
 
 def exit_code(done: int, failed: int) -> int:
@@ -126,6 +136,26 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", metavar="NAME", help="the network to compare the others with")
     parser.add_argument("--json", type=local, metavar="FILE", help="write all scores to this file")
     parser.add_argument("--figures", type=local, metavar="DIR", help="draw the ranking and the tags in this folder")
+
+
+def _check_same_data(args: argparse.Namespace) -> None:
+    """Refuse, before anything is scored, runs whose scores would not compare."""
+    from tagkit.data.records import Records
+    from tagkit.training.runs import Run
+
+    records = Records.open(args.records) if args.records else None
+    runs = [Run.open(folder) for folder in args.run_folders]
+    for run in runs:
+        run.open_records(records)
+    first, *others = [run for run in runs if not run.imported] or runs[:1]
+    for run in others:
+        for key in ("dataset", "split", "tags"):
+            here, there = first.record[key], run.record[key]
+            if here != there:
+                raise ValueError(
+                    f"{first.root} and {run.root} differ in {key} ({here}, {there}); scores of different conditions do "
+                    "not compare."
+                )
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -221,7 +251,7 @@ def tag(args: argparse.Namespace) -> int:
     if args.merge:
         results = (result.merged() for result in results)
     if args.taggram:
-        results = _drawn(results, args.taggram, top)
+        results = taggrams.drawn(results, args.taggram, top, failed)
     if args.write:
         results = _written(results, args.write, args.at_least, args.dry_run, failed)
     if args.format == "csv":
@@ -242,9 +272,9 @@ def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width:
         if count == 1:
             tqdm.write(f"{'file':<{width}}  {'length':>8}  tags, by score")
         scores = "  ".join(f"{tag} {score:.2f}".replace(" 0.", " .") for tag, score in result.top(top).items())
-        name = str(result.path)
+        name = printable(str(result.path))
         name = name if len(name) <= width else "…" + name[1 - width :]
-        tqdm.write(f"{name:<{width}}  {_clock(result.duration_s):>8}  {scores}")
+        tqdm.write(f"{name:<{width}}  {_clock(result.duration_s):>8}  {scores or '(silence)'}")
     if count:
         calibration, unknown = _calibration(tagger)
         kind = "Probabilities of the classes" if tagger.run.exclusive else "Scores"
@@ -255,10 +285,11 @@ def _print_table(tagger: "Tagger", results: "Iterable[Tagged]", top: int, width:
 
 def _print_csv(tags: Sequence[str], results: "Iterable[Tagged]") -> int:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "duration_s", *tags])
+    writer.writerow(["path", "duration_s", *tags, "remarks"])
     count = 0
     for result in results:
-        writer.writerow([result.path, f"{result.duration_s:.3f}", *(f"{score:.6f}" for score in result.scores)])
+        scores = [""] * len(result.tags) if result.silent else [f"{score:.6f}" for score in result.scores]
+        writer.writerow([result.path, f"{result.duration_s:.3f}", *scores, "; ".join(result.remarks)])
         count += 1
     return count
 
@@ -277,7 +308,8 @@ def _print_json(tagger: "Tagger", results: "Iterable[Tagged]", failed: "list[Fai
         "files": rows,
         "failed": [{"path": str(f.path), "reason": f.reason} for f in failed],
     }
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    readable = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(content, indent=2, ensure_ascii=not readable, allow_nan=False))
     return len(rows)
 
 
@@ -289,10 +321,11 @@ def _json_row(result: "Tagged", calibration: "Calibration | None", top: int) -> 
             "score": float(result.scores[k]),
             "share_right": float(shares[k]) if shares[k] == shares[k] else None,  # NaN: too few had such a score
         }
-        for k in result.order(top)
+        for k in (() if result.silent else result.order(top))
     ]
-    scores = dict(zip(result.tags, map(float, result.scores), strict=True))
-    return {"path": str(result.path), "duration_s": result.duration_s, "top": shown, "scores": scores}
+    scores = None if result.silent else dict(zip(result.tags, map(float, result.scores), strict=True))
+    about = {"path": str(result.path), "duration_s": result.duration_s, "remarks": result.remarks}
+    return about | {"top": shown, "scores": scores}
 
 
 def _calibration(tagger: "Tagger") -> "tuple[Calibration | None, str | None]":
@@ -323,48 +356,12 @@ def _written(
             change = metadata.write(result.path, tags, field, dry_run)
         except audio.AudioError as error:
             failed.append(Failed(result.path, str(error)))
-            tqdm.write(f"tagkit tag: {error}", sys.stderr)
+            tqdm.write(f"tagkit tag: {printable(str(error))}", sys.stderr)
             continue
         before, after = ("; ".join(values) or "nothing" for values in (change.before, change.after))
         verb = "would hold" if dry_run else "holds"
         tqdm.write(f"{change.path}: {field} held {before}, {verb} {after}", sys.stderr)
         yield result
-
-
-def _drawn(results: "Iterable[Tagged]", folder: Path, top: int) -> "Iterator[Tagged]":
-    """Draw each result's taggram before passing it on; files of the same name get a number."""
-    from matplotlib.figure import Figure
-
-    from tagkit import plots
-    from tagkit.system import files
-
-    plots.use_style()
-    taken: set[str] = set()
-    for result in results:
-        order = result.order(top)
-        fig = Figure(figsize=(10, 1.4 + 0.32 * len(order)), layout="constrained")  # without pyplot: no window system
-        plots.taggram(
-            result.window_scores[:, order],
-            result.starts_s,
-            result.window_s,
-            [f"{result.tags[k]} {result.scores[k]:.2f}".replace(" 0.", " .") for k in order],
-            duration_s=result.duration_s,
-            title=result.path.name,
-            ax=fig.subplots(),
-        )
-        with files.atomic(folder / f"{_free(result.path.name, taken)}.png") as temporary:
-            fig.savefig(temporary, dpi=120, format="png")
-        yield result
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """`name`, with a number behind it if it is taken."""
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name} ({number})"
-    taken.add(free)
-    return free
 
 
 def _clock(seconds: float) -> str:
@@ -378,6 +375,6 @@ def _clock(seconds: float) -> str:
 
 COMMANDS = (
     Command("evaluate", _evaluate_arguments, evaluate, needs_tensorflow=True),
-    Command("compare", _compare_arguments, compare, needs_tensorflow=True),
-    Command("tag", _tag_arguments, tag, needs_tensorflow=True),
+    Command("compare", _compare_arguments, compare, needs_tensorflow=True, check=_check_same_data),
+    Command("tag", _tag_arguments, tag, needs_tensorflow=True, check=check_sources),
 )

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from tagkit.cli.command import Command
-from tagkit.system.arguments import folder, local, positive
+from tagkit.system.arguments import finite, folder, local, positive
 from tagkit.training import recipes
 from tagkit.training.config import LOSSES, TrainingConfig
 
@@ -65,6 +65,7 @@ def add_settings(parser: argparse.ArgumentParser, *without: str) -> None:
     for f in fields(TrainingConfig):
         if f.name in _HELP and f.name not in without:
             kind = folder if f.name == "init" else str if f.default is None else type(f.default)
+            kind = finite if kind is float else kind
             default = "" if f.default is None or f.name == "model" else f" (default: {f.default}, or the recipe's)"
             parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=_HELP[f.name] + default)
 

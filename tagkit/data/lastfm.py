@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from tqdm import tqdm
 
 from tagkit.system import extras, files
+from tagkit.system.progress import progress_bar
 
 if TYPE_CHECKING:
     import pylast
@@ -80,7 +80,7 @@ def collect(
         wanted = [
             row for row in tracks[["artist", "title", "album"]].itertuples(index=False) if row.artist and row.title
         ]
-        for row in tqdm(dict.fromkeys(wanted), "ask Last.fm", unit="track", disable=not progress):
+        for row in progress_bar(dict.fromkeys(wanted), "ask Last.fm", unit="track", disable=not progress):
             found = _ask(answers, network, "track", row.artist, row.title, pace, sleep)
             if not found and row.album:
                 _ask(answers, network, "album", row.artist, row.album, pace, sleep)

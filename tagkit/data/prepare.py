@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 from array import array
 from collections.abc import Iterator
@@ -13,15 +14,16 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from tqdm.auto import tqdm
 
 from tagkit import audio
 from tagkit.data import tfrecord
 from tagkit.data.catalog import Catalog
 from tagkit.data.records import FORMAT, METADATA, PLACE, Records, RecordsError, digest
 from tagkit.system import files, processes
+from tagkit.system.progress import progress_bar
 
 FLUSHED_CLIPS = 8
+SHORT_S = 1.0
 
 
 def prepare(
@@ -31,8 +33,11 @@ def prepare(
     clips_per_shard: int = 32,
     jobs: int = -1,
     progress: bool = True,
+    seconds: float | None = None,
 ) -> Records:
     """Decode all clips of a catalog into records; a clip that cannot be read is quarantined with its reason.
+
+    What is unusual about the others (silence, cancelled channels, less than a second) is listed in `Records.remarks`.
 
     Finished shards are kept, so an interrupted run resumes, and ends with the same bytes as an uninterrupted one.
 
@@ -47,6 +52,8 @@ def prepare(
     jobs : int
         Worker processes (-1: one for each core). Within `tagkit.system.processes.on_cluster`, shards are made by a Dask
         cluster's workers instead, which have to see `catalog.root` and `out` under the same names.
+    seconds : float, optional
+        Keep so much from the middle of each clip. Default: clips are kept whole.
 
     Raises
     ------
@@ -66,14 +73,19 @@ def prepare(
     busy = RecordsError(f"{out} is being prepared by another process; wait for it, or choose another folder.")
     try:
         with files.exclusive(out / ".lock", busy):
-            return _prepare(catalog, out, sr, clips_per_shard, jobs, progress)
+            return _prepare(catalog, out, sr, clips_per_shard, jobs, progress, seconds)
     except BrokenProcessPool as error:
         raise RecordsError(processes.KILLED) from error
 
 
-def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: int, progress: bool) -> Records:
+def _prepare(
+    catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: int, progress: bool, seconds: float | None
+) -> Records:
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise RecordsError(f"{seconds} seconds of a clip cannot be kept; give a number above 0.")
     settings = {"format": FORMAT, "catalog": catalog.fingerprint(), "sr": sr, "clips_per_shard": clips_per_shard}
     settings["tasks"] = catalog.tasks
+    settings["seconds"] = seconds
     if (out / "manifest.json").is_file():
         _check_settings(out, settings)
         manifest = files.read_json(out / "manifest.json")
@@ -87,11 +99,10 @@ def _prepare(catalog: Catalog, out: Path, sr: int, clips_per_shard: int, jobs: i
     paths = [catalog.clips["path"].iloc[i : i + clips_per_shard] for i in range(0, len(catalog), clips_per_shard)]
     missing = [k for k in range(len(paths)) if not _finished(out, k)]
     there = len(catalog) - sum(len(paths[k]) for k in missing)
-    bar = tqdm(total=len(catalog), initial=there, desc="prepare", unit="clip", disable=not progress)
+    bar = progress_bar(total=len(catalog), initial=there, desc="prepare", unit="clip", disable=not progress)
     with bar, joblib.Parallel(jobs, return_as="generator_unordered") as parallel:
-        for done in parallel(
-            joblib.delayed(_write_shard)(out, k, list(paths[k].items()), catalog.root, sr, os.getpid()) for k in missing
-        ):
+        jobs_to_do = ((out, k, list(paths[k].items()), catalog.root, sr, os.getpid(), seconds) for k in missing)
+        for done in parallel(joblib.delayed(_write_shard)(*job) for job in jobs_to_do):
             bar.update(done)
     return _finish(catalog, out, settings, len(paths))
 
@@ -136,10 +147,12 @@ def _check_decoding(out: Path, decoding: int | None) -> None:
         )
 
 
-def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr: int, parent: int) -> int:
+def _write_shard(
+    out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr: int, parent: int, seconds: float | None
+) -> int:
     """Write one shard, then its side-car; returns the number of clips dealt with."""
     processes.follow(parent)
-    clips, quarantine, flushed = [], [], []
+    clips, quarantine, remarks, flushed = [], [], [], []
     with (
         files.atomic(out / _shard_name(k)) as temporary,
         _HashedFile(temporary) as stream,
@@ -147,16 +160,18 @@ def _write_shard(out: Path, k: int, rows: list[tuple[str, str]], root: Path, sr:
     ):
         for clip_id, path in rows:
             try:
-                clips.append(_append(stream, clip_id, root, path, sr))
+                clip, said = _append(stream, clip_id, root, path, sr, seconds)
             except audio.AudioError as error:
                 quarantine.append({"clip_id": clip_id, "path": path, "reason": str(error)})
                 continue
+            clips.append(clip)
+            remarks += [{"clip_id": clip_id, "path": path, "remark": remark} for remark in said]
             if len(clips) % FLUSHED_CLIPS == 0:  # on its way to the disk while the next ones are decoded
                 flushed.append(flusher.submit(os.fsync, stream.fileno()))
         for flush in flushed:
             flush.result()
     entry = {"name": _shard_name(k), "bytes": (out / _shard_name(k)).stat().st_size}
-    entry |= {"sha256": stream.sha256, "clips": clips, "quarantine": quarantine}
+    entry |= {"sha256": stream.sha256, "clips": clips, "quarantine": quarantine, "remarks": remarks}
     files.write_json(_sidecar(out, k), entry)
     return len(rows)
 
@@ -182,34 +197,42 @@ class _HashedFile(io.FileIO):
         return self._hash.hexdigest()
 
 
-def _append(stream: io.FileIO, clip_id: str, root: Path, path: str, sr: int) -> dict:
+def _append(
+    stream: io.FileIO, clip_id: str, root: Path, path: str, sr: int, seconds: float | None
+) -> tuple[dict, list[str]]:
     """Decode a clip and append its record; what the side-car says of it. AudioError, and nothing written, if it fails.
 
     Nothing of one clip is kept while the next is decoded: the same memory serves both.
     """
-    full = (root / path).resolve()
-    if not full.is_relative_to(root.resolve()):
-        raise audio.AudioError(f"{path} leads out of {root}; copy the file into the folder.")
-    y = audio.load_int16(full, sr)
+    full, top = (root / path).resolve(), root / Path(path).parts[0]
+    # What the user linked in the folder itself may lie elsewhere.
+    if not any(full.is_relative_to(each.resolve()) for each in (root, top) if each == root or each.is_dir()):
+        raise audio.AudioError(f"{path} leads out of {root}; link its folder in {root} itself, or copy it there.")
+    sound = audio.read(full, sr)
+    y, remarks = sound.y, list(sound.remarks)
+    if seconds is not None:
+        start = max(len(y) - round(seconds * sr), 0) // 2
+        y = y[start : start + round(seconds * sr)]
+    if len(y) < SHORT_S * sr:
+        remarks.append(f"lasts {len(y) / sr:.2f} s, much less than the window of a network")
     source = digest(full)
     waveform = y.astype("<i2", copy=False).view(np.uint8)
     waveform.flags.writeable = False  # google_crc32c takes no other
-    return {
-        "clip_id": clip_id,
-        "offset": tfrecord.write_clip(stream, clip_id, sr, waveform),
-        "samples": len(y),
-        "sha256": source,
-    }
+    offset = tfrecord.write_clip(stream, clip_id, sr, waveform)
+    return {"clip_id": clip_id, "offset": offset, "samples": len(y), "sha256": source}, remarks
 
 
 def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Records:
-    """Join the side-cars, one after the other, into clips.jsonl, quarantine.csv and, last, the manifest."""
-    shards, quarantine, lengths, data = [], [], array("q"), hashlib.sha256()
+    """Join the side-cars, one after the other, into clips.jsonl, two tables and, last, the manifest."""
+    shards, quarantine, remarks, lengths, data = [], [], [], array("q"), hashlib.sha256()
+    if settings["seconds"] is not None:
+        data.update(f"the middle {settings['seconds']} s".encode())
     with files.atomic(out / "clips.jsonl") as temporary, temporary.open("w", encoding="utf-8") as f:
         for k in range(n_shards):
             entry = files.read_json(_sidecar(out, k))
             shards.append({key: entry[key] for key in ("name", "bytes", "sha256")})
             quarantine += entry["quarantine"]
+            remarks += entry["remarks"]
             for line in _clip_lines(catalog, k, settings["clips_per_shard"], entry["clips"]):
                 lengths.append(line["samples"])
                 source = {"sha256": line.pop("sha256")}
@@ -219,10 +242,8 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
         if not lengths:
             reason = f" The first: {quarantine[0]['reason']}" if quarantine else ""
             raise RecordsError(f"No clip of {catalog.name} in {catalog.root} could be read.{reason}")
-    with files.atomic(out / "quarantine.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, ["clip_id", "path", "reason"])
-        writer.writeheader()
-        writer.writerows(quarantine)
+    _write_csv(out / "quarantine.csv", ["clip_id", "path", "reason"], quarantine)
+    _write_csv(out / "remarks.csv", ["clip_id", "path", "remark"], remarks)
 
     clips_sha = digest(out / "clips.jsonl")
     identity = "".join(s["sha256"] for s in shards) + clips_sha
@@ -230,6 +251,7 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
         "name": catalog.name,
         "clips": len(lengths),
         "quarantined": len(quarantine),
+        "remarked": len(remarks),
         "hours": round(sum(lengths) / settings["sr"] / 3600, 4),
         "fingerprint": data.hexdigest()[:16],
         "bytes_fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],
@@ -245,6 +267,13 @@ def _finish(catalog: Catalog, out: Path, settings: dict, n_shards: int) -> Recor
     }
     files.write_json(out / "manifest.json", manifest)
     return Records.open(out)
+
+
+def _write_csv(path: Path, columns: list[str], rows: list[dict]) -> None:
+    with files.atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _clip_lines(catalog: Catalog, k: int, clips_per_shard: int, clips: list[dict]) -> Iterator[dict]:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from tagkit import audio
 from tagkit.data.catalog import Catalog
 from tagkit.system import files
+from tagkit.system.progress import progress_bar
 
 FORMAT = 1
 METADATA = ("path", "artist", "song", "title")
@@ -104,6 +104,14 @@ class Records:
         """Clips left out while preparing: clip_id, path, reason."""
         return pd.read_csv(self.root / "quarantine.csv", dtype=str, keep_default_na=False)
 
+    @property
+    def remarks(self) -> pd.DataFrame:
+        """Prepared clips that are unusual, such as silence: clip_id, path, remark. Older records know of none."""
+        path = self.root / "remarks.csv"
+        if not path.is_file():
+            return pd.DataFrame(columns=["clip_id", "path", "remark"])
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+
     @cached_property
     def _places(self) -> np.ndarray:
         return self.catalog.clips[list(PLACE)].to_numpy(np.int64)
@@ -125,9 +133,11 @@ class Records:
         ids = self.catalog.ids(name, split)
         if not len(ids):
             split = split or self.catalog.default_split
-            raise RecordsError(
-                f"{self.root} has no {name} clips in its split {split!r}; prepare more clips or choose another split."
+            others = [other for other in self.catalog.splits if other != split and len(self.catalog.ids(name, other))]
+            advice = (
+                f"choose the split {' or '.join(others)} (--split)" if others else "no other split has; prepare more"
             )
+            raise RecordsError(f"{self.root} has no {name} clips in its split {split!r}; {advice}.")
         return np.array([self.index_of[i] for i in ids])
 
     def labels(self, indices: np.ndarray, tags: Sequence[str]) -> np.ndarray:
@@ -196,7 +206,9 @@ class Records:
         This process does not reread a file that was right while its size and time stay the same.
         """
         clips = {"name": "clips.jsonl", "sha256": self.manifest["clips_sha256"]}
-        for entry in tqdm([clips, *self.manifest["shards"]], "verify", unit="file", delay=2, disable=not progress):
+        for entry in progress_bar(
+            [clips, *self.manifest["shards"]], "verify", unit="file", delay=2, disable=not progress
+        ):
             path = self.root / entry["name"]
             if not path.is_file():
                 raise RecordsError(f"{path} is missing; run `tagkit prepare` again.")

@@ -75,12 +75,12 @@ class Mirror:
         StorageError
             The folder cannot be opened or read.
         """
-        from tqdm.auto import tqdm  # here, so that `tagkit --help` does without it
+        from tagkit.system.progress import progress_bar
 
         with self._open() as (system, root):
             here, there = self._here(), self._there(system, root)
             wanted = [name for name, stamp in there.items() if name not in here or stamp.replaces(here[name])]
-            for name in tqdm(wanted, f"fetch {self.url}", unit="file", disable=not (progress and wanted)):
+            for name in progress_bar(wanted, f"fetch {self.url}", unit="file", disable=not (progress and wanted)):
                 with files.atomic(self.copy / name) as temporary:
                     system.get_file(f"{root}/{name}", str(temporary))
                     os.utime(temporary, ns=(there[name].modified,) * 2)

@@ -34,6 +34,8 @@ class Embedded:
     window_vectors : ndarray of float32 (windows, units)
     starts_s : ndarray (windows,)
         Where each window begins, in seconds.
+    remarks : tuple of str
+        What is unusual about the sound, each to be read after the file's name.
     """
 
     path: Path | None
@@ -41,6 +43,7 @@ class Embedded:
     vector: np.ndarray = field(repr=False)
     window_vectors: np.ndarray = field(repr=False)
     starts_s: np.ndarray = field(repr=False)
+    remarks: tuple[str, ...] = ()
 
 
 class Embedder(Sweep[Embedded]):
@@ -58,7 +61,8 @@ class Embedder(Sweep[Embedded]):
 
     def describe(self, rows: Rows) -> Embedded:
         """Average the vectors of one file's windows."""
-        return Embedded(rows.path, rows.samples / self.sr, rows.mean, rows.rows, rows.starts / self.sr)
+        starts_s = rows.starts / self.sr
+        return Embedded(rows.path, rows.samples / self.sr, rows.mean, rows.rows, starts_s, rows.remarks)
 
     def about(self) -> dict:
         """What makes embeddings comparable: the network, its weights and its windows."""

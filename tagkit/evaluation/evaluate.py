@@ -6,13 +6,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from tqdm.auto import tqdm
 
 from tagkit.data.records import Records
 from tagkit.evaluation.predictions import Predictions, check_format
 from tagkit.evaluation.result import Network, Result, Scores, Training, Validation
 from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.graph.scorer import Scorer
+from tagkit.system.progress import progress_bar
 from tagkit.training.runs import Run, code_version
 
 INPUTS = {
@@ -140,7 +140,7 @@ def _scores(run: Run, model: keras.Model, records: Records, indices: np.ndarray,
     """Probabilities (clips, tags); a few clips at a time, so that the progress bar moves."""
     scorer = Scorer(model, exclusive=run.exclusive)
     parts = np.split(indices, range(AT_A_TIME, len(indices), AT_A_TIME))
-    with tqdm(total=len(indices), desc=f"evaluate {run.root.name}", unit="clip", disable=not progress) as bar:
+    with progress_bar(total=len(indices), desc=f"evaluate {run.root.name}", unit="clip", disable=not progress) as bar:
         scores = []
         for some in parts:
             scores.append(scorer(records, some))

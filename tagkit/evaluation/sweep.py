@@ -6,7 +6,7 @@ decoded ahead, a batch holds windows of several files, and long files are kept o
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from tagkit.training.runs import Run
 
 USUAL = "musicnn-mtat"  # what tags files unless another network is named
 
-Source = str | Path | np.ndarray
+Source = str | Path | np.ndarray | Sequence[float]
 Found = TypeVar("Found")
 
 
@@ -54,12 +54,18 @@ class Rows:
     starts : ndarray of int (windows,)
         First sample of each window.
     rows : ndarray (windows, ...)
+    remarks : tuple of str
+        What is unusual about the sound, see `tagkit.audio.Decoded`.
+    silent : bool
+        Whether there is nothing to hear.
     """
 
     path: Path | None
     samples: int
     starts: np.ndarray
     rows: np.ndarray = field(repr=False)
+    remarks: tuple[str, ...] = ()
+    silent: bool = False
 
     @property
     def mean(self) -> np.ndarray:
@@ -106,27 +112,31 @@ class Sweep(ABC, Generic[Found]):
         """Use the run in a folder, a published network by its name, or what `find_run` takes by default."""
         return cls(find_run(root))
 
-    def __call__(self, source: Source, hop_s: float | None = None) -> Found:
+    def __call__(self, source: Source, hop_s: float | None = None, sr: int | None = None) -> Found:
         """Apply the network to one sound.
 
         Parameters
         ----------
-        source : path, or ndarray (samples,)
-            A file, or samples at `sr`: float in [-1, 1), or int16.
+        source : path, or array (samples,)
+            A file, or samples: float in [-1, 1), or int16. They are checked, resampled and rounded as a file's are.
         hop_s : float, optional
             Start a window every so many seconds, for finer detail; the mean then differs a little from the usual one.
             Default: only the windows that cover the sound, as `tagkit evaluate` takes them.
+        sr : int
+            Sampling rate of an array, in Hz; a file says its own.
 
         Raises
         ------
         AudioError
-            The file cannot be read.
+            The file or the array cannot be used.
         TaggingError
-            The scores are not finite.
+            The scores are not finite, or `hop_s` is not above 0.
         """
-        y = self.samples(source)
-        path = None if isinstance(source, np.ndarray) else Path(source)
-        (rows,) = self._all([_Waiting(path, y, self._starts(len(y), hop_s))])
+        if hop_s is not None and not 0 < hop_s < np.inf:
+            raise TaggingError(f"hop_s is {hop_s}; windows start a number of seconds above 0 apart.")
+        sound = self.sound(source, sr)
+        path = Path(source) if isinstance(source, str | Path) else None
+        (rows,) = self._all([_Waiting(path, sound, self._starts(len(sound.y), hop_s))])
         return self.describe(rows)
 
     def each(self, sources: Iterable[str | Path | Failed], jobs: int | None = None) -> Iterator[Found | Failed]:
@@ -144,19 +154,17 @@ class Sweep(ABC, Generic[Found]):
         A result for each file, or Failed where it cannot be read
         """
         sounds = (
-            sound if isinstance(sound, Failed) else _Waiting(path, sound, self._starts(len(sound)))
+            sound if isinstance(sound, Failed) else _Waiting(path, sound, self._starts(len(sound.y)))
             for path, sound in _decode_ahead(sources, self.sr, jobs or joblib.cpu_count())
         )
         for rows in self._all(sounds):
             yield rows if isinstance(rows, Failed) else self.describe(rows)
 
-    def samples(self, source: Source) -> np.ndarray:
-        """A file, or samples at `sr`, as int16 (samples,); AudioError where there are none."""
-        if not isinstance(source, np.ndarray):
-            return audio.load_int16(source, self.sr)
-        if source.ndim != 1 or not len(source):
-            raise audio.AudioError(f"A sound is an array (samples,) of at least one, not one of shape {source.shape}.")
-        return audio.remove_offset(source.copy() if source.dtype == np.int16 else audio.to_int16(source))
+    def sound(self, source: Source, sr: int | None = None) -> audio.Decoded:
+        """A file, or an array at the rate `sr`, as the network takes it; AudioError where it cannot be used."""
+        if isinstance(source, str | Path):
+            return audio.read(source, self.sr)
+        return audio.from_array(np.asarray(source), sr, self.sr)
 
     def _starts(self, samples: int, hop_s: float | None = None) -> np.ndarray:
         if hop_s is None:
@@ -208,7 +216,8 @@ def find_run(root: str | Path | None = None) -> Run:
         if (folder / "run.json").is_file():
             return Run.open(folder)
     raise TaggingError(
-        f"There is no trained network here: run `tagkit import {USUAL}` once (29 MB), or name a run folder with --run."
+        f"There is no trained network here: run `tagkit import {USUAL}` once (29 MB), name a run folder with --run, or "
+        "say with TAGKIT_HOME where runs/ lies."
     )
 
 
@@ -225,17 +234,24 @@ def caution(run: Run) -> str | None:
 def find_files(sources: Iterable[str | Path]) -> Iterator[Path | Failed]:
     """The files themselves, and the audio files below folders, sorted and without hidden ones.
 
+    Links to folders are followed where they stand in a folder that was named itself.
+
     Yields
     ------
-    Path, or Failed for a folder that holds no file with an audio suffix
+    Path, or Failed for a folder that holds no file with an audio suffix, and for a link that is not followed
     """
     for source in map(Path, sources):
         if not source.is_dir():
             yield source
             continue
-        names = sorted(p for p in source.rglob("*") if p.suffix.lower() in audio.SUFFIXES and p.is_file())
-        shown = [p for p in names if not any(part.startswith(".") for part in p.relative_to(source).parts)]
+        linked = [path for path in source.iterdir() if path.is_symlink() and path.is_dir()]
+        found = [path for top in (source, *linked) for path in top.rglob("*")]
+        visible = sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(source).parts))
+        shown = [p for p in visible if p.suffix.lower() in audio.SUFFIXES and p.is_file()]
         yield from shown or [Failed(source, f"{source} holds no audio file; name one, or a folder that holds some.")]
+        for path in visible:
+            if path.parent != source and path.is_symlink() and path.is_dir():
+                yield Failed(path, f"{path} is a link to a folder and was passed over; name it as well.")
 
 
 @dataclass
@@ -243,28 +259,32 @@ class _Waiting:
     """A sound whose windows are not all done yet."""
 
     path: Path | None
-    y: np.ndarray
+    sound: audio.Decoded
     starts: np.ndarray
     rows: list[np.ndarray] = field(default_factory=list)
 
     def cut(self, start: int, out: np.ndarray) -> None:
         """Copy the window that begins at `start`, zero-padded, into `out` (window,)."""
-        there = self.y[start : start + len(out)]
+        there = self.sound.y[start : start + len(out)]
         out[: len(there)] = there
         out[len(there) :] = 0
+
+    def finished(self) -> Rows:
+        """What the network gave, once it is complete."""
+        y, rows = self.sound.y, np.stack(self.rows)
+        return Rows(self.path, len(y), self.starts, rows, self.sound.remarks, audio.is_silent(y))
 
 
 def _done(queue: deque) -> Iterator[Rows | Failed]:
     """Take what is complete off the front of the queue."""
     while queue and (isinstance(queue[0], Failed) or len(queue[0].rows) == len(queue[0].starts)):
         first = queue.popleft()
-        complete = isinstance(first, _Waiting)
-        yield Rows(first.path, len(first.y), first.starts, np.stack(first.rows)) if complete else first
+        yield first.finished() if isinstance(first, _Waiting) else first
 
 
 def _decode_ahead(
     sources: Iterable[str | Path | Failed], sr: int, jobs: int
-) -> Iterator[tuple[Path, np.ndarray | Failed]]:
+) -> Iterator[tuple[Path, audio.Decoded | Failed]]:
     """Decode files in threads (libsndfile, soxr and ffmpeg all work outside the interpreter's lock), in order."""
     futures: deque = deque()
     with ThreadPoolExecutor(jobs, "decode") as pool:
@@ -280,11 +300,11 @@ def _decode_ahead(
                 future.cancel()
 
 
-def _decode_or_fail(source: str | Path | Failed, sr: int) -> tuple[Path, np.ndarray | Failed]:
+def _decode_or_fail(source: str | Path | Failed, sr: int) -> tuple[Path, audio.Decoded | Failed]:
     if isinstance(source, Failed):
         return source.path, source
     path = Path(source)
     try:
-        return path, audio.load_int16(path, sr)
+        return path, audio.read(path, sr)
     except audio.AudioError as error:
         return path, Failed(path, str(error))

@@ -24,13 +24,17 @@ class Tagged:
     duration_s : float
     tags : tuple of str (tags,)
     scores : ndarray of float32 (tags,)
-        In [0, 1]: the mean over the windows.
+        In [0, 1]: the mean over the windows. All 0 where there is nothing to hear.
     window_scores : ndarray of float32 (windows, tags)
         The taggram.
     starts_s : ndarray (windows,)
         Where each window begins, in seconds.
     window_s : float
         Length of a window; silence fills what reaches past the end of the file.
+    silent : bool
+        Whether there is nothing to hear, and so no tag.
+    remarks : tuple of str
+        What is unusual about the sound, each to be read after the file's name.
     """
 
     path: Path | None
@@ -40,13 +44,17 @@ class Tagged:
     window_scores: np.ndarray = field(repr=False)
     starts_s: np.ndarray = field(repr=False)
     window_s: float
+    silent: bool = False
+    remarks: tuple[str, ...] = ()
 
     def order(self, n: int | None = None) -> np.ndarray:
         """Indices of the `n` highest-scored tags (default: all), highest first; equal scores keep the order of tags."""
         return np.argsort(-self.scores, kind="stable")[:n]
 
     def top(self, n: int = 5) -> dict[str, float]:
-        """The `n` highest-scored tags with their scores."""
+        """The `n` highest-scored tags with their scores; none of silence."""
+        if self.silent:
+            return {}
         return {self.tags[k]: float(self.scores[k]) for k in self.order(n)}
 
     def merged(self) -> "Tagged":
@@ -88,12 +96,17 @@ class Tagger(Sweep[Tagged]):
         """Average the scores of one file's windows."""
         if not np.isfinite(rows.rows).all():
             raise TaggingError(f"{self.run.root} gives scores that are not finite: it diverged; train it again.")
+        scores, window_scores = rows.mean, rows.rows
+        if rows.silent:
+            scores, window_scores = np.zeros_like(scores), np.zeros_like(window_scores)
         return Tagged(
             path=rows.path,
             duration_s=rows.samples / self.sr,
             tags=self.tags,
-            scores=rows.mean,
-            window_scores=rows.rows,
+            scores=scores,
+            window_scores=window_scores,
             starts_s=rows.starts / self.sr,
             window_s=self.window / self.sr,
+            silent=rows.silent,
+            remarks=rows.remarks,
         )

@@ -22,13 +22,21 @@ SHOWN_S = 30.0
 
 
 def follow(
-    tagger: Tagger, source: str | Path | np.ndarray, *, top: int = 8, hop_s: float = 0.25, max_s: float = SHOWN_S
+    tagger: Tagger,
+    source: str | Path | np.ndarray,
+    *,
+    sr: int | None = None,
+    top: int = 8,
+    hop_s: float = 0.25,
+    max_s: float = SHOWN_S,
 ) -> HTML:
     """A player with the taggram that moves with it; it needs no kernel, so it also works in an exported page.
 
     Parameters
     ----------
     source : path, or ndarray (samples,)
+    sr : int
+        Of an array, in Hz.
     top : int
         How many tags.
     hop_s : float
@@ -36,8 +44,8 @@ def follow(
     max_s : float
         The beginning of the file that is shown.
     """
-    y = tagger.samples(source)[: round(max_s * tagger.sr)]
-    tagged = tagger(y, hop_s=hop_s)
+    y = tagger.sound(source, sr).y[: round(max_s * tagger.sr)]
+    tagged = tagger(y, hop_s=hop_s, sr=tagger.sr)
     data = taggram_data(tagged.window_scores, tagged.starts_s, tagged.window_s, tagged.duration_s, tagged.tags, top=top)
     page = taggram_page(data, audio.to_float(y), tagger.sr)
     height = 150 + 26 * len(data["tags"])
@@ -48,7 +56,9 @@ def follow(
     )
 
 
-def speakers(tagger: Tagger, source: str | Path | np.ndarray, tag: str, channels: int = 3) -> pd.DataFrame:
+def speakers(
+    tagger: Tagger, source: str | Path | np.ndarray, tag: str, channels: int = 3, sr: int | None = None
+) -> pd.DataFrame:
     """The channels of each stage that speak most for a tag in a sound; see `tagkit.analysis.evidence`.
 
     Parameters
@@ -56,6 +66,8 @@ def speakers(tagger: Tagger, source: str | Path | np.ndarray, tag: str, channels
     source : path, or ndarray (samples,)
     channels : int
         Of each stage.
+    sr : int
+        Of an array, in Hz.
 
     Returns
     -------
@@ -69,7 +81,7 @@ def speakers(tagger: Tagger, source: str | Path | np.ndarray, tag: str, channels
     """
     if tag not in tagger.tags:
         raise ValueError(f"{tagger.run.root} does not know the tag {tag!r}; it knows {', '.join(tagger.tags)}.")
-    y = audio.to_float(tagger.samples(source))
+    y = audio.to_float(tagger.sound(source, sr).y)
     rows = []
     for stage, values in evidence(tagger.model, y, tagger.tags.index(tag)).items():
         speaking = np.maximum(values, 0).sum()

@@ -35,6 +35,7 @@ def use_style() -> None:
             "axes.titlesize": 12,
             "axes.labelsize": 11,
             "axes.grid": False,
+            "text.parse_math": False,  # names of files and tags may hold dollar signs
             "grid.color": "#e6e3da",
             "xtick.labelsize": 10,
             "ytick.labelsize": 10,

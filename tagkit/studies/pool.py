@@ -9,9 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from multiprocessing import active_children, get_context
 
-from tqdm.auto import tqdm
-
 from tagkit.system import processes, quiet
+from tagkit.system.progress import progress_bar
 
 # The budget of a study is CPU time: no GPU, and one training is one core's.
 ON_ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -39,7 +38,7 @@ def run(tasks: Mapping[str, Callable[[], None]], jobs: int, title: str, done: in
         Some failed; standard error says why, and all others were done.
     """
     failed = []
-    bar = tqdm(total=done + len(tasks), initial=done, desc=title, unit="run", disable=not progress)
+    bar = progress_bar(total=done + len(tasks), initial=done, desc=title, unit="run", disable=not progress)
     with bar, closing(each(tasks, jobs)) as ended:
         for name, error in ended:
             if error:

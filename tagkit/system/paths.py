@@ -37,3 +37,8 @@ def figures_dir() -> Path:
 def results_dir() -> Path:
     """Results of studies, one file for each; the repository keeps them."""
     return home() / "docs" / "results"
+
+
+def printable(text: str) -> str:
+    """A text with escapes in the place of control characters and of bytes that are no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

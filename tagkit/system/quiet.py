@@ -1,8 +1,10 @@
-"""TensorFlow, imported without its notes."""
+"""Standard streams: closed ones, and TensorFlow's notes."""
 
+import io
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 
 def import_tensorflow() -> None:
@@ -24,3 +26,32 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def open_standard_streams() -> None:
+    """Give a process that was started with a closed standard stream one that leads nowhere.
+
+    Otherwise the next file that is opened takes its number, and receives what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for the rest of the process
+
+
+def discard_output() -> None:
+    """Send what is still to be written to standard output nowhere: the pipe that it led to is closed."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def write_any_name() -> None:
+    """Have both streams write names of files in any encoding, where they are real streams and not a notebook's."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

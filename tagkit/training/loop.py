@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 
 from tagkit.data.batches import training_batches
 from tagkit.data.records import Records
+from tagkit.system.progress import progress_bar
 from tagkit.training import chief, start
 from tagkit.training.config import TrainingConfig
 from tagkit.training.devices import Devices, choose
@@ -149,7 +150,7 @@ def _macro(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
 
 def _bar(training: Training, shown: bool) -> tqdm:
     config, done = training.plan.config, training.progress.step
-    return tqdm(
+    return progress_bar(
         total=config.steps * config.batch_size,
         initial=done * config.batch_size,
         desc=f"train {config.model}",

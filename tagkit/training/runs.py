@@ -6,15 +6,18 @@ import platform
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import keras
+from typing import TYPE_CHECKING
 
 import tagkit
-from tagkit.data.records import Records
+from tagkit.data.records import Records, RecordsError
 from tagkit.graph import specs
-from tagkit.graph.windowing import Windowing
 from tagkit.system import files, paths
 from tagkit.training.config import TrainingConfig
+
+if TYPE_CHECKING:  # a run is opened without Keras
+    import keras
+
+    from tagkit.graph.windowing import Windowing
 
 BEST_WEIGHTS = "best.weights.h5"
 
@@ -69,8 +72,10 @@ class Run:
         return self.config.task == "exclusive"
 
     @property
-    def windowing(self) -> Windowing:
+    def windowing(self) -> "Windowing":
         """What an example is: a window, a whole clip, or all windows of a clip."""
+        from tagkit.graph.windowing import Windowing
+
         return Windowing(**self.record["windowing"])
 
     @property
@@ -97,7 +102,13 @@ class Run:
         """
         if self.imported:
             return self._suited(records)
-        records = records or Records.open(self.records_root)
+        if records is None:
+            if not (self.records_root / "manifest.json").is_file():
+                raise RecordsError(
+                    f"{self.records_root} holds no finished records, and {self.root} was trained on those that were "
+                    "there; say where they are now with --records."
+                )
+            records = Records.open(self.records_root)
         if not records.holds(self.record["data"]) or records.sr != self.row.sr:
             raise TrainingError(
                 f"{records.root} holds {records.fingerprint} at {records.sr} Hz, but {self.root} was trained on "
@@ -129,7 +140,7 @@ class Run:
         """Hash of the best weights, 64 hex digits; TrainingError where there are none yet."""
         return hashlib.sha256(self.best_weights.read_bytes()).hexdigest()
 
-    def model(self, trained: bool = True) -> keras.Model:
+    def model(self, trained: bool = True) -> "keras.Model":
         """The network with its best weights, or as its seed initialises it (the random-initialisation control).
 
         It is rebuilt from the architecture in run.json and plain weights: no code is loaded from the folder.

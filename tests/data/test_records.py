@@ -17,7 +17,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from tagkit import audio
+from tagkit import audio, cli
 from tagkit.data.catalog import Catalog
 from tagkit.data.prepare import prepare
 from tagkit.data.records import Records, RecordsError
@@ -149,8 +149,8 @@ def test_a_killed_run_resumes_to_the_same_bytes(tone_catalog, tmp_path):
     out = tmp_path / "killed"
     code = (
         "import pickle, pathlib, sys, time; from tagkit import audio; from tagkit.data.prepare import prepare;"
-        "decode = audio.load_int16;"
-        "audio.load_int16 = lambda *a: (time.sleep(.02), decode(*a))[1];"  # slow enough to be hit in the middle
+        "decode = audio.read;"
+        "audio.read = lambda *a: (time.sleep(.02), decode(*a))[1];"  # slow enough to be hit in the middle
         "catalog = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes());"
         "prepare(catalog, sys.argv[2], sr=16_000, clips_per_shard=2, jobs=1, progress=False)"
     )
@@ -200,8 +200,8 @@ def test_the_fingerprint_names_the_data_and_another_one_its_bytes(twenty_files, 
     relabelled = replace(twenty_files, labels=twenty_files.labels.assign(late=False))
     assert prepare(relabelled, tmp_path / "c", 16_000, jobs=1, progress=False).fingerprint != made.fingerprint
 
-    decode = audio.load_int16
-    monkeypatch.setattr(audio, "load_int16", lambda *a: decode(*a) // 2)
+    decode = audio.read
+    monkeypatch.setattr(audio, "read", lambda *a: audio.Decoded(decode(*a).y // 2, ()))
     decoded = prepare(twenty_files, tmp_path / "d", 16_000, clips_per_shard=8, jobs=1, progress=False)
     assert decoded.fingerprint == made.fingerprint and decoded.bytes_fingerprint != made.bytes_fingerprint
 
@@ -215,3 +215,18 @@ def test_shards_of_two_decoders_do_not_meet(twenty_files, tmp_path, monkeypatch)
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(RecordsError, match="decoding"):
         prepare(twenty_files, tmp_path, 16_000, clips_per_shard=8, jobs=1, progress=False)
+
+
+def test_what_is_unusual_is_listed(tmp_path, capsys):
+    """A folder with silence, a click and channels that cancel: all are prepared, and none without a word."""
+    y = 0.1 * np.random.default_rng(0).standard_normal(32_000)
+    sounds = {"good": y, "silence": 0 * y, "short": y[:4_000], "cancelled": np.stack([y, -y], axis=1)}
+    for name, sound in sounds.items():
+        (tmp_path / "music" / "noise").mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "music" / "noise" / f"{name}.wav", sound, 16_000)
+    assert cli.main(["prepare", "folder", "--root", f"{tmp_path / 'music'}", "--out", f"{tmp_path / 'records'}"]) == 0
+    said = capsys.readouterr().out
+    assert "4 clips prepared" in said and "noise/silence.wav is silent" in said
+    remarks = Records.open(tmp_path / "records").remarks.set_index("path")["remark"]
+    assert set(remarks.index) == {"noise/silence.wav", "noise/short.wav", "noise/cancelled.wav"}
+    assert "lasts 0.25 s" in remarks["noise/short.wav"] and "cancel each other" in remarks["noise/cancelled.wav"]

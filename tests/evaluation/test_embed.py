@@ -25,7 +25,7 @@ def collection(embedder, tone_catalog) -> Embeddings:
 
 def test_the_last_layer_makes_the_scores_of_the_embedding(embedder, run, tone_records):
     y = tone_records.read(0)
-    embedded = embedder(y)
+    embedded = embedder(y, sr=tone_records.sr)
     kernel, bias = run.model().get_layer("logits_dense").get_weights()
     starts = window_starts(len(y), embedder.window)
     cuts = np.stack([y[s : s + embedder.window] for s in starts]) / 32_768

@@ -14,7 +14,7 @@ import soundfile
 
 from tagkit import audio, cli
 from tagkit.evaluation import sweep
-from tagkit.evaluation.sweep import Failed
+from tagkit.evaluation.sweep import Failed, TaggingError
 from tagkit.evaluation.tag import Tagged, Tagger
 from tagkit.graph import windowing
 from tagkit.graph.scorer import Scorer
@@ -66,9 +66,9 @@ def test_the_scores_are_those_of_evaluation(tagger, run, tone_records, tone_cata
     assert list(one.top(2)) == [one.tags[k] for k in np.argsort(-expected[0])[:2]]
 
 
-@pytest.mark.parametrize(("samples", "windows"), [(1, 1), (1_600, 1), (38_832, 1), (38_833, 2), (100_000, 3)])
+@pytest.mark.parametrize(("samples", "windows"), [(2, 1), (1_600, 1), (38_832, 1), (38_833, 2), (100_000, 3)])
 def test_every_length_is_covered(tagger, run, tmp_path, samples, windows):
-    y = noise(samples)
+    y = audio.remove_offset(noise(samples))
     audio.save(tmp_path / "y.wav", y, SR)
     tagged = tagger(tmp_path / "y.wav")
     starts = np.linspace(0, max(samples - 38_832, 0), windows).round().astype(int)
@@ -82,22 +82,68 @@ def test_samples_are_taken_like_files(tagger, tmp_path):
     y = noise(50_000)
     audio.save(tmp_path / "y.wav", y, SR)
     from_file = tagger(tmp_path / "y.wav").scores
+    for samples in (y, y.astype(">i2"), audio.to_float(y), audio.to_float(y).tolist(), audio.to_float(y).astype("f8")):
+        np.testing.assert_allclose(tagger(samples, sr=SR).scores, from_file, atol=1e-6)
+
+
+def test_samples_at_another_rate_are_resampled_like_files(tagger, tmp_path):
+    y = noise(130_000)
+    audio.save(tmp_path / "y.wav", y, 44_100)
     for samples in (y, audio.to_float(y)):
-        np.testing.assert_allclose(tagger(samples).scores, from_file, atol=1e-6)
-    with pytest.raises(audio.AudioError, match="shape"):
-        tagger(np.zeros((2, 100), np.int16))
+        tagged = tagger(samples, sr=44_100)
+        np.testing.assert_allclose(tagged.scores, tagger(tmp_path / "y.wav").scores, atol=1e-6)
+        assert tagged.duration_s == pytest.approx(130_000 / 44_100, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("samples", "sr", "words"),
+    [
+        (np.zeros(100, np.float32), None, "does not know its sampling rate"),
+        (np.zeros((2, 100), np.int16), SR, "shape"),
+        (np.zeros(0, np.float32), SR, "shape"),
+        (np.zeros(100, np.int32), SR, "type int32 have no full scale"),
+        (np.zeros(100, np.uint8), SR, "type uint8"),
+        (np.zeros(100, bool), SR, "type bool"),
+        (np.zeros(100, complex), SR, "type complex128"),
+        ([1, 2, 3], SR, "type int64"),
+        (1000 * np.ones(100), SR, "float samples up to 1000 where full scale is 1"),
+        (np.array([0.1, np.nan]), SR, "NaN or infinity"),
+        (np.array([0.1, -np.inf]), SR, "NaN or infinity"),
+        (np.zeros(100), 3, "a sampling rate of 3 Hz"),
+    ],
+)
+def test_arrays_are_checked_as_files_are(tagger, samples, sr, words):
+    with pytest.raises(audio.AudioError, match=words):
+        tagger(samples, sr=sr)
+
+
+@pytest.mark.parametrize("hop_s", [0, -1.0, float("nan"), float("inf")])
+def test_windows_start_apart(tagger, hop_s):
+    with pytest.raises(TaggingError, match=f"hop_s is {hop_s}"):
+        tagger(noise(1000), sr=SR, hop_s=hop_s)
 
 
 def test_samples_lose_an_offset_as_files_do(tagger, music):
     y = audio.load_int16(music / "a.wav", SR)
     given = y.copy()
-    shifted = tagger(given + np.int16(655))
+    shifted = tagger(given + np.int16(655), sr=SR)
     np.testing.assert_allclose(shifted.scores, tagger(music / "a.wav").scores, atol=1e-5)
     np.testing.assert_array_equal(given, y)
 
 
+def test_silence_has_no_tags(tagger, run, tmp_path, capsys):
+    audio.save(tmp_path / "silence.wav", np.zeros(50_000), SR)
+    tagged = tagger(tmp_path / "silence.wav")
+    assert tagged.silent and not tagged.scores.any() and tagged.top(3) == {} and "is silent" in tagged.remarks[0]
+    for form, shown in (("table", "(silence)"), ("csv", ",,,,is silent"), ("json", '"scores": null')):
+        assert cli.main(["tag", str(tmp_path), "--run", str(run.root), "--format", form]) == 0
+        said = capsys.readouterr()
+        assert shown in said.out
+        assert f"{tmp_path / 'silence.wav'} is silent: no sample rises above -80 dBFS." in said.err
+
+
 def test_a_finer_taggram_reaches_the_end(tagger):
-    fine = tagger(noise(80_000), hop_s=0.25)
+    fine = tagger(noise(80_000), sr=SR, hop_s=0.25)
     np.testing.assert_allclose(np.diff(fine.starts_s), 0.25)
     assert fine.starts_s[-1] + fine.window_s >= fine.duration_s > fine.starts_s[-2] + fine.window_s
 
@@ -117,7 +163,9 @@ def test_bad_files_fail_in_their_place(tagger, music):
 def test_one_hour_after_the_other_decodes_no_more_than_it_must(tagger, music, monkeypatch):
     """Files are decoded a few ahead of the one that is asked for, not all at once."""
     decoded = []
-    monkeypatch.setattr(sweep, "_decode_or_fail", lambda path, sr: (decoded.append(path), (path, noise(40_000)))[1])
+    monkeypatch.setattr(
+        sweep, "_decode_or_fail", lambda path, sr: (decoded.append(path), (path, audio.Decoded(noise(40_000), ())))[1]
+    )
     results = tagger.each([f"{k}.wav" for k in range(100)], jobs=2)
     next(results)
     assert len(decoded) < 15
@@ -132,7 +180,7 @@ def test_networks_of_whole_clips_are_refused(run, monkeypatch):
 
 def test_without_a_run_it_says_how_to_get_one(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("TAGKIT_HOME", str(tmp_path))
-    assert cli.main(["tag", "x.wav"]) == 1
+    assert cli.main(["tag", str(tmp_path)]) == 1
     assert "tagkit import musicnn-mtat" in (error := capsys.readouterr().err) and len(error.strip().splitlines()) == 1
 
 

@@ -64,7 +64,7 @@ def prepare(watch: Watch, root: Path, catalog) -> None:
     from tagkit import audio
     from tagkit.data.prepare import prepare as prepare_records
 
-    audio.load_int16 = watch.counted(audio.load_int16)
+    audio.read = watch.counted(audio.read)
     prepare_records(catalog, root, sr=16_000, clips_per_shard=2, jobs=1, progress=False)
 
 

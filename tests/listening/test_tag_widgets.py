@@ -30,8 +30,8 @@ def shown(output) -> dict:
 
 def test_the_frame_holds_the_finer_taggram(tagger):
     y = sound()
-    data = shown(tag_widgets.follow(tagger, y, top=2, hop_s=0.5))
-    fine = tagger(y, hop_s=0.5)
+    data = shown(tag_widgets.follow(tagger, y, sr=SR, top=2, hop_s=0.5))
+    fine = tagger(y, sr=SR, hop_s=0.5)
     order = np.argsort(-fine.window_scores.mean(0))[:2]
     assert data["tags"] == [fine.tags[k] for k in order]
     np.testing.assert_allclose(data["scores"], fine.window_scores[:, order].T, atol=6e-4)
@@ -40,7 +40,7 @@ def test_the_frame_holds_the_finer_taggram(tagger):
 
 
 def test_only_the_beginning_is_embedded(tagger):
-    output = tag_widgets.follow(tagger, sound(20), max_s=3)
+    output = tag_widgets.follow(tagger, sound(20), sr=SR, max_s=3)
     assert shown(output)["duration_s"] == 3.0 and len(output.data) < 60_000
     with pytest.raises(ValueError, match="120 s of sound"):
         taggram.taggram_page({}, sound(121), SR)
@@ -54,12 +54,12 @@ def test_a_tag_cannot_break_out_of_the_page():
 
 
 def test_speakers_are_sorted_and_their_shares_are_shares(tagger):
-    found = tag_widgets.speakers(tagger, sound(), "middle", channels=4)
+    found = tag_widgets.speakers(tagger, sound(), "middle", channels=4, sr=SR)
     for _, rows in found.groupby("stage"):
         assert len(rows) == 4 and (np.diff(rows["evidence"]) <= 0).all()
         assert rows["share"].between(0, 1).all()
     with pytest.raises(ValueError, match="it knows low, middle, high"):
-        tag_widgets.speakers(tagger, sound(), "kazoo")
+        tag_widgets.speakers(tagger, sound(), "kazoo", sr=SR)
 
 
 def test_an_upload_is_shown_or_refused_under_its_own_name(tagger, tmp_path):

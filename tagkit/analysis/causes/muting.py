@@ -13,7 +13,6 @@ import joblib
 import keras
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from tagkit.analysis import geometry, stored
 from tagkit.analysis.causes.statistics import Effect, effect
@@ -25,6 +24,7 @@ from tagkit.data.demo.arrange import INSTRUMENTS
 from tagkit.data.demo.experiment import Variants
 from tagkit.data.windows import window_starts
 from tagkit.evaluation.compare import holm
+from tagkit.system.progress import progress_bar
 from tagkit.training.runs import Run, TrainingError
 
 FILE_NAME, FORMAT = "muting.npz", 1
@@ -299,7 +299,7 @@ def watch(
     swaps: list[tuple[str, str, str]] = []
     lost: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in models]
     gained: list[np.ndarray] = []
-    for each in tqdm(clips, "mute", n_clips, unit="clip", disable=not progress):
+    for each in progress_bar(clips, "mute", n_clips, unit="clip", disable=not progress):
         rows += [(mine, other, each.piece, each.makes_untrue(mine)) for mine, other in each.pairs]
         swaps.append((*each.swap, each.piece))
         for number, hear in enumerate(hearers):

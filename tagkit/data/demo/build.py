@@ -11,7 +11,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from tagkit.data import layout
 from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError
@@ -20,6 +19,7 @@ from tagkit.data.demo.arrange import SECONDS, TAGS, Arrangement, Plan, arrange
 from tagkit.data.demo.plan import plans
 from tagkit.data.demo.scores import Score
 from tagkit.system import files, processes
+from tagkit.system.progress import progress_bar
 
 ABOUT = (
     "Rendered music: scores in the public domain from music21's corpus, re-orchestrated, played by a General MIDI "
@@ -130,7 +130,7 @@ def _render_missing(root: Path, n_clips: int, seed: int, jobs: int, progress: bo
     work = (joblib.delayed(_render_clip)(clip.arrange(), root / clip.path, os.getpid()) for clip in missing)
     parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
     done = n_clips - len(missing)
-    with tqdm(total=n_clips, initial=done, desc="render", unit="clip", disable=not progress) as bar:
+    with progress_bar(total=n_clips, initial=done, desc="render", unit="clip", disable=not progress) as bar:
         for _ in parallel(work):
             bar.update()
     _write_tables(root, clips)
@@ -180,7 +180,7 @@ def load_scores(root: Path | None = None, jobs: int = 1, progress: bool = False)
     names = scores.names()
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     read_all = parallel(joblib.delayed(_read_score)(name, os.getpid()) for name in names)
-    bar = tqdm(read_all, desc="read scores", total=len(names), unit="score", disable=not progress, leave=False)
+    bar = progress_bar(read_all, desc="read scores", total=len(names), unit="score", disable=not progress, leave=False)
     pool = [score for score in bar if score is not None]
     piece = pieces.find(pool)
     if cache:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from tqdm.auto import tqdm
 
 from tagkit.data.catalog import CatalogError
 from tagkit.data.demo import build, synthesis
 from tagkit.data.demo.arrange import DRUM_CHANNEL, INSTRUMENTS, PROGRAMS, Arrangement
 from tagkit.data.demo.build import DemoClip
 from tagkit.system import files, processes
+from tagkit.system.progress import progress_bar
 
 DRUMS = "drums"
 
@@ -108,7 +108,7 @@ def write_stems(root: str | Path, jobs: int | None = None, progress: bool = True
     clips = itertools.islice(build.demo_clips(*build.load_scores(root, progress=progress), seed), n_clips)
     parallel = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), batch_size=1, return_as="generator_unordered")
     work = parallel(joblib.delayed(_write_stems)(root / "stems", clip, os.getpid()) for clip in clips)
-    for _ in tqdm(work, desc="stems", total=n_clips, unit="clip", disable=not progress):
+    for _ in progress_bar(work, desc="stems", total=n_clips, unit="clip", disable=not progress):
         pass
 
 

@@ -190,8 +190,8 @@ def _tag(tagger: Tagger, path: Path, name: str, limits: Limits) -> dict:
         hidden = str(path.parent) in reason or tempfile.gettempdir() in reason
         raise Refused(415, f"{name} cannot be read." if hidden else reason) from error
     hop_s = max(0.5, len(y) / tagger.sr / 400)
-    fine = tagger(y, hop_s=hop_s)
-    scores = tagger(y).scores
+    fine = tagger(y, hop_s=hop_s, sr=tagger.sr)
+    scores = tagger(y, sr=tagger.sr).scores
     best = int(np.argmax(scores))
     return {
         "name": name,
