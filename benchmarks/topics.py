@@ -6,7 +6,7 @@ from types import ModuleType
 from benchmarks.pairs import Result
 from benchmarks.setting import Setting
 
-TOPICS = ("startup", "prepare", "step", "inputs", "tag", "analysis", "growth", "gpu")
+TOPICS = ("startup", "prepare", "step", "inputs", "tag", "analysis", "live", "growth", "gpu")
 
 
 def module(name: str) -> ModuleType:

@@ -11,10 +11,15 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 import tagkit
+from tagkit.system import paths
 
 ROOT = Path(__file__).parents[1]
 EXECUTED = ROOT / "build" / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+LIVE_PAGE = paths.runs_dir() / "demo" / "live.html"
+NO_LIVE_PAGE = """```{note}
+This site was built without a live page: run `make demo` before `make docs`, or make one with the commands below.
+```"""
 SMOKE = """```{note}
 This page was executed within seconds on tiny data. Its networks have hardly learned anything, so sounds, figures and
 numbers only show what the page looks like. The findings in the text come from `make demo` and
@@ -49,7 +54,7 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "tagkit"
-html_extra_path = ["site"]
+html_extra_path = ["site", *([str(LIVE_PAGE)] if LIVE_PAGE.is_file() else [])]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
@@ -105,6 +110,8 @@ def complete(app: Sphinx, docname: str, source: list[str]) -> None:
     """Add the table of contents to the README, its modules to each API page, and its outputs to each notebook."""
     if docname == root_doc:
         source[0] += TOCTREES
+    elif docname == "docs/live":
+        source[0] = with_live_page(source[0])
     elif docname.startswith("docs/api/"):
         source[0] += reference(Path(docname).name)
         app.env.note_dependency(ROOT / "tagkit")  # a folder: read these pages at every build, for new modules
@@ -115,6 +122,13 @@ def complete(app: Sphinx, docname: str, source: list[str]) -> None:
             source[0] = nbformat.writes(without_widgets(nbformat.read(path, as_version=4)))
         else:
             logging.getLogger(__name__).warning("%s is missing: `make docs` executes it.", path.relative_to(ROOT))
+
+
+def with_live_page(text: str) -> str:
+    """The guide to the live page with a link to the one that `make demo` wrote, or a note that there is none."""
+    title, _, rest = text.partition("\n")
+    link = '<p><a href="../live.html">Open the live page of the network that the demo trained.</a></p>'
+    return f"{title}\n\n{link if LIVE_PAGE.is_file() else NO_LIVE_PAGE}\n{rest}"
 
 
 def reference(room: str) -> str:

@@ -1,0 +1,144 @@
+"""The live page in headless Chromium: how fast a network in the page hears a song, how large page and memory are."""
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import soundfile
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from benchmarks.data import CLIP_S, tune
+from benchmarks.pairs import Reading, Result
+from benchmarks.setting import Setting
+
+# Of each network: times real time, seconds to the first tags, and bytes of the page.
+BARS = {"dm16": (10, 5, 4e6), "ds256rc": (60, 2, 1e6)}
+MOST_MB = 700
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio")
+WATCH = """
+    window.first = window.all = null;
+    const keep = Tagging.prototype.keep;
+    Tagging.prototype.keep = function (row) {
+      keep.call(this, row);
+      window.first = window.first || performance.now();
+      if (this.song.done && this.complete) window.all = performance.now();
+    };
+    document.getElementById("file").addEventListener("change", () => {
+      window.dropped = performance.now();
+      window.first = window.all = null;
+    }, true);
+"""
+
+
+def run(setting: Setting) -> Result:
+    """One page for each network, with its first weights; every file is chosen in a Chromium that has no network."""
+    readings = []
+    clip = _music(setting, "clip.mp3", setting.size(round(CLIP_S), 3))
+    song = _music(setting, "song.mp3", setting.size(180, 6))
+    for name, (speed, wait, size) in BARS.items():
+        page = _page(name, setting)
+        with _opened(page) as (browser, renderer):
+            heard = [_times(browser, renderer, song) for _ in range(setting.rounds)]
+            waits = tuple(_times(browser, renderer, clip)[0] for _ in range(setting.rounds))
+        length = soundfile.info(song).duration
+        speeds = [tuple(length / times[k] for times in heard) for k in (1, 2)]
+        readings += [
+            Reading(f"{name}, a song of {length:.0f} s", speeds[0], "times real time", speed),
+            Reading(f"{name}, the same by CPU seconds", speeds[1], "times real time"),
+            Reading(f"{name}, first tags of a clip of {CLIP_S:.0f} s", waits, "s", wait, at_least=False),
+            Reading(f"{name}, the page", (page.stat().st_size / 1e6,), "MB", size / 1e6, at_least=False),
+        ]
+    page = _page("ds256rc", setting)
+    for name in ("hour.wav", "hour.mp3"):
+        long = _music(setting, name, setting.size(3600, 10))
+        with _opened(page) as (browser, renderer):
+            spent, most = _watched(browser, renderer, long)
+        readings.append(Reading(f"memory of the page, {name}", (most,), "MB", MOST_MB, at_least=False))
+        readings.append(Reading(f"ds256rc, {name}", (soundfile.info(long).duration / spent,), "times real time"))
+    return Result(readings, ["Networks are untrained, which changes no time. Files are stereo at 44.1 kHz."])
+
+
+def _music(setting: Setting, name: str, seconds: int) -> Path:
+    """A file of stereo music; a long one repeats its first minute."""
+    path = setting.folder / f"{seconds}-s-{name}"
+    if not path.is_file():
+        block = tune(3, min(seconds, 60), sr=44_100, channels=2)
+        with soundfile.SoundFile(path, "w", 44_100, 2) as out:
+            for _ in range(max(seconds // 60, 1)):
+                out.write(block)
+    return path
+
+
+def _page(name: str, setting: Setting) -> Path:
+    """The live page of a network and three excerpts."""
+    from tagkit.analysis import spectra
+    from tagkit.graph import zoo
+    from tagkit.listening.live import page
+    from tagkit.listening.network import Excerpt, network
+
+    path = setting.folder / f"live-{name}.html"
+    if not path.is_file():
+        model = zoo.build(name)
+        clips = [Excerpt(f"Piece {k}", tune(k, 7.0), model.sr) for k in range(3)]
+        probe = spectra.tone_probe(model, tones=setting.size(128, 8), levels_dbfs=(-20.0,))
+        shown = network(model, clips, title=name, probe=probe, control=probe)
+        page.write(path, [shown], clips, [[f"tag {k}" for k in range(50)]])
+    return path
+
+
+@contextlib.contextmanager
+def _opened(page: Path) -> Iterator[tuple[webdriver.Chrome, psutil.Process]]:
+    """The page in a new Chromium, with the process that renders it."""
+    profile = tempfile.mkdtemp()
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        browser.get(page.as_uri())
+        _until(lambda: browser.execute_script("return !document.getElementById('main').hidden"))
+        browser.execute_script(WATCH)
+        processes = psutil.Process(browser.service.process.pid).children(recursive=True)
+        renderers = [p for p in processes if "--type=renderer" in p.cmdline()]
+        yield browser, max(renderers, key=lambda p: p.memory_info().rss)
+    finally:
+        browser.quit()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def _until(condition: object, seconds: float = 600.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"The live page was not done within {seconds:.0f} s.")
+        time.sleep(0.05)
+
+
+def _times(browser: webdriver.Chrome, renderer: psutil.Process, path: Path) -> tuple[float, float, float]:
+    """Seconds from the choice of a file to its first and its last tags, and CPU seconds of the page's process."""
+    before = sum(renderer.cpu_times()[:2])
+    browser.find_element(By.ID, "file").send_keys(str(path))
+    _until(lambda: browser.execute_script("return window.dropped && window.all"))
+    spent = sum(renderer.cpu_times()[:2]) - before
+    first, all_s = browser.execute_script("return [window.first, window.all].map((t) => (t - window.dropped) / 1000)")
+    return first, all_s, spent
+
+
+def _watched(browser: webdriver.Chrome, renderer: psutil.Process, path: Path) -> tuple[float, float]:
+    """Seconds for a file, and the most memory in MB that the page's process took meanwhile."""
+    most = 0.0
+
+    def done() -> bool:
+        nonlocal most
+        most = max(most, renderer.memory_info().rss / 1e6)
+        return browser.execute_script("return window.dropped && window.all")
+
+    browser.find_element(By.ID, "file").send_keys(str(path))
+    _until(done)
+    return browser.execute_script("return (window.all - window.dropped) / 1000"), most
