@@ -126,6 +126,9 @@ def evaluate(args: argparse.Namespace) -> None:
     if result.classes:
         print(f"Clips of each class by what they were taken for\n{result.classes.table().to_string()}", end="\n\n")
     print(evaluate.table({result.label: result}))
+    if result.agreement is not None:
+        name = result.training.teacher["name"]
+        print(f"Agreement with its teacher {name}: its scores correlate by {result.agreement:.3f} (mean over tags).")
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:

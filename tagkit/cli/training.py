@@ -23,6 +23,9 @@ _HELP = {
     "tag_balance": "how much more rare tags count in the weighted losses (TB)",
     "focal_gamma": "gamma of the focal loss",
     "init": "start from the best weights of this run, except for its last layer",
+    "freeze": "with --init: keep the weights of this stage (such as conv3) and of all before it",
+    "teacher": "learn the scores of this run, or of a published network (see `tagkit import --list`), and its tags",
+    "teacher_weight": "share of the teacher's scores; the clips' labels have the rest",
     "steps": "total number of optimizer steps",
     "batch_size": "windows per step (clips, if the windowing makes an example of a clip)",
     "optimizer": "adamw, adam or sgd",
@@ -38,6 +41,9 @@ _HELP = {
     "split": "split of the records (default: the records' own)",
     "vocabulary": "vocabulary of the records (default: the records' own)",
 }
+
+
+FOLDERS = ("init", "teacher")  # settings that name a run
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +70,7 @@ def add_settings(parser: argparse.ArgumentParser, *without: str) -> None:
     parser.add_argument("--recipe", metavar="NAME", help=f"settings to start from: {', '.join(recipes.RECIPES)}")
     for f in fields(TrainingConfig):
         if f.name in _HELP and f.name not in without:
-            kind = folder if f.name == "init" else str if f.default is None else type(f.default)
+            kind = folder if f.name in FOLDERS else str if f.default is None else type(f.default)
             kind = finite if kind is float else kind
             default = "" if f.default is None or f.name == "model" else f" (default: {f.default}, or the recipe's)"
             parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=_HELP[f.name] + default)
@@ -73,8 +79,7 @@ def add_settings(parser: argparse.ArgumentParser, *without: str) -> None:
 def settings(args: argparse.Namespace) -> TrainingConfig:
     """The settings that `add_settings` read; ValueError for those that would do nothing."""
     given = {name: value for name in _HELP if (value := getattr(args, name, None)) is not None}
-    if "init" in given:
-        given["init"] = str(given["init"])
+    given |= {name: str(given[name]) for name in FOLDERS if name in given}
     if "model" in given:
         from tagkit.graph import given as own
 
@@ -140,6 +145,8 @@ def _refuse_what_does_nothing(given: dict, start: TrainingConfig) -> None:
     """Settings that the recipe's phases or the loss would silently ignore; ValueError names them."""
     ignored = {"optimizer", "learning_rate", "warmup", "weight_decay", "patience"} if start.phases else set()
     loss = given.get("loss", start.loss) or ""
+    if "teacher" not in given and not start.teacher:
+        ignored |= {"teacher_weight"}
     if loss != "focal":
         ignored |= {"focal_gamma"}
     if not loss.endswith(("_weighted", "weighted_cross_entropy")):

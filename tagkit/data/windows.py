@@ -12,6 +12,7 @@ import soxr
 
 from tagkit import audio
 from tagkit.data.records import Records
+from tagkit.data.soft import SoftLabels
 
 # Independent random streams are drawn from (seed, purpose, index).
 _ORDER, _CROP, _OWN = 0, 1, 2
@@ -92,6 +93,10 @@ class TrainingWindows:
         Each window is made softer by up to so many dB, and its sign is drawn; 0 leaves both.
     augmentation : callable or None
         Of a window (samples,), float32 in [-1, 1), its sampling rate in Hz and a Generator, to another window.
+    soft : SoftLabels, optional
+        What a teacher says of the clips: learned in place of the labels, or together with them.
+    soft_weight : ndarray (tags,), optional
+        Its share, from 0 to 1; the labels have the rest.
     """
 
     records: Records
@@ -104,6 +109,8 @@ class TrainingWindows:
     speed_semitones: float = 0.0
     attenuation_db: float = 0.0
     augmentation: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None
+    soft: SoftLabels | None = None
+    soft_weight: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -156,21 +163,27 @@ class TrainingWindows:
             gain *= rng.choice([-1, 1], self.batch_size)
         chosen = range(*rows.indices(self.batch_size))
         x = np.empty((len(chosen), each, self.window), np.int16)
+        labels = self.labels[clips[rows]].astype(np.float32)
         for i, row in enumerate(chosen):
-            for k in range(each):
-                y = self._cut(self.indices[clips[row]], where[row, k], speed[row])
+            clip = self.indices[clips[row]]
+            stretches = [self._stretch(clip, where[row, k], speed[row]) for k in range(each)]
+            for k, stretch in enumerate(stretches):
+                y = self.records.read(clip, *stretch)
+                y = y if speed[row] == 1 else play(y, speed[row], self.window)
                 x[i, k] = y if y.dtype == np.int16 and gain[row] == 1 else _to_int16(y * np.float32(gain[row]))
                 if self.augmentation:
                     own = np.random.default_rng([self.seed, _OWN, step, row, k])
                     x[i, k] = augmented(x[i, k], self.augmentation, self.records.sr, own)
-        return x if self.windows else x[:, 0], self.labels[clips[rows]].astype(np.float32)
+            if self.soft is not None:
+                said = np.mean([self.soft.of(clip, *stretch) for stretch in stretches], axis=0)
+                labels[i] += self.soft_weight * (said - labels[i])
+        return x if self.windows else x[:, 0], labels
 
-    def _cut(self, clip: int, where: float, speed: float) -> np.ndarray:
-        """A window of a clip, (window,), that starts at the share `where` of the starts that there are."""
+    def _stretch(self, clip: int, where: float, speed: float) -> tuple[int, int]:
+        """Start and length in samples of a window that starts at the share `where` of the starts that a clip has."""
         length = self.window if speed == 1 else int(np.ceil(self.window * speed)) + 1
         room = max(int(self.records.lengths[clip]) - length, 0)
-        y = self.records.read(clip, int(where * (room + 1)), length)
-        return y if speed == 1 else play(y, speed, self.window)
+        return int(where * (room + 1)), length
 
     @property
     def _n(self) -> int:

@@ -7,13 +7,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tagkit.data.download import DownloadError
 from tagkit.data.records import Records
 from tagkit.evaluation.predictions import Predictions, check_format
 from tagkit.evaluation.result import Network, Result, Scores, Training, Validation
 from tagkit.graph.describe import clip_macs, describe_model
 from tagkit.graph.scorer import Scorer
 from tagkit.system.progress import progress_bar
-from tagkit.training.runs import Run, code_version
+from tagkit.training.runs import Run, TrainingError, code_version
+from tagkit.training.teacher import Teacher
 
 INPUTS = {
     None: "raw",
@@ -76,7 +78,8 @@ def evaluate(
     predicted = _predict(run, model, records, part, cluster_by, progress)
     if predictions:
         predicted.save(predictions)
-    return describe(run, model, records, predicted.scored(min_positives, resamples))
+    result = describe(run, model, records, predicted.scored(min_positives, resamples))
+    return replace(result, agreement=_agreement(run, records, part, predicted, progress))
 
 
 def describe(run: Run, model: keras.Model, records: Records, scores: Scores) -> Result:
@@ -136,6 +139,25 @@ def _predict(
     )
 
 
+def _agreement(run: Run, records: Records, part: str, predicted: Predictions, progress: bool) -> float | None:
+    """How alike a student and its teacher score some clips; None without a teacher, or where its run is gone."""
+    taught = run.record.get("teacher")
+    if taught is None:
+        return None
+    try:
+        teacher = Teacher.open(run.config.teacher)
+        if teacher.run.weights_sha256 != taught["weights_sha256"]:
+            return None
+    except (TrainingError, DownloadError):
+        return None
+    indices = records.part(part, run.record["split"])
+    theirs = teacher.soft(records, f"{run.record['split']}-{part}", indices, progress).whole(indices)
+    theirs = theirs[:, [run.tags.index(tag) for tag in predicted.tags]]
+    varied = (np.ptp(predicted.scores, 0) > 0) & (np.ptp(theirs, 0) > 0)
+    pairs = zip(predicted.scores.T[varied], theirs.T[varied], strict=True)
+    return float(np.mean([np.corrcoef(ours, said)[0, 1] for ours, said in pairs]))
+
+
 def _scores(run: Run, model: keras.Model, records: Records, indices: np.ndarray, progress: bool) -> np.ndarray:
     """Probabilities (clips, tags); a few clips at a time, so that the progress bar moves."""
     scorer = Scorer(model, exclusive=run.exclusive)
@@ -166,12 +188,13 @@ def describe_training(run: Run) -> Training:
     """How a run was trained; losses and validation scores are rounded to 0.0001."""
     r = run.record
     return Training(
-        config=replace(run.config, init=None),
+        config=replace(run.config, init=None, teacher=None),
         steps_done=r.get("steps_done"),
         cpu_seconds=r.get("cpu_seconds"),
         init=r.get("init"),
         best_valid_roc_auc=max((h["valid_roc_auc"] for h in r["history"]), default=None),
         history=tuple(Validation(h["step"], round(h["loss"], 4), round(h["valid_roc_auc"], 4)) for h in r["history"]),
+        teacher=r.get("teacher"),
     )
 
 

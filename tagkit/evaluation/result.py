@@ -67,13 +67,15 @@ class Training:
     Attributes
     ----------
     config : TrainingConfig
-        Without `init`, which is a path of the machine that trained.
+        Without `init` and `teacher`, which are paths of the machine that trained.
     steps_done, cpu_seconds : number or None
         None while the training is unfinished.
     init : dict or None
         Model, data and weights of the run whose weights it started from.
     best_valid_roc_auc : float or None
     history : tuple of Validation
+    teacher : dict or None
+        Name, data and weights of the run whose scores it learned, and their share.
     """
 
     config: TrainingConfig
@@ -82,6 +84,7 @@ class Training:
     init: dict[str, object] | None
     best_valid_roc_auc: float | None
     history: tuple[Validation, ...]
+    teacher: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -180,6 +183,8 @@ class Result(Scores):
         Versions.
     decoding : int or None
         Version of the decoder that made the records; None for results that do not say.
+    agreement : float or None
+        Of a student with its teacher: the correlation of their scores over the clips, the mean over tags.
     name, family, budget_s
         Name (an imported network has one, too), question and budget in CPU seconds that a study gave it; else empty.
     """
@@ -194,6 +199,7 @@ class Result(Scores):
     data: str
     code: Mapping[str, str] = field(repr=False)
     decoding: int | None = None
+    agreement: float | None = None
     name: str = ""
     family: str = ""
     budget_s: float | None = None
@@ -214,13 +220,19 @@ class Result(Scores):
             words.append(config.augmentation)
         if self.training.init:
             words.append(f"from {self.training.init['dataset']}")
+        if config.freeze:
+            words.append(f"frozen up to {config.freeze}")
+        if self.training.teacher:
+            words.append(f"taught by {self.training.teacher['name']}")
         return " ".join(words)
 
     def to_json(self) -> dict:
         """Plain JSON types; `from_json` reads them."""
         training = asdict(self.training) | {"config": self.training.config.to_dict()}
-        del training["config"]["init"]
+        del training["config"]["init"], training["config"]["teacher"]
         content = {key: value for key, value in super().to_json().items() if self.name or key not in STUDY}
+        if self.agreement is None:
+            del content["agreement"]
         return content | {"network": asdict(self.network), "training": training}
 
     @classmethod

@@ -66,6 +66,13 @@ class TrainingConfig:
         Gamma of the focal loss.
     init
         A run folder: start from that run's best weights, except for its last layer.
+    freeze
+        A stage: it and all before it keep the weights of `init`, and their norms the statistics.
+    teacher
+        A run folder, or the name of a published network: learn its tags from its scores.
+    teacher_weight
+        Share of the teacher's scores in what is learned, above 0 and at most 1; the clips' labels have the rest for the
+        tags that they know.
     steps
         Total number of optimizer steps.
     batch_size
@@ -106,6 +113,9 @@ class TrainingConfig:
     tag_balance: float = 0.0
     focal_gamma: float = 2.0
     init: str | None = None
+    freeze: str | None = None
+    teacher: str | None = None
+    teacher_weight: float = 1.0
     steps: int = 1500
     batch_size: int = 16
     optimizer: str = "adamw"
@@ -144,6 +154,16 @@ class TrainingConfig:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
+        if not 0 < self.teacher_weight <= 1:
+            raise ValueError(f"teacher_weight is {self.teacher_weight}; it is a share above 0 and at most 1.")
+        if self.teacher and (self.loss not in (None, "sigmoid_cross_entropy") or self.task == "exclusive"):
+            raise ValueError(
+                f"task is {self.task} and loss is {self.loss}, but a teacher's scores need sigmoid_cross_entropy."
+            )
+        if self.teacher and self.vocabulary:
+            raise ValueError(
+                f"vocabulary is {self.vocabulary!r}, but a student learns its teacher's tags; leave it out."
+            )
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup}; it is a share of the steps and must be at least 0 and below 1.")
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tagkit import graph
 from tagkit.data.records import Records
 from tagkit.data.windows import TrainingWindows, augmented
 from tagkit.graph import windowing, zoo
@@ -24,6 +25,7 @@ from tagkit.training.checkpoint import Progress
 from tagkit.training.config import Phase, TrainingConfig
 from tagkit.training.devices import Devices
 from tagkit.training.runs import Run, TrainingError, code_version
+from tagkit.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Plan:
         Validation clips, by their indices in `records`: (clips,).
     labels
         Their tags, (clips, tags) bool.
+    teacher
+        Whose scores are learned, if any.
     """
 
     config: TrainingConfig
@@ -46,6 +50,7 @@ class Plan:
     run: Run
     valid: np.ndarray
     labels: np.ndarray
+    teacher: Teacher | None = None
 
 
 @dataclass
@@ -114,16 +119,24 @@ def decide(config: TrainingConfig, records: Records, out: Path, devices: Devices
             f"{records.root} has {records.sr} Hz, but {row.name} takes {row.sr} Hz; prepare it with --sr {row.sr}."
         )
     devices.check(config.batch_size)
-    tags = records.catalog.tags(config.vocabulary)
-    config = config.settled(records.catalog.task(config.vocabulary))
+    if config.freeze and not config.init:
+        raise TrainingError(f"There are no trained weights to freeze up to {config.freeze}: start from a run (--init).")
+    teacher = Teacher.open(config.teacher, config.teacher_weight) if config.teacher else None
+    tags = teacher.run.tags if teacher else records.catalog.tags(config.vocabulary)
+    config = config.settled("multi-label" if teacher else records.catalog.task(config.vocabulary))
     train, valid = (records.part(part, config.split) for part in ("train", "valid"))
-    labels = records.labels(valid, tags)
+    if teacher:
+        labels = teacher.judged(records, _part("valid", config, records), valid, devices.chief)
+    else:
+        labels = records.labels(valid, tags)
     if not (labels.any(0) & ~labels.all(0)).any():
         raise TrainingError(f"No tag tells the {len(valid)} valid clips of {records.root} apart; give it more.")
     _check_classes(config, records, labels)
     example = windowing.settle(row, config.windowing, int(np.median(records.lengths[train])))
     record = _record(config, records, row, example, tags) | {"devices": devices.describe()}
-    return Plan(config, records, devices, _reopened(out, record) or Run(out, record), valid, labels)
+    if teacher:
+        record |= {"teacher": teacher.about()}
+    return Plan(config, records, devices, _reopened(out, record) or Run(out, record), valid, labels, teacher)
 
 
 def _check_classes(config: TrainingConfig, records: Records, valid: np.ndarray) -> None:
@@ -152,9 +165,9 @@ def build(plan: Plan) -> Training:
         model = run.windowing.build(run.row, len(run.tags), config.seed, synchronized=devices.replicas > 1)
     if config.init:
         load_pretrained(model, Run.open(config.init))
-    example = run.windowing
-    settings = config.windows | {"augmentation": _augmentation(config, example.samples, plan.records.sr)}
-    windows = TrainingWindows.of(plan.records, run.tags, example.samples, example.windows, **settings)
+    if config.freeze:
+        freeze(model, config.freeze)
+    windows = _windows(plan)
     loss = optimizers.build_loss(config, windows.labels.sum(0))
     # Not before all of that has worked: settings that cannot be built do not bind the folder.
     if devices.chief and not (run.root / "run.json").is_file():
@@ -181,6 +194,48 @@ def _augmentation(config: TrainingConfig, samples: int, sr: int) -> Callable | N
     except Exception as error:
         raise CodeError(f"{config.augmentation} fails on a window of {samples} samples: {error}") from error
     return function
+
+
+def freeze(model: keras.Model, last: str) -> None:
+    """Keep the weights of a stage and of all before it, and the statistics of their norms.
+
+    Raises
+    ------
+    TrainingError
+        The network has no such stage, or none behind it.
+    """
+    names = list(graph.stages(model))
+    if last not in names[:-1]:
+        raise TrainingError(f"{model.name} has no stage {last!r} to freeze; choose one of {', '.join(names[:-1])}.")
+    kept = set(names[: names.index(last) + 1])
+    for layer in model.layers:
+        if layer.name.split("_")[0] in kept:
+            layer.trainable = False
+
+
+def _part(name: str, config: TrainingConfig, records: Records) -> str:
+    """The name of a part, with that of its split."""
+    return f"{config.split or records.catalog.default_split}-{name}"
+
+
+def _windows(plan: Plan) -> TrainingWindows:
+    """The training clips with what is learned of them."""
+    config, records, example, teacher = plan.config, plan.records, plan.run.windowing, plan.teacher
+    settings = config.windows | {"augmentation": _augmentation(config, example.samples, records.sr)}
+    if teacher is None:
+        return TrainingWindows.of(records, plan.run.tags, example.samples, example.windows, **settings)
+    indices = records.part("train", settings.pop("split"))
+    soft = teacher.soft(records, _part("train", config, records), indices, plan.devices.chief)
+    return TrainingWindows(
+        records,
+        indices,
+        teacher.labels(records, indices),
+        example.samples,
+        example.windows,
+        soft=soft,
+        soft_weight=np.where(teacher.known(records), teacher.weight, 1.0).astype(np.float32),
+        **settings,
+    )
 
 
 def load_pretrained(model: keras.Model, run: Run) -> None:
@@ -259,12 +314,12 @@ def _reopened(out: Path, record: dict) -> Run | None:
     drawn = {"row": run.row.to_dict(), "config": run.config.to_dict()}  # with what has been added to tables since
     ours, theirs = (json.loads(json.dumps(r)) for r in (record, run.record | drawn))
     for r in (ours, theirs):
-        del r["config"]["init"]  # a path; "init" has the sha256 of what lies there
-    for key in ("config", "row", "windowing", "tags", "data", "split", "init"):
-        if ours[key] != theirs[key]:
+        del r["config"]["init"], r["config"]["teacher"]  # paths; the record has the sha256 of what lies there
+    for key in ("config", "row", "windowing", "tags", "data", "split", "init", "teacher"):
+        if ours.get(key) != theirs.get(key):
             raise TrainingError(
-                f"{out} holds a run with another {_difference(key, theirs[key], ours[key])}; remove that folder, or "
-                "choose another."
+                f"{out} holds a run with another {_difference(key, theirs.get(key), ours.get(key))}; remove that "
+                "folder, or choose another."
             )
     for named, sha256 in ours["own_code"].items():
         if theirs["own_code"][named] != sha256:
