@@ -215,4 +215,19 @@ PRETRAINING = Plan(
     min_positives=5,
 )
 
-PLANS = {plan.name: plan for plan in (ZOO, RECORDINGS, PRETRAINING)}
+WAYS = {"tags": {}, "teacher": {"teacher": "musicnn-mtat"}, "both": {"teacher": "musicnn-mtat", "teacher_weight": 0.5}}
+TEACHER = Plan(
+    "teacher",
+    "magnatagatune",
+    tuple(
+        Entry(model, model, settings, f"{model} by {way}")
+        for model in ("dm16", "ds256rc", "tdfbank", "logmel")
+        for way, settings in WAYS.items()
+    ),
+    budget_s=300,
+    seeds=3,
+    base=TrainingConfig(),
+    min_positives=5,
+)
+
+PLANS = {plan.name: plan for plan in (ZOO, RECORDINGS, PRETRAINING, TEACHER)}

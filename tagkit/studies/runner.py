@@ -121,7 +121,7 @@ def _check_terms(plan: Plan, entry: Entry, result: Result, records: Records) -> 
     here = {"data": result.data if same else records.fingerprint, "decoding": records.decoding}
     here |= {"budget_s": plan.budget(entry)}
     here |= _config(plan, entry, result.seed).to_dict()
-    for key in here.keys() - {"init", "steps", "eval_every"}:  # which follow from the pre-training and the budget
+    for key in here.keys() - {"init", "teacher", "steps", "eval_every"}:  # paths, and what follows from the budget
         if here[key] != there[key]:
             raise StudyError(
                 f"{Store(plan.name).path} has {result.name} seed {result.seed} with {key} {there[key]}, but this study "

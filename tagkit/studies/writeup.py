@@ -34,6 +34,13 @@ RECORDED = (
     "these scores with any on it."
 )
 
+TAUGHT = (
+    "Each network learns from the clips' tags, from the scores of musicnn-mtat (*teacher*), or from half of each "
+    "(*both*), everything else alike. The teacher was trained on all of MagnaTagATune, other clips of the test "
+    "recordings included: a student's score is one with a teacher that may know these recordings. The time in which the "
+    "teacher scored the clips is not in the budget.\n"
+)
+
 # What networks are given, as evaluation records it.
 KINDS = {
     "raw": "on the raw waveform",
@@ -223,6 +230,20 @@ def _plain(groups: Sequence[Group]) -> list[Group]:
     return [g for g in groups if g.first.family not in ("windowing", "losses")]
 
 
+def _teacher(groups: Sequence[Group]) -> str:
+    text = [f"## A teacher\n\n{RECORDED}\n\n{_terms(groups)}", TAUGHT]
+    text.append(_picture("Scores with and without a teacher", "results_teacher"))
+    for model in dict.fromkeys(g.first.family for g in groups):
+        some = [g for g in groups if g.first.family == model]
+        _needed([g for g in some if not g.first.training.teacher], "teacher", f"{model} that learned from tags")
+        text.append(f"### {model}\n\n{_table(some, f'{model} by tags')}\n")
+        for g in some:
+            told = [r.agreement for r in g.results if r.agreement is not None]
+            if told:
+                text.append(f"Scores of `{g.name}` and of its teacher correlate by {sum(told) / len(told):.3f}.\n")
+    return "\n".join(text)
+
+
 def _needed(groups: Sequence[Group], study: str, what: str) -> Sequence[Group]:
     """The groups that a section cannot do without; ComparisonError if there are none."""
     if not groups:
@@ -259,9 +280,11 @@ _TITLES = {
     "zoo": "Rendered music, pieces that no network has heard",
     "recordings": "Real recordings",
     "pretraining": "Real recordings, with and without pre-training",
+    "teacher": "Real recordings, taught by tags or by a teacher",
 }
 _SECTIONS: dict[str, Callable[[Sequence[Group]], str]] = {
     "zoo": _zoo,
     "recordings": _recordings,
     "pretraining": _pretraining,
+    "teacher": _teacher,
 }

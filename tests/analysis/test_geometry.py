@@ -28,6 +28,10 @@ def has_holes(model: keras.Model) -> bool:
     return any(np.max(getattr(item, "dilation_rate", 1)) > 1 for item in model.layers)
 
 
+# Their first layer looks at the whole window: at its mean level, or at gates from the mean of the maps.
+EACH_FRAME_SEES_ALL = ("won_samplecnn_se", "crepe_tiny")
+
+
 def assert_aligned(model: keras.Model, samples: int, steps=(0, 1, 7, 100, 1001)) -> None:
     """Every exact stage hears a click in the frames that its geometry names, and in no other."""
     names = [stage.name for stage in geometry.stages(model) if stage.exact]
@@ -131,7 +135,11 @@ def test_branches_without_common_frames_are_refused():
 
 @pytest.mark.parametrize("row", zoo.ROWS)
 def test_check_12_clicks_in_every_row_of_the_zoo(row):
-    assert_aligned(zoo.build(row), zoo.ROWS[row].samples, steps=(0, 101))
+    model = zoo.build(row)
+    if row in EACH_FRAME_SEES_ALL:
+        assert not any(stage.exact for stage in geometry.stages(model))
+    else:
+        assert_aligned(model, zoo.ROWS[row].samples, steps=(0, 101))
 
 
 def test_a_network_inside_a_network_is_named():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tagkit import audio, studies, workspace
+from tagkit.data.records import Records
 from tagkit.evaluation import compare
 from tagkit.graph import windowing, zoo
 from tagkit.graph.specs import WINDOWINGS
@@ -218,3 +219,22 @@ def test_names_of_losses_and_plans_agree():
 def test_an_unknown_entry_is_named(home, tone_records):
     with pytest.raises(ValueError, match="zoo has no 'dm99'"):
         runner.run(SMALL, tone_records, only=["dm99"])
+
+
+def test_a_teacher_is_compared_with_tags_for_each_network(home, run, tone_records):
+    records = Records.open(shutil.copytree(tone_records.root, home / "records"))
+    ways = {
+        "tags": {},
+        "teacher": {"teacher": str(run.root)},
+        "both": {"teacher": str(run.root), "teacher_weight": 0.5},
+    }
+    entries = tuple(Entry("ds256ra", "ds256ra", settings, f"ds256ra by {way}") for way, settings in ways.items())
+    small = replace(SMALL, name="teacher", entries=entries, budget_s=0, seeds=1, finalists=None)
+    for _ in range(2):  # the second time all is there
+        runner.run(small, records, jobs=0, progress=False)
+    results = Store("teacher").read()
+    assert {name for (name, _), r in results.items() if r.agreement is None} == {"ds256ra by tags"}
+    page, *_ = writeup.write()
+    text = page.read_text()
+    assert "a teacher that may know these recordings" in text
+    assert text.count("of its teacher correlate by") == 2
