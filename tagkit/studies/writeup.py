@@ -37,8 +37,8 @@ RECORDED = (
 TAUGHT = (
     "Each network learns from the clips' tags, from the scores of musicnn-mtat (*teacher*), or from half of each "
     "(*both*), everything else alike. The teacher was trained on all of MagnaTagATune, other clips of the test "
-    "recordings included: a student's score is one with a teacher that may know these recordings. The time in which the "
-    "teacher scored the clips is not in the budget.\n"
+    "recordings included: a student's score is one with a teacher that may know these recordings. The time that the "
+    "teacher took to score the clips is not in the budget.\n"
 )
 
 # What networks are given, as evaluation records it.
