@@ -164,12 +164,12 @@ class Muting:
 
     def confirmed(self, portrait: Portrait, alpha: float = ALPHA) -> tuple[int, int]:
         """How many channels that tell an instrument's tag by correlation also lose by muting it, of how many."""
-        hears, count, total = self.hears(), 0, 0
+        hears, own, count, total = self.hears(), portrait.channel_tags(), 0, 0
         for i, (stage, channel) in enumerate(self.channels):
-            own = portrait.channel_tags()[stage][channel] if stage in portrait.stages else None
-            if own is not None and own.tested and own.tag in hears:
+            told = own[stage][channel] if stage in own else None
+            if told and told.tested and told.tag in hears:
                 total += 1
-                count += bool(hears[own.tag].p[i] <= alpha and hears[own.tag].mean[i] > 0)
+                count += bool(hears[told.tag].p[i] <= alpha and hears[told.tag].mean[i] > 0)
         return count, total
 
     def confusion(self) -> pd.DataFrame:
