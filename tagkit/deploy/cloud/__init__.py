@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 import tomllib
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from string import Template
 
@@ -146,59 +146,26 @@ def kubernetes(job: Job) -> dict:
     """A headless service, by which machines find each other by name, and an indexed Job."""
     hosts = ",".join(f"{job.name}-{i}.{job.name}:{PORT}" for i in range(job.machines))
     place = ["launch", "--hosts", hosts, "--index", "$(JOB_COMPLETION_INDEX)", "--"] if job.machines > 1 else []
-    amounts = {"cpu": str(job.cpus), "memory": f"{job.memory_gb}Gi"} | (
-        {"nvidia.com/gpu": str(job.gpus)} if job.gpus else {}
+    gpus = {"nvidia.com/gpu": str(job.gpus)} if job.gpus else {}
+    text = _filled(
+        "kubernetes.json",
+        job,
+        arguments=json.dumps([*place, *job.command]),
+        amounts=json.dumps({"cpu": str(job.cpus), "memory": f"{job.memory_gb}Gi"} | gpus),
+        seconds=job.hours * 3600,
     )
-    container = {
-        "name": "tagkit",
-        "image": job.image,
-        "command": ["tagkit"],
-        "args": [*place, *job.command],
-        "resources": {"requests": amounts, "limits": amounts},
-        "volumeMounts": [{"name": "disk", "mountPath": job.disk}],
-    }
-    pod = {
-        "subdomain": job.name,
-        "restartPolicy": "OnFailure",
-        "terminationGracePeriodSeconds": 120,
-        "containers": [container],
-        "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": job.volume}}],
-    }
-    labels = {"app": job.name}
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": job.name},
-        "spec": {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": labels},
-    }
-    indexed = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": job.name},
-        "spec": {
-            "completionMode": "Indexed",
-            "completions": job.machines,
-            "parallelism": job.machines,
-            "backoffLimit": 20,
-            "activeDeadlineSeconds": job.hours * 3600,
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        },
-    }
-    return {"apiVersion": "v1", "kind": "List", "items": [service, indexed]}
+    return json.loads(text)
 
 
 def slurm(job: Job) -> str:
     """A batch script for Slurm, with one task on each machine."""
-    return Template((_TEMPLATES / "job.slurm").read_text(encoding="utf-8")).substitute(
-        name=job.name,
-        machines=job.machines,
-        cpus=job.cpus,
-        memory_gb=job.memory_gb,
-        gpus=f"#SBATCH --gpus-per-node={job.gpus}" if job.gpus else "# no GPU",
-        hours=job.hours,
-        port=PORT,
-        command=shlex.join(job.command),
-    )
+    gpus = f"#SBATCH --gpus-per-node={job.gpus}" if job.gpus else "# no GPU"
+    return _filled("job.slurm", job, gpus=gpus, port=PORT, command=shlex.join(job.command))
+
+
+def _filled(template: str, job: Job, **more: object) -> str:
+    """A template, filled with the job's settings and more."""
+    return Template((_TEMPLATES / template).read_text(encoding="utf-8")).substitute(asdict(job) | more)
 
 
 def _json(content: dict) -> str:
