@@ -15,7 +15,7 @@ def draw_scores(results: Mapping[str, Result], folder: Path) -> list[Path]:
     """Draw the scores of every tag, one figure for each result; the paths."""
     paths = []
     for name, result in results.items():
-        fig, ax = _figure(7, 0.28 * len(result.tags) + 1.2)
+        fig, ax = new(7, 0.28 * len(result.tags) + 1.2)
         plots.per_tag_scores(
             **comparison.by_tag(result),
             title=f"{name}: {result.dataset}, {result.part} part of split {result.split!r}",
@@ -30,7 +30,7 @@ def draw_result(result: Result, folder: Path) -> list[Path]:
     paths = draw_scores({result.label: result}, folder)
     if result.classes:
         side = 2.5 + 0.55 * len(result.classes.names)
-        fig, ax = _figure(side + 0.8, side)
+        fig, ax = new(side + 0.8, side)
         found = result.classes
         title = f"Accuracy {found.accuracy}"
         plots.confusion_matrix(found.confusion, found.names, title=title, ax=ax)
@@ -40,24 +40,24 @@ def draw_result(result: Result, folder: Path) -> list[Path]:
 
 def draw_training(results: Mapping[str, Result], folder: Path) -> Path:
     """Draw the validation scores of some runs over their training; returns the path."""
-    fig, ax = _figure(7, 3.2)
+    fig, ax = new(7, 3.2)
     plots.training_curves(**comparison.learning(results), title="Training", ax=ax)
     return save(fig, folder / "training.png")
 
 
 def draw_comparison(groups: Sequence[comparison.Group], folder: Path) -> list[Path]:
     """Draw the ranking of some networks, and their scores for each tag; the paths."""
-    fig, ax = _figure(8, 1.1 + 0.26 * len(groups))
+    fig, ax = new(8, 1.1 + 0.26 * len(groups))
     plots.score_ranking(**comparison.ranking(groups), ax=ax)
     ranking = save(fig, folder / "comparison.png")
     tags = comparison.tag_table(groups)
-    fig, ax = _figure(3.5 + 0.62 * tags.shape[1], 1.8 + 0.28 * len(tags))
+    fig, ax = new(3.5 + 0.62 * tags.shape[1], 1.8 + 0.28 * len(tags))
     plots.tag_heat_map(tags, ax=ax)
     return [ranking, save(fig, folder / "tags.png")]
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    # Without pyplot: nothing is shown, no window system is touched, nothing has to be closed.
+def new(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of so many inches and its Axes, without pyplot: it opens no window and need not be closed."""
     plots.use_style()
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots()

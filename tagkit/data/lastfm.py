@@ -116,28 +116,6 @@ def coverage(tracks: pd.DataFrame, store: str | Path) -> pd.DataFrame:
     return pd.DataFrame({"tracks": counts, "share": counts / max(1, len(tracks))}).rename_axis("outcome")
 
 
-def read_tags(tracks: pd.DataFrame, store: str | Path) -> pd.DataFrame:
-    """The tags of tracks as Last.fm gave them: the track's own, else its album's.
-
-    Returns
-    -------
-    DataFrame (pairs,)
-        `clip_id`, `tag` (lower case), `weight` (0 to 100, relative to the most frequent tag of the track or album)
-        and `source` (track or album).
-
-    Raises
-    ------
-    LastfmError
-        See `coverage`.
-    """
-    rows = [
-        (clip_id, tag, weight, kind)
-        for clip_id, kind, found in _tagged(tracks, Path(store))
-        for tag, weight in found.items()
-    ]
-    return pd.DataFrame(rows, columns=["clip_id", "tag", "weight", "source"])
-
-
 def labels(tracks: pd.DataFrame, store: str | Path, k: int = 50, min_weight: int = 50) -> pd.DataFrame:
     """Labels from the collected tags, for `fma.read(..., tags="lastfm", lastfm=...)`.
 
@@ -162,7 +140,7 @@ def labels(tracks: pd.DataFrame, store: str | Path, k: int = 50, min_weight: int
     """
     # Millions of (track, tag) pairs with a million tags: only those that count are held, and no table of all of them.
     carried: dict[str, set[str]] = {}
-    for clip_id, _, found in _tagged(tracks, Path(store)):
+    for clip_id, found in _tagged(tracks, Path(store)):
         carried.setdefault(clip_id, set()).update(tag for tag, weight in found.items() if weight >= min_weight)
     counts = Counter(tag for tags in carried.values() for tag in tags)
     if not counts:
@@ -228,14 +206,14 @@ def _named(path: Path) -> Iterator[None]:
         raise LastfmError(f"{path} {hint}.") from error
 
 
-def _tagged(tracks: pd.DataFrame, path: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
-    """Track id, source (track or album) and the tags' weights of each track that has tags."""
+def _tagged(tracks: pd.DataFrame, path: Path) -> Iterator[tuple[str, dict[str, int]]]:
+    """Track id and the tags' weights of each track that has tags: its own, else its album's."""
     with _to_read(path) as answers:
         for clip_id, row in zip(tracks.index, tracks.itertuples(index=False), strict=True):
             for kind, title in (("track", row.title), ("album", row.album)):
                 _, found = _answer(answers, kind, row.artist, title) or (False, {})
                 if found:
-                    yield clip_id, kind, found
+                    yield clip_id, found
                     break
 
 

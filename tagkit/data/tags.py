@@ -1,6 +1,5 @@
-"""Tags: vocabularies in pinned order, the most frequent tags, synonyms, contradictions."""
+"""Tags: synonyms and contradictions."""
 
-import itertools
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
@@ -38,49 +37,6 @@ SYNONYMS = {
     "vocals": ("vocals", "vocal", "voice", "voices", "singer", "singing"),
 }
 # fmt: on
-
-
-def most_frequent(labels: pd.DataFrame, k: int = 50) -> tuple[str, ...]:
-    """The `k` tags with the most positives, most frequent first; ties keep the order of the columns.
-
-    Parameters
-    ----------
-    labels : DataFrame (clips, tags) of bool
-    k : int
-        At most as many tags as there are are returned.
-    """
-    counts = labels.sum().sort_values(ascending=False, kind="stable")
-    return tuple(counts.index[:k])
-
-
-def check_order(labels: pd.DataFrame, order: Iterable[str]) -> None:
-    """Check that a pinned order of tags agrees with their counts: no tag has fewer positives than the next.
-
-    Labels in another order, or another dataset's, show here before a model is trained on them.
-
-    Parameters
-    ----------
-    labels : DataFrame (clips, tags) of bool
-        All clips of the dataset: subsets have other counts.
-
-    Raises
-    ------
-    ValueError
-        Names a tag that `labels` lacks, or the first two that stand the wrong way round.
-    """
-    order = list(order)
-    missing = [tag for tag in order if tag not in labels.columns]
-    if missing:
-        raise ValueError(
-            f"the labels lack the tag {missing[0]!r} ({len(missing)} in all); check the dataset's version."
-        )
-    counts = labels[order].sum()
-    for tag, following in itertools.pairwise(order):
-        if counts[tag] < counts[following]:
-            raise ValueError(
-                f"{tag!r} has {counts[tag]} positives and stands before {following!r} with {counts[following]}; "
-                "the labels are in another order or of another dataset."
-            )
 
 
 def merge_synonyms(labels: pd.DataFrame, groups: Mapping[str, Iterable[str]] = SYNONYMS) -> pd.DataFrame:

@@ -273,16 +273,6 @@ def learning(results: Mapping[str, Result]) -> dict:
     }
 
 
-def curves(groups: Sequence[Group]) -> dict:
-    """As `learning`, for the first seeds of networks that were validated equally often.
-
-    The x axis is the share of the training, as steps of different networks do not compare.
-    """
-    drawn = learning({g.name: g.first for g in groups})
-    points = len(drawn["steps"])
-    return drawn | {"steps": [(k + 1) / points for k in range(points)], "xlabel": "share of the training"}
-
-
 def costs(groups: Sequence[Group]) -> dict:
     """What `tagkit.plots.score_against_cost` draws of some networks, by the names of its parameters."""
     drawn = ranking(groups)

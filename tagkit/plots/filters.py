@@ -158,22 +158,12 @@ def centre_frequencies(
             ("linear", "-", lambda f: f, lambda f: f),
         ):
             ax.plot(place, back(to(low) + share * (to(high) - to(low))), style, color=QUIET, linewidth=1, label=name)
-    styles = looks()
     at_lowest = []
-    for label, centres in centre_hz.items():
+    for look, centres in zip(looks(centre_hz, untrained), centre_hz.values(), strict=True):
         found = np.sort(np.asarray(centres)[np.isfinite(centres)])
         place = (np.arange(len(found)) + 0.5) / max(len(found), 1)
-        colour, marker = (QUIET, "o") if label == untrained else next(styles)
-        ax.plot(
-            place,
-            found,
-            marker,
-            markersize=4,
-            color=colour,
-            label=f"{label} ({len(found)})",
-            alpha=0.9,
-            zorder=1.8 if label == untrained else 2,
-        )
+        look["label"] += f" ({len(found)})"
+        ax.plot(place, found, linestyle="none", markersize=4, alpha=0.9, **look)
         at_lowest += list(place[found < LOWEST * fmin_hz])
     if at_lowest:
         words = "answer most to the lowest tone"

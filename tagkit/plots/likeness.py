@@ -74,31 +74,23 @@ def by_stage(
         There are more bare triples than stages.
     """
     ax = axes_or_new(ax, height=3.4)
-    styles = looks()
     lowest = []
-    for i, (label, found) in enumerate(networks.items()):
+    for i, (look, found) in enumerate(zip(looks(networks, untrained), networks.values(), strict=True)):
         if len(found) > len(stages) and not isinstance(found, Mapping):
-            raise ValueError(f"{label}: {len(found)} values, stages named: {len(stages)}; give its values by stage.")
+            raise ValueError(
+                f"{look['label']}: {len(found)} values, stages named: {len(stages)}; give its values by stage."
+            )
         names = list(found if isinstance(found, Mapping) else stages[: len(found)])
         triples = found.values() if isinstance(found, Mapping) else found
         value, low, high = np.array([tuple(triple) for triple in triples]).T
         x = _places(names, list(stages)) + min(0.08, 0.7 / len(networks)) * (i - (len(networks) - 1) / 2)
-        colour, marker = (QUIET, "o") if label == untrained else next(styles)
-        ax.errorbar(
-            x,
-            value,
-            [value - low, high - value],
-            fmt=f"{marker}-",
-            color=colour,
-            label=label,
-            capsize=2,
-            linewidth=1.2,
-            zorder=1.8 if label == untrained else 2,
-        )
+        ax.errorbar(x, value, [value - low, high - value], capsize=2, linewidth=1.2, **look)
         lowest.append(np.min(low[np.isfinite(low)], initial=0))
         for name, *point in zip(names, x, value, strict=True):
             if name not in stages:
-                ax.annotate(name, point, (7, 0), textcoords="offset points", va="center", fontsize=9, color=colour)
+                ax.annotate(
+                    name, point, (7, 0), textcoords="offset points", va="center", fontsize=9, color=look["color"]
+                )
     ax.set_xticks(range(len(stages)), stages)
     ax.set(title=title, xlabel="stage", ylabel=ylabel)
     if min(lowest) >= 0:
@@ -136,18 +128,8 @@ def tag_channels(
     first = next(iter(best.values()))
     tags = sorted(first, key=lambda tag: np.nan_to_num(first[tag]))
     ax = axes_or_new(ax, width=7.0, height=0.9 + 0.27 * len(tags))
-    styles = looks()
-    for network, aucs in best.items():
-        colour, marker = (QUIET, "o") if network == untrained else next(styles)
-        ax.plot(
-            [aucs.get(tag, np.nan) for tag in tags],
-            range(len(tags)),
-            marker,
-            color=colour,
-            label=network,
-            alpha=0.9,
-            zorder=1.8 if network == untrained else 2,
-        )
+    for look, aucs in zip(looks(best, untrained), best.values(), strict=True):
+        ax.plot([aucs.get(tag, np.nan) for tag in tags], range(len(tags)), linestyle="none", alpha=0.9, **look)
     ax.axvline(0.8, color=QUIET, linewidth=0.8, linestyle=":")
     ax.set_yticks(range(len(tags)), tags)
     ax.set(title=title, xlabel="ROC-AUC of one channel on held-out clips", ylabel="tag", xlim=(0.48, 1.02))

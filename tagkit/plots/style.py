@@ -1,7 +1,7 @@
 """Colours, fonts and line widths of all pictures."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -54,9 +54,15 @@ def axes_or_new(ax: Axes | None, width: float = 8.0, height: float = 3.0) -> Axe
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def looks() -> Iterator[tuple[str, str]]:
-    """Colours and markers for one network after another; after eight colours the marker changes."""
-    return ((colour, marker) for marker, colour in itertools.cycle(itertools.product(MARKERS, COLOURS)))
+def looks(networks: Iterable[str], untrained: str | None) -> Iterator[dict]:
+    """Each network's label, colour, marker and height; after eight colours the marker changes.
+
+    The untrained network is grey and lies below the others.
+    """
+    styles = itertools.cycle(itertools.product(MARKERS, COLOURS))
+    for name in networks:
+        marker, colour = ("o", QUIET) if name == untrained else next(styles)
+        yield {"label": name, "color": colour, "marker": marker, "zorder": 1.8 if name == untrained else 2}
 
 
 def frequency_axis(axis: Axis, fmin_hz: float, fmax_hz: float) -> None:

@@ -16,7 +16,6 @@ from test_fma import write
 from tagkit import cli
 from tagkit.data import fma, lastfm
 from tagkit.data.lastfm import LastfmError
-from tagkit.data.tags import most_frequent
 
 TRACKS = pd.DataFrame(
     [
@@ -77,16 +76,12 @@ def test_track_then_album_each_asked_once(server, tmp_path):
 def test_tags_and_labels(server, tmp_path):
     store = tmp_path / "answers.sqlite"
     ask(server, store)
-    pairs = lastfm.read_tags(TRACKS, store)
-    assert pairs[pairs["clip_id"] == "0"][["tag", "weight", "source"]].values.tolist() == [
-        ["seen live", 3, "track"],
-        ["guitar <3", 60, "track"],
-        ["rock", 100, "track"],
-    ]
     labels = lastfm.labels(TRACKS, store)
     assert list(labels.columns) == ["rock", "guitar <3"], "seen live lies below the weight"
     assert labels.index.tolist() == ["0", "1", "2", "7"]
     assert labels["guitar <3"].tolist() == [True, False, False, True]
+    for least, tags in ((3, 3), (4, 2), (60, 2), (61, 1)):
+        assert lastfm.labels(TRACKS, store, min_weight=least).loc["0"].sum() == tags, "the weights as they were given"
 
 
 def write_store(path, found):
@@ -103,9 +98,11 @@ def write_store(path, found):
     return pd.DataFrame({"artist": "Ann", "title": list(found), "album": ""}, index=index)
 
 
-def labels_by_a_table_of_all_tags(pairs, k, min_weight):
+def labels_by_a_table_of_all_tags(found, k, min_weight):
+    rows = [(str(n), tag, weight) for n, tags in enumerate(found.values()) for tag, weight in tags.items()]
+    pairs = pd.DataFrame(rows, columns=["clip_id", "tag", "weight"])
     table = pd.crosstab(pairs["clip_id"], pairs["tag"], values=pairs["weight"], aggfunc="max").fillna(-1) >= min_weight
-    table = table[list(most_frequent(table, k))]
+    table = table[table.sum().sort_values(ascending=False, kind="stable").index[:k]]
     return table.loc[:, table.any()].rename_axis(index="clip_id", columns=None)
 
 
@@ -117,9 +114,8 @@ def test_labels_are_those_of_a_table_of_all_tags(tmp_path):
         for k in range(40)
     }
     tracks = write_store(tmp_path / "s", found)
-    pairs = lastfm.read_tags(tracks, tmp_path / "s")
     for k, min_weight in ((50, 50), (7, 50), (1, 0), (20, 99)):
-        expected = labels_by_a_table_of_all_tags(pairs, k, min_weight)
+        expected = labels_by_a_table_of_all_tags(found, k, min_weight)
         assert 0 < expected.shape[1] <= k and len(expected) == 33
         pd.testing.assert_frame_equal(lastfm.labels(tracks, tmp_path / "s", k, min_weight), expected)
 
@@ -141,7 +137,7 @@ def test_answers_without_a_tag_of_weight_are_refused(tmp_path):
         lastfm.labels(tracks, tmp_path / "s")
 
 
-@pytest.mark.parametrize("read", [lastfm.coverage, lastfm.read_tags, lastfm.labels])
+@pytest.mark.parametrize("read", [lastfm.coverage, lastfm.labels])
 def test_reading_neither_makes_a_store_nor_changes_one(tmp_path, read):
     with pytest.raises(LastfmError, match=r"typo is not a file; check its name, or collect it with `tagkit lastfm`\."):
         read(TRACKS, tmp_path / "typo")

@@ -9,26 +9,10 @@ def frame(**columns):
     return pd.DataFrame({name.replace("_", " "): np.array(flags, bool) for name, flags in columns.items()})
 
 
-def test_most_frequent_counts_and_keeps_the_order_of_ties():
-    labels = frame(rare=[1, 0, 0], tied_a=[1, 1, 0], tied_b=[0, 1, 1], common=[1, 1, 1])
-    assert tags.most_frequent(labels, 3) == ("common", "tied a", "tied b")
-    assert len(tags.most_frequent(labels, 50)) == 4
-
-
 def test_top50_is_fifty_tags_with_the_disputed_pair_pinned():
     top = magnatagatune.TOP50
     assert len(set(top)) == len(top) == 50
     assert (top[0], top[-1], top.index("metal"), top.index("female voice")) == ("guitar", "choral", 47, 48)
-
-
-def test_the_order_is_checked_against_the_counts():
-    labels = frame(common=[1, 1, 1], tied_a=[1, 1, 0], tied_b=[0, 1, 1])
-    tags.check_order(labels, ["common", "tied a", "tied b"])
-    tags.check_order(labels, ["common", "tied b", "tied a"])
-    with pytest.raises(ValueError, match="'tied a' has 2 positives and stands before 'common' with 3"):
-        tags.check_order(labels, ["tied a", "common"])
-    with pytest.raises(ValueError, match="lack the tag 'rare'"):
-        tags.check_order(labels, ["common", "rare"])
 
 
 def test_merging_keeps_order_and_takes_any_member():
