@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tagkit.data.batches import training_batches
 from tagkit.data.records import Records
+from tagkit.graph.describe import describe_model
 from tagkit.training import start
 from tagkit.training.config import TrainingConfig
 from tagkit.training.devices import Devices, choose
@@ -88,7 +89,7 @@ def rehearse(config: TrainingConfig, records: Records, devices: Devices | None =
         validation_s = (time.perf_counter() - started) * len(plan.valid) / len(clips)
         return Rehearsal(
             config=plan.config,
-            parameters=training.model.count_params(),
+            parameters=describe_model(training.model)["parameters"],
             window_s=plan.run.windowing.samples / records.sr,
             windows=plan.run.windowing.windows,
             train=len(training.windows.indices),

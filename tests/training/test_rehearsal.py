@@ -10,7 +10,7 @@ def test_a_dry_run_says_what_training_takes_and_keeps_nothing(tone_records, tmp_
     command = ["train", "--model", "ds256ra", "--records", str(tone_records.root), "--dry-run", "--steps", "700"]
     assert cli.main([*command, "--eval-every", "350", "--batch-size", "4"]) == 0
     shown = capsys.readouterr().out
-    parameters = zoo.build("ds256ra", 3).count_params()
+    parameters = zoo.describe("ds256ra", 3)["parameters"]
     assert f"ds256ra has {parameters:,} parameters and sees a window of 2.43 s; 23 clips to train on and 6" in shown
     step, validation = map(float, re.search(r"([\d.]+) s a step and ([\d.]+) s a validation", shown).groups())
     hours, minutes, seconds = map(int, re.search(r"(\d+):(\d\d):(\d\d) \(h:mm:ss\)", shown).groups())
