@@ -148,10 +148,11 @@ function progress(share) {
   if (share !== null) $("done").value = share;
 }
 
+const DRAWN_MS = 100; // between two pictures of the tags
 let drawing = 0;
 function drawTags() {
   if (drawing) return;
-  drawing = requestAnimationFrame(() => {
+  drawing = setTimeout(() => {
     drawing = 0;
     const { song, taggings } = live;
     taggings.forEach((each, m) => {
@@ -173,7 +174,7 @@ function drawTags() {
     progress(song.done && done === asked ? null : done / asked);
     if (song.done && done === asked) finished(song);
     else say(`${song.name}: ${10 * Math.floor((10 * done) / asked)} % heard.`); // read aloud ten times at most
-  });
+  }, DRAWN_MS);
 }
 
 function finished(song) {
@@ -342,7 +343,11 @@ function stopRecording() {
 
 function listenForFiles() {
   const drop = $("drop");
-  $("file").addEventListener("change", ({ target }) => target.files.length && openFile(target.files[0]));
+  $("file").addEventListener("change", ({ target }) => {
+    const [file] = target.files;
+    if (file) openFile(file);
+    target.value = ""; // so that the same file can be chosen again
+  });
   for (const kind of ["dragover", "dragenter"]) {
     document.addEventListener(kind, (event) => {
       event.preventDefault();

@@ -10,9 +10,9 @@ class Resampler {
     const { PASS, ATTENUATION_DB } = Resampler;
     const band = Math.min(1, to / from); // of the incoming band, what is left
     const width = Math.PI * band * (1 - PASS);
-    this.half = Math.ceil((ATTENUATION_DB - 7.95) / (2.285 * width) / 2);
+    this.half = 2 * Math.ceil((ATTENUATION_DB - 7.95) / (2.285 * width) / 4); // even: taps are added four at a time
     this.phases = this.up === this.down ? null : this.filters(band * (1 + PASS) / 2, 0.1102 * (ATTENUATION_DB - 8.7));
-    this.held = new Float32Array(this.half); // zeros before the sound, later the end of the block before
+    this.held = new Float64Array(this.half); // zeros before the sound, later the end of the block before
     this.first = -this.half; // the sample of the incoming sound that `held` begins with
     this.given = 0; // samples that have gone out
     this.taken = 0; // samples that have come in
@@ -30,14 +30,14 @@ class Resampler {
         return Math.abs(share) >= 1 ? 0 : cutoff * sinc * (Synthesis.besselI0(beta * Math.sqrt(1 - share ** 2)) / edge);
       });
       const total = taps.reduce((sum, tap) => sum + tap);
-      return taps.map((tap) => tap / total);
+      return Float32Array.from(taps, (tap) => tap / total); // half the memory: what is cycled through stays in the cache
     });
   }
 
   // What is certain once this block (Float32Array) has come in.
   push(block) {
     if (!this.phases) return block;
-    const joined = new Float32Array(this.held.length + block.length);
+    const joined = new Float64Array(this.held.length + block.length);
     joined.set(this.held);
     joined.set(block, this.held.length);
     this.taken += block.length;
@@ -47,7 +47,7 @@ class Resampler {
   // The rest, as if silence followed.
   end() {
     if (!this.phases) return new Float32Array(0);
-    const joined = new Float32Array(this.held.length + this.half + 1);
+    const joined = new Float64Array(this.held.length + this.half + 4);
     joined.set(this.held);
     return this.work(joined, Math.round((this.taken * this.up) / this.down));
   }
@@ -60,9 +60,14 @@ class Resampler {
       const phase = place % up;
       const taps = this.phases[phase];
       const from = (place - phase) / up - half + 1 - this.first;
-      let total = 0;
-      for (let k = 0; k < taps.length; k++) total += taps[k] * joined[from + k];
-      y[i] = total;
+      let [a, b, c, d] = [0, 0, 0, 0]; // four sums side by side: a processor need not wait for one to add to it
+      for (let k = 0; k < taps.length; k += 4) {
+        a += taps[k] * joined[from + k];
+        b += taps[k + 1] * joined[from + k + 1];
+        c += taps[k + 2] * joined[from + k + 2];
+        d += taps[k + 3] * joined[from + k + 3];
+      }
+      y[i] = a + b + c + d;
     }
     this.given += y.length;
     const keep = Math.max(Math.floor((this.given * down) / up) - half + 1 - this.first, 0);
