@@ -136,7 +136,7 @@ class Sweep(ABC, Generic[Found]):
             raise TaggingError(f"hop_s is {hop_s}; windows start a number of seconds above 0 apart.")
         sound = self.sound(source, sr)
         path = Path(source) if isinstance(source, str | Path) else None
-        (rows,) = self._all([_Waiting(path, sound, self._starts(len(sound.y), hop_s))])
+        (rows,) = self._all([self._waiting(path, sound, hop_s)])
         return self.describe(rows)
 
     def each(self, sources: Iterable[str | Path | Failed], jobs: int | None = None) -> Iterator[Found | Failed]:
@@ -154,7 +154,7 @@ class Sweep(ABC, Generic[Found]):
         A result for each file, or Failed where it cannot be read
         """
         sounds = (
-            sound if isinstance(sound, Failed) else _Waiting(path, sound, self._starts(len(sound.y)))
+            sound if isinstance(sound, Failed) else self._waiting(path, sound)
             for path, sound in _decode_ahead(sources, self.sr, jobs or joblib.cpu_count())
         )
         for rows in self._all(sounds):
@@ -165,6 +165,16 @@ class Sweep(ABC, Generic[Found]):
         if isinstance(source, str | Path):
             return audio.read(source, self.sr)
         return audio.from_array(np.asarray(source), sr, self.sr)
+
+    def _waiting(self, path: Path | None, sound: audio.Decoded, hop_s: float | None = None) -> "_Waiting":
+        samples = len(sound.y)
+        if samples < self.window / 2:
+            remark = (
+                f"lasts {samples / self.sr:.2f} s, and silence fills the rest of a window of "
+                f"{self.window / self.sr:.1f} s: a network may take that for a quality of the sound"
+            )
+            sound = audio.Decoded(sound.y, (*sound.remarks, remark))
+        return _Waiting(path, sound, self._starts(samples, hop_s))
 
     def _starts(self, samples: int, hop_s: float | None = None) -> np.ndarray:
         if hop_s is None:

@@ -131,6 +131,12 @@ def test_samples_lose_an_offset_as_files_do(tagger, music):
     np.testing.assert_array_equal(given, y)
 
 
+@pytest.mark.parametrize(("samples", "said"), [(8_000, True), (38_832, False)])
+def test_a_sound_far_shorter_than_a_window_is_named(tagger, samples, said):
+    remarks = tagger(noise(samples), sr=SR).remarks
+    assert any("lasts 0.50 s, and silence fills the rest of a window of 2.4 s" in each for each in remarks) == said
+
+
 def test_silence_has_no_tags(tagger, run, tmp_path, capsys):
     audio.save(tmp_path / "silence.wav", np.zeros(50_000), SR)
     tagged = tagger(tmp_path / "silence.wav")
