@@ -68,12 +68,15 @@ def analyse(args: argparse.Namespace) -> None:
 def _mute(runs: dict, portraits: dict, clips: int, control: bool, folder: Path) -> list[Path]:
     """Print and draw what each network's tags and channels lose when an instrument is muted; the figures' paths."""
     from tagkit.analysis import report
-    from tagkit.analysis.causes import muting
+    from tagkit.analysis.causes import muting, probes
 
     paths = []
     for name, run in runs.items():
         found = muting.measure(run, clips=clips, control=control)
         print(f"\n{name}: {found.summary(portraits[name])}")
+        print(
+            f"What a linear probe reads from each stage (macro ROC-AUC):\n{probes.table(portraits[name]).to_string()}"
+        )
         paths.append(report.write_muting(found, folder))
     return paths
 
