@@ -17,7 +17,9 @@ PLANS = ("zoo", "recordings", "pretraining", "teacher")
 def _crossval_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--records", type=folder, required=True, metavar="DIR", help="made by `tagkit prepare`")
     parser.add_argument("--out", type=folder, required=True, metavar="DIR", help="where the runs and scores go")
-    parser.add_argument("--model", nargs="+", required=True, metavar="NAME", help="networks, as for `tagkit train`")
+    parser.add_argument(
+        "--model", dest="models", nargs="+", required=True, metavar="NAME", help="networks, as for `tagkit train`"
+    )
     parser.add_argument("--folds", type=positive, default=5, metavar="N", help="at least 3 (default: 5)")
     parser.add_argument(
         "--by", choices=["artist", "song", "clip"], help="never in two parts (default: as the records say)"
@@ -42,9 +44,10 @@ def crossval(args: argparse.Namespace) -> None:
     from tagkit.data.records import Records
     from tagkit.graph import given
     from tagkit.studies import crossval
+    from tagkit.system.code import is_reference
 
     config = settings(args)
-    rows = [given.find(name) for name in args.model]
+    rows = [given.find(name) for name in args.models]
     configs = {row.name: replace(config, model=row) for row in rows}
     begun = crossval.run(
         configs,
@@ -55,6 +58,7 @@ def crossval(args: argparse.Namespace) -> None:
         range(args.seeds),
         args.min_positives,
         args.jobs,
+        code=[*args.code, *(name.rpartition(":")[0] for name in args.models if is_reference(name))],
     )
     show_crossval(begun.results(), args.reference)
 

@@ -117,6 +117,7 @@ def run(
     min_positives: int = 1,
     jobs: int | None = None,
     progress: bool = True,
+    code: Sequence[str | Path] = (),
 ) -> CrossValidation:
     """Train and score every network on every fold with every seed, as far as that is not done yet.
 
@@ -134,6 +135,8 @@ def run(
         Tags with fewer positive test clips in a fold are left out of its score.
     jobs
         Trainings at a time, each on one core. Default: one for each core. 0: in this process.
+    code
+        Python files whose Keras layers are front-ends of these networks.
 
     Raises
     ------
@@ -156,7 +159,7 @@ def run(
                 settled = replace(config, seed=seed, split=split)
                 if not _is_done(folder, settled, task):
                     tasks[f"{name} fold {fold} seed {seed}"] = partial(
-                        _train_fold, settled, records.root, folder, fold, min_positives
+                        _train_fold, settled, records.root, folder, fold, min_positives, tuple(code)
                     )
     jobs = cores() if jobs is None else jobs
     pool.run(tasks, min(jobs, len(tasks)), "crossval", total - len(tasks), progress)
@@ -177,11 +180,21 @@ def _is_done(folder: Path, config: TrainingConfig, task: str) -> bool:
     return True
 
 
-def _train_fold(config: TrainingConfig, records_root: Path, folder: Path, fold: int, min_positives: int) -> None:
+def _train_fold(
+    config: TrainingConfig,
+    records_root: Path,
+    folder: Path,
+    fold: int,
+    min_positives: int,
+    code: tuple[str | Path, ...],
+) -> None:
     """Train and score one network on one fold."""
     from tagkit.evaluation import evaluate
+    from tagkit.graph.layers import own
     from tagkit.training.loop import train
 
+    for path in code:
+        own.register(path)
     records = Records.open(records_root)
     trained = train(config, records, folder, progress=False)
     predictions = evaluate.predict(trained, records, progress=False)

@@ -88,6 +88,17 @@ def test_compare_takes_folders_and_shows_both_variances(done, tmp_path, capsys):
     assert "SD of clips" in shown and "SD of seeds" in shown and "artist:3 folds of tones (35 clips" in shown
 
 
+def test_the_command_shows_what_is_done_and_trains_nothing_again(done, hard_records, capsys):
+    command = ["crossval", "--records", str(hard_records.root), "--out", str(done.root), "--model", "ds256ra"]
+    command += ["--folds", "3", "--steps", "2", "--batch-size", "4", "--eval-every", "2"]
+    before = {path: path.stat().st_mtime_ns for path in done.root.rglob("*.json")}
+    assert cli.main([*command, "--speed-semitones", "0", "--attenuation-db", "0"]) == 0
+    assert str(done.results()[0].roc_auc) in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in done.root.rglob("*.json")} == before
+    assert cli.main(command) == 1
+    assert "trained with other settings" in capsys.readouterr().err
+
+
 def test_another_cross_validation_is_not_mixed_in(done, hard_records):
     with pytest.raises(StudyError, match="has folds 3, not 4"):
         crossval.run({"ds256ra": CONFIG}, hard_records, done.root, count=4, jobs=0)
