@@ -74,9 +74,10 @@ def _mute(runs: dict, portraits: dict, clips: int, control: bool, folder: Path) 
     for name, run in runs.items():
         found = muting.measure(run, clips=clips, control=control)
         print(f"\n{name}: {found.summary(portraits[name])}")
-        print(
-            f"What a linear probe reads from each stage (macro ROC-AUC):\n{probes.table(portraits[name]).to_string()}"
-        )
+        try:
+            print(f"What a linear probe reads from each stage, macro ROC-AUC:\n{probes.table(portraits[name])}")
+        except ValueError as reason:  # too few clips: it says what it needs
+            print(f"No probes: {reason}")
         paths.append(report.write_muting(found, folder))
     return paths
 
