@@ -246,7 +246,7 @@ def test_the_tags_lie_under_the_players_line_and_a_click_moves_it(opened, tmp_pa
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_sticks_out_sideways_and_everything_has_a_name(opened, tmp_path, width):
-    soundfile.write(tmp_path / f"{'a very long name of a song ' * 5}.wav", piece(2), SR)
+    soundfile.write(tmp_path / f"{'a_very_long_name_of_a_song_' * 5}.wav", piece(2), SR)
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
