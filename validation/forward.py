@@ -26,7 +26,10 @@ def _convolve(layer, settings: dict, a: np.ndarray) -> np.ndarray:
 
 
 def _normalise(layer, settings: dict, a: np.ndarray) -> np.ndarray:
-    gamma, beta, mean, variance = (np.asarray(w, np.float64) for w in layer.get_weights())
+    weights = [np.asarray(w, np.float64) for w in layer.get_weights()]
+    gamma = weights.pop(0) if settings["scale"] else 1.0
+    beta = weights.pop(0) if settings["center"] else 0.0
+    mean, variance = weights
     return (a - mean) / np.sqrt(variance + settings["epsilon"]) * gamma + beta
 
 
