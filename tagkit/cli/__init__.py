@@ -88,10 +88,13 @@ def _take_local_copies(args: argparse.Namespace) -> list[storage.Mirror]:
 def _check_folders(args: argparse.Namespace) -> None:
     """Open the runs and records that the arguments name, which costs nothing; an error where there are none."""
     from tagkit.data.records import Records
+    from tagkit.studies.crossval import is_crossval
     from tagkit.training.runs import Run
 
     given = vars(args)
     for root in filter(None, [given.get("run_folder"), *(given.get("run_folders") or ())]):
+        if is_crossval(root):
+            continue
         if root.exists() or not _is_published(str(root)):
             Run.open(root)
     if given.get("records"):
