@@ -284,8 +284,8 @@ def sonify(
     >>> import numpy as np
     >>> from tagkit.analysis import feature_maps
     >>> from tagkit.graph import zoo
-    >>> clicks = (np.arange(16_000) % 4000 == 0).astype(np.float32)
-    >>> maps = feature_maps.compute(zoo.build("dm16"), clicks, ["conv1"])
+    >>> noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000).astype(np.float32)
+    >>> maps = feature_maps.compute(zoo.build("dm16"), noise, ["conv1"])
     >>> sound = sonify(maps, "conv1", 12, "carrier", probe=Tuned(440.0))
     >>> sound.shape, sound.dtype, bool(np.abs(sound).max() <= 1)
     ((16000,), dtype('float32'), True)
