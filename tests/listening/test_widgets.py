@@ -191,7 +191,7 @@ def test_networks_need_their_own_titles(seen):
 
 def test_examples_carry_the_tag_and_start_again(tone_catalog, capsys):
     clip, y = widgets.example(tone_catalog, "high", 0, SR)
-    assert "high" in clip.tags and len(y) == 65_000
+    assert "high" in clip.tags and len(y) == soundfile.info(clip.path).frames
     count = int(tone_catalog.labels["high"].sum())
     assert widgets.example(tone_catalog, "high", count, SR)[0] == clip
     box = widgets.examples(tone_catalog)
