@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from tagkit.analysis.feature_maps import FeatureMaps
-from tagkit.deploy.export import card
+from tagkit.deploy.export.script import script
 from tagkit.evaluation import embed
 from tagkit.system import files
 from tagkit.training.config import TrainingConfig
@@ -91,9 +91,9 @@ def test_the_script_of_a_package_refuses_a_network_with_code(trace, tmp_path):
     package = tmp_path / "package"
     package.mkdir()
     malicious_keras(package / "model.keras", trace)
-    (package / "tag.py").write_text(card.script("keras"))
+    (package / "tag.py").write_text(script("keras"))
     files.write_json(package / "model.json", {"tags": ["a"], "sample_rate": 16_000, "window": 1})
-    soundfile.write(package / "song.wav", np.zeros(4), 16_000)
+    soundfile.write(package / "song.wav", 0.5 * np.sin(np.arange(16_000) / 6), 16_000)
     done = subprocess.run(
         [sys.executable, "tag.py", "song.wav"], cwd=package, capture_output=True, text=True, timeout=300
     )

@@ -130,7 +130,8 @@ def test_it_tags_and_starts_another_training(run, tone_records, tmp_path):
     from tagkit.training.config import TrainingConfig
     from tagkit.training.loop import train
 
-    tagged = Tagger.open(run.root)(tone_records.waveform(tone_records.catalog.clips.index[0]))
+    y = tone_records.waveform(tone_records.catalog.clips.index[0])
+    tagged = Tagger.open(run.root)(y, sr=tone_records.sr)
     assert tagged.tags == TAGS and 0 <= tagged.scores.min() < tagged.scores.max() <= 1
     config = TrainingConfig("crepe_tiny", init=str(run.root), steps=1, batch_size=2, eval_every=1)
     tuned = train(config, tone_records, tmp_path / "tuned", progress=False)
