@@ -140,7 +140,7 @@ def test_a_damaged_checkpoint_is_named(tone_records, tmp_path):
 def test_a_valid_part_that_cannot_judge_is_refused(tone_records, tmp_path):
     records = Records.open(tone_records.root)
     catalog = records.catalog
-    one_tag = replace(catalog, vocabularies={"all": ("low",)}, labels=catalog.labels.assign(low=True))
+    one_tag = replace(catalog, vocabularies={"all": ("low",)}, tasks={}, labels=catalog.labels.assign(low=True))
     vars(records)["catalog"] = one_tag
     with pytest.raises(TrainingError, match="No tag tells the 6 valid clips"):
         train(CONFIG, records, tmp_path, progress=False)
