@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 import tiny
-from conftest import load
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from waiting import until
@@ -16,6 +15,7 @@ from tagkit.analysis import feature_maps, sonify, spectra
 from tagkit.data.windows import window_starts
 from tagkit.listening.live import page as live
 from tagkit.listening.network import network
+from tests.browser.conftest import load
 
 SR = 16_000
 TAGS = [f"tag {k}" for k in range(tiny.TAGS)]
@@ -276,7 +276,7 @@ def test_awkward_files_are_read_or_explained(opened, real_data):
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory):
     """A Chromium whose microphone plays a WAV file."""
-    from conftest import browser
+    from tests.browser.conftest import browser
 
     folder = tmp_path_factory.mktemp("spoken")
     soundfile.write(folder / "voice.wav", np.tile(piece(6, 48_000), (10, 1)), 48_000)
