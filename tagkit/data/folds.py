@@ -9,6 +9,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from tagkit.data.groups import numbered, tag_counts
+
 FEWEST = 3  # folds: one to test, one to validate, one to train
 GROUPS = ("artist", "song", "clip")
 _NAME = re.compile(r"(artist|song|clip):([1-9]\d*)/([1-9]\d*)")
@@ -77,10 +79,9 @@ def parts(split: str, clips: pd.DataFrame, labels: pd.DataFrame) -> pd.Series:
     fold, folds = int(fold), int(folds)
     if split not in names(by, folds):
         raise ValueError(f"There is no fold {fold} of {folds}; folds are counted from 1 to {folds}.")
-    groups = clips.index if by == "clip" else np.where(clips[by] == "", "\0" + clips.index.astype(str), clips[by])
-    codes, unique = pd.factorize(np.asarray(groups, object), sort=True)
-    if len(unique) < folds:
-        raise ValueError(f"{len(unique)} groups by {by} cannot make {folds} folds; ask for fewer folds.")
+    codes, count = numbered(pd.Series("", clips.index) if by == "clip" else clips[by])
+    if count < folds:
+        raise ValueError(f"{count} groups by {by} cannot make {folds} folds; ask for fewer folds.")
     held = _dealt(codes, labels.to_numpy(bool), folds)[codes]
     named = np.full(len(clips), "train", object)
     named[held == fold % folds] = "valid"
@@ -93,9 +94,8 @@ def _dealt(codes: np.ndarray, labels: np.ndarray, folds: int) -> np.ndarray:
 
     Groups that hold most are dealt first, as in scikit-learn's StratifiedGroupKFold, which takes one label a clip.
     """
-    flags = np.column_stack([labels, np.ones(len(codes), bool)])
-    counts = np.stack([np.bincount(codes, flag, codes.max() + 1) for flag in flags.T], axis=1)
-    shares = counts[:, counts.any(0)] / counts.sum(0)[counts.any(0)]
+    counts = tag_counts(codes, labels)
+    shares = counts / counts.sum(axis=0)
     dealt, held = np.empty(len(counts), int), np.zeros((folds, shares.shape[1]))
     for group in np.argsort(-np.square(shares).sum(1), kind="stable"):
         # Adding to fold k changes the sum of squares over folds by 2 held_k . share + a constant.

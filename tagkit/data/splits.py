@@ -8,6 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tagkit.data.catalog import SPLIT_PARTS, Catalog, CatalogError
+from tagkit.data.groups import numbered, tag_counts
 
 # MagnaTagATune's 16 folders, 12:1:3.
 FRACTIONS = (0.75, 0.0625, 0.1875)
@@ -79,15 +80,12 @@ def grouped(
         raise CatalogError(
             f'clip {known.idxmin()} has no group ({(~known).sum()} in all); give every clip one, or "" for its own.'
         )
-    named = [group or f"\0{clip}" for clip, group in groups.items()]
-    codes, names = pd.factorize(np.array(named, object), sort=True)
-    if len(names) < len(SPLIT_PARTS):
-        raise CatalogError(f"{len(names)} groups cannot be split into train, valid and test; at least 3 are needed.")
-    flags = [*labels.to_numpy(bool).T, np.ones(len(labels), bool)]
-    counts = np.column_stack([np.bincount(codes[flag], minlength=len(names)) for flag in flags]).astype(float)
-    counts = counts[:, counts.sum(axis=0) > 0]
-    steps = min(40_000, 200 * len(names)) if steps is None else steps
-    least = min(TEST_GROUPS, len(names) // 2)
+    codes, count = numbered(groups)
+    if count < len(SPLIT_PARTS):
+        raise CatalogError(f"{count} groups cannot be split into train, valid and test; at least 3 are needed.")
+    counts = tag_counts(codes, labels.to_numpy(bool))
+    steps = min(40_000, 200 * count) if steps is None else steps
+    least = min(TEST_GROUPS, count // 2)
     parts = _anneal(counts, np.asarray(fractions), np.random.default_rng(seed), steps, least)
     return pd.Series(np.array(SPLIT_PARTS)[parts[codes]], index=labels.index, dtype="str")
 

@@ -52,3 +52,11 @@ def test_a_split_that_is_no_fold_is_refused(tone_catalog):
         tone_catalog.parts("artist:6/5")
     with pytest.raises(ValueError, match="2 folds are too few"):
         tone_catalog.parts("artist:1/2")
+
+
+def test_a_clip_without_an_artist_is_not_of_the_artist_that_bears_its_name():
+    names = [f"a{k}" for k in range(6)]
+    clips = pd.DataFrame({"artist": ["", *names[:1], *names[2:]], "song": ""}, index=names)
+    labels = pd.DataFrame({"tag": [True] * 6}, index=names)
+    found = [folds.parts(split, clips, labels) for split in folds.names("artist", 6)]  # six groups, one in each fold
+    assert [int((part == "test").sum()) for part in found] == [1] * 6
