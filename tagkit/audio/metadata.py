@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagkit.audio.formats import AudioError
-from tagkit.system import extras, files
+from tagkit.system import files
 
 if TYPE_CHECKING:
     from mutagen import FileType
@@ -47,7 +47,7 @@ def write(path: str | Path, tags: Sequence[str], field: str = "genre", dry_run: 
     AudioError
         The file's format has no such metadata, or the file is damaged or cannot be written.
     ValueError
-        mutagen is not installed, or there is no such field.
+        There is no such field.
     """
     path = Path(path)
     if field not in FIELDS:
@@ -68,10 +68,8 @@ def write(path: str | Path, tags: Sequence[str], field: str = "genre", dry_run: 
 
 
 def _open(path: Path) -> "FileType":
-    try:
-        import mutagen
-    except ImportError as error:
-        raise ValueError(f"Writing tags needs mutagen; {extras.install('write')}.") from error
+    import mutagen
+
     try:
         opened = mutagen.File(path)
     except (mutagen.MutagenError, OSError) as error:
