@@ -209,7 +209,7 @@ def measure(
         pieces=records.clusters(indices).astype(str),
         held_out=len(test),
         once=once,
-        levels_db=np.array([selectivity.level_db(_waveform(records, i)) for i in indices[once]]),
+        levels_db=records.levels_db(indices[once]),
         fingerprint=fingerprint,
     )
     if os.access(run.root, os.W_OK):

@@ -100,11 +100,6 @@ def level_matched(y: np.ndarray, rms: float = 0.1) -> np.ndarray:
     return (y * (rms / own if own > 0 else 1)).astype(np.float32)
 
 
-def level_db(y: np.ndarray) -> float:
-    """RMS level of a clip (samples,), dB below a full-scale square wave; -120 for silence."""
-    return float(20 * np.log10(max(np.sqrt(np.square(y, dtype=np.float64).mean()), 1e-6)))
-
-
 def of_level(levels_db: np.ndarray, labels: np.ndarray, tags: Sequence[str]) -> dict[str, float]:
     """ROC-AUC of the clips' own level (clips,) for every tag: what loudness alone tells, and no channel needs to."""
     auc = _auc(np.asarray(levels_db, np.float64)[:, None], np.asarray(labels, bool))[0][0]

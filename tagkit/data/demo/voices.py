@@ -77,10 +77,6 @@ class Voices:
         y = self.mix - old + new * (rms(old) / rms(new))
         return synthesis.to_int16(y, min(self.gain, synthesis.PEAK / np.abs(y).max()))
 
-    def rms(self, voice: str) -> float:
-        """Of one voice before the gain, for comparisons."""
-        return rms(self._stem(voice))
-
     def _stem(self, voice: str) -> np.ndarray:
         if voice not in self.stems:
             raise CatalogError(f"This clip has no voice {voice!r}; its voices are {', '.join(self.stems)}.")
