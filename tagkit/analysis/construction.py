@@ -165,6 +165,22 @@ def construct(
     return [level.compare(model) for level in levels]
 
 
+COLUMNS = {
+    "inputs": "inputs: channels below times stride",
+    "segments": "segments: pieces of maps that the best linear filters were found from",
+    "linear_fraction": "linear_fraction [linear_low, linear_high]: share of a channel's power that these filters "
+    "predict in held-out pieces, median over channels",
+    "linear": "linear, aliased, nonlinear: what the response to tones consists of",
+    "moved_db": "moved_db [low, high]: how far training moved the responses to tones from the untrained network's",
+}
+
+
+def explain(stages: pd.DataFrame) -> str:
+    """What the columns of `table` are, in one sentence."""
+    said = [words for column, words in COLUMNS.items() if column in stages]
+    return "; ".join([*said, "-: not to be measured in so slow a stage, or with so few clips."])
+
+
 def table(levels: Sequence[LevelComparison], probe: ToneProbe, control: ToneProbe | None = None) -> pd.DataFrame:
     """What the estimators say of each stage in numbers, one row a stage.
 

@@ -24,7 +24,7 @@ from tagkit.system.progress import progress_bar
 from tagkit.training.runs import Run
 
 FILE_NAME, FORMAT = "portrait.npz", 2
-MOST_CLIPS = 300  # summarised
+MOST_CLIPS = 300  # summarised, unless more are asked for
 CONSTRUCTED_FROM = 75  # clips: what H1 of the first stages needs; the deep ones are refused with any number
 LEVEL_DBFS = -20.0  # of the tones of the probe
 
@@ -155,7 +155,7 @@ def measure(
     records : Records, optional
         Default: those that the run was trained on.
     clips : int, optional
-        How many clips to summarise, the held-out ones first; default: all (300 at most).
+        How many clips to summarise, the held-out ones first; default: 300, or all where there are fewer.
     control : bool
         Measure the random-initialisation control, too: twice the time, and the only way to know what was learned.
     tones : int
@@ -171,7 +171,7 @@ def measure(
         portrait.npz is damaged.
     """
     records = run.open_records(records)
-    clips = min(clips or MOST_CLIPS, MOST_CLIPS)
+    clips = min(clips or MOST_CLIPS, len(records.catalog.clips))
     fingerprint = {
         "format": FORMAT,
         "weights": hashlib.sha256(run.best_weights.read_bytes()).hexdigest(),

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tagkit import plots
-from tagkit.analysis import scales, selectivity, similarity
+from tagkit.analysis import construction, scales, selectivity, similarity
 from tagkit.analysis.causes.muting import Muting
 from tagkit.analysis.figures import save
 from tagkit.analysis.portrait import Portrait
@@ -53,9 +53,35 @@ def summary(portrait: Portrait) -> str:
             f"untrained network ({told['untrained_by_chance']:.3g}). The best channel of a tag gained "
             f"{Interval(*told['best_channel_gain']).text('+')} in ROC-AUC, chance apart"
         )
-    best = selectivity.table(portrait.selectivity()).drop_duplicates("tag").head(8)
-    lines = [f"  {r.tag:<14} {r.stage}, channel {r.channel}: {r.auc:.2f}" for r in best.itertuples()]
-    return "\n".join([portrait.table().round(2).to_string(na_rep="-"), "", f"{words}.", *lines])
+    stages, best = portrait.table(), best_of_tags(portrait)
+    lines = [
+        f"Measured on {len(portrait.pieces)} clips, {portrait.held_out} of them held out from training.",
+        stages.round(2).to_string(na_rep="-"),
+        construction.explain(stages),
+        f"\n{words}.",
+    ]
+    return "\n".join([*lines, best.to_string(na_rep="-")] if len(best) else lines)
+
+
+def best_of_tags(portrait: Portrait) -> pd.DataFrame:
+    """The best channel of each tag beside the control's, for the eight tags at most that channels tell best.
+
+    Returns
+    -------
+    DataFrame (tags,)
+        By tag: `stage`, `channel` and their `ROC-AUC`; the same of the control under `untrained` where there is one.
+    """
+    found = {"trained": _best(selectivity.table(portrait.selectivity())).head(8)}
+    if portrait.control:
+        however_well = selectivity.table(portrait.selectivity(portrait.control), least_auc=0.0, alpha=1.0)
+        found[CONTROL] = _best(however_well).reindex(found["trained"].index)
+    return pd.concat(found, axis=1)
+
+
+def _best(table: pd.DataFrame) -> pd.DataFrame:
+    """By tag its best channel in a table of channels, best first."""
+    table = table.drop_duplicates("tag").set_index("tag")
+    return table[["stage", "channel", "auc"]].round(2).astype({"channel": "Int64"}).rename(columns={"auc": "ROC-AUC"})
 
 
 def _finite(numbers: dict) -> dict:

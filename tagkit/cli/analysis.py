@@ -16,7 +16,15 @@ def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
     parser.add_argument("--out", type=folder, metavar="DIR", help="default: the first run's folder")
-    parser.add_argument("--clips", type=int, metavar="N", help="clips to listen to, held-out ones first (default: all)")
+    parser.add_argument(
+        "--clips", type=positive, default=4, metavar="N", help="held-out clips on the page to listen to (default: 4)"
+    )
+    parser.add_argument(
+        "--measure",
+        type=positive,
+        metavar="N",
+        help="clips that the statistics are of, held-out ones first (default: 300, or all where there are fewer)",
+    )
     parser.add_argument(
         "--no-control", action="store_true", help="leave out the untrained network (the control), for half the time"
     )
@@ -37,15 +45,15 @@ def analyse(args: argparse.Namespace) -> None:
     builds its filters on the one below, which channel tells which tag, and how alike the networks represent the clips.
     What is measured of a network is kept in its folder (portrait.npz) and read from there the next time.
     """
-    if args.clips is not None and args.clips < 2:
-        raise ValueError(f"--clips is {args.clips}; at least 2 are needed, and 256 for the similarity of networks.")
+    if args.measure == 1:
+        raise ValueError("--measure is 1; at least 2 clips are needed, and 256 for the similarity of networks.")
     from tagkit.analysis import portrait, report
     from tagkit.listening import page
 
     runs, records = _open(args)
     out = args.out or args.run_folders[0]
     portraits = {
-        name: portrait.measure(run, records, clips=args.clips, control=not args.no_control)
+        name: portrait.measure(run, records, clips=args.measure, control=not args.no_control)
         for name, run in runs.items()
     }
     found = list(portraits.values())
@@ -61,7 +69,7 @@ def analyse(args: argparse.Namespace) -> None:
     if not raw:
         print("No page to listen to: none of these networks reads the waveform.")
         return
-    written = page.of_runs(out / "listen.html", runs, portraits, records)
+    written = page.of_runs(out / "listen.html", runs, portraits, records, args.clips)
     print(f"Open {written} in a browser to listen; it needs no network.")
 
 

@@ -186,7 +186,7 @@ def compare(args: argparse.Namespace) -> None:
     results = compare.told_apart(results, [str(folder) for folder in args.run_folders])
     groups = compare.group(results)
     frame = compare.table(groups, args.reference)
-    print(compare.as_text(frame).to_string(), end="\n\n")
+    print(compare.as_text(frame).to_string(), compare.COLUMNS, sep="\n", end="\n\n")
     print(compare.tag_table(groups).round(3).to_string(), end="\n\n")
     print(compare.conditions(groups))
     if args.json:

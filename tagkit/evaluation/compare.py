@@ -280,6 +280,13 @@ def costs(groups: Sequence[Group]) -> dict:
     return {key: drawn[key] for key in ("names", "values", "kinds")} | {"costs": macs}
 
 
+COLUMNS = (
+    "over seeds: the lowest and the highest; difference: from the reference, on the same clips; p: two-sided, adjusted "
+    "for the number of networks; valid: the best validation ROC-AUC; MMAC/s: millions of multiplications for a second "
+    "of sound; examples/CPU s: of training; seeds: trainings averaged."
+)
+
+
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as people read it: rounded, with units in the names of the columns."""
     text = scores_as_text(frame)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from tagkit.plots.style import COLOURS, axes_or_new
+from tagkit.plots.style import COLOURS, axes_or_new, legend_beside
 
 
 def muting(
@@ -35,5 +35,5 @@ def muting(
     ax.axvline(0, color="#77756c", linewidth=0.8, zorder=0)
     ax.set_yticks(y, table.index)
     ax.set(title=title, xlabel="loss of the tag's logit, mean over pieces (bars: 95 % of the difference)")
-    ax.legend(loc="lower right")
+    legend_beside(ax)
     return ax

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from tagkit.plots.labels import Label, place
-from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new
+from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, legend_beside
 
 
 def score_ranking(
@@ -57,7 +57,7 @@ def score_ranking(
     if reference is not None:
         name, value = reference
         ax.axvline(value, color=QUIET, linestyle="--", label=f"{name}: {value:.3f}")
-    ax.legend(loc="lower right")
+    legend_beside(ax)
     ax.set_yticks(range(len(names)), [names[i] for i in order])
     ticks = ", ticks: seeds" if seeds is not None else ""
     ax.set(title=title, xlabel=f"{metric} (line: 95 % interval{ticks})", ylim=(-0.7, len(names) - 0.3))
@@ -133,7 +133,7 @@ def score_against_cost(
         ax.plot(costs[chosen], values[chosen], "o", color=colour, label=kind)
     ax.set_xscale("log")
     ax.margins(0.07)
-    ax.legend(loc="lower left")
+    legend_beside(ax)
     ax.set(title=title, xlabel=cost, ylabel=metric)
     ax.grid()
     needed = _frontier(values, costs, kinds) | {i for i, name in enumerate(names) if name in always}

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, frequency_axis, looks
+from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, frequency_axis, legend_beside, looks
 
 FLOOR_DB = -40.0
 LANE_DB = 30.0  # what a curve has where several stand one above the other
@@ -58,7 +58,7 @@ def filter_spectra(
     for channel, curve in curves.items():
         ax.plot(frequencies_hz, curve, color=COLOURS[0], label=str(channel), linewidth=1.8)
     ax.set(title=title, ylabel="response (dB below the peak)", ylim=(FLOOR_DB, 2))
-    ax.legend(title="channel", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(ax, title="channel")
     return ax
 
 
@@ -170,7 +170,7 @@ def centre_frequencies(
         ax.annotate(words, (max(at_lowest), fmin_hz), (8, 0), textcoords="offset points", va="center", fontsize=9)
     frequency_axis(ax.yaxis, fmin_hz / 1.2, fmax_hz * 1.1)
     ax.set(title=title, xlabel="share of channels", ylabel="centre frequency (Hz)", xlim=(-0.02, 1.02))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(ax)
     return ax
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tagkit.plots.style import QUIET, SEQUENTIAL, axes_or_new, looks
+from tagkit.plots.style import QUIET, SEQUENTIAL, axes_or_new, legend_beside, looks
 
 
 def similarity(
@@ -96,7 +96,7 @@ def by_stage(
     if min(lowest) >= 0:
         ax.set_ylim(bottom=0)
     if len(networks) > 1:
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        legend_beside(ax)
     return ax
 
 
@@ -134,5 +134,5 @@ def tag_channels(
     ax.set_yticks(range(len(tags)), tags)
     ax.set(title=title, xlabel="ROC-AUC of one channel on held-out clips", ylabel="tag", xlim=(0.48, 1.02))
     ax.grid(axis="y")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(ax)
     return ax

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tagkit.plots.style import COLOURS, QUIET, axes_or_new
+from tagkit.plots.style import COLOURS, QUIET, axes_or_new, legend_beside
 
 
 def training_curves(
@@ -38,8 +38,10 @@ def training_curves(
     if best_step is not None:
         ax.axvline(best_step, color=QUIET, linestyle="--", label=f"best ({xlabel} {best_step:,.4g})")
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "fontsize": 9} if len(curves) > 4 else {}
-    ax.legend(**beside)
+    if len(curves) > 4:
+        legend_beside(ax, fontsize=9)
+    else:
+        ax.legend()
     return ax
 
 

@@ -54,6 +54,11 @@ def axes_or_new(ax: Axes | None, width: float = 8.0, height: float = 3.0) -> Axe
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
+def legend_beside(ax: Axes, **settings: object) -> None:
+    """Put the legend to the right of the axes, where it covers no data; `settings` as for `Axes.legend`."""
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **settings)
+
+
 def looks(networks: Iterable[str], untrained: str | None) -> Iterator[dict]:
     """Each network's label, colour, marker and height; after eight colours the marker changes.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new
+from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, legend_beside
 
 
 def taggram(
@@ -70,7 +70,7 @@ def reliability(
     pairs : array of int (bins,)
         Pairs of clip and tag in each bin, written beside its dot, on the side away from the diagonal.
     """
-    ax = axes_or_new(ax, width=5.2, height=4.6)
+    ax = axes_or_new(ax, width=7.2, height=4.6)
     ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", label="as often right as it says")
     area = 20 + 180 * np.sqrt(pairs / max(np.max(pairs), 1))
     ax.scatter(mean_score, share, s=area, color=COLOURS[0], zorder=3)
@@ -85,7 +85,7 @@ def reliability(
                 f"{n:,}", (x, y), (away, 0), textcoords="offset points", ha=side, va="center", fontsize=8, color=QUIET
             )
     ax.set(title=title, xlabel="score", ylabel="share that is right", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    ax.legend(loc="upper left")
+    legend_beside(ax)
     return ax
 
 

@@ -99,7 +99,7 @@ def test_records_that_were_moved_are_named(tone_records, tmp_path, capsys):
     command = ["train", "--model", "ds256ra", "--records", str(there), "--out", run, "--steps", "2"]
     assert cli.main([*command, "--eval-every", "1", "--batch-size", "4"]) == 0
     here = str(there.rename(tmp_path / "here"))
-    for command in (["compare", run], ["analyse", run, "--clips", "8", "--no-control"]):
+    for command in (["compare", run], ["analyse", run, "--measure", "8", "--no-control"]):
         assert cli.main(command) == 1
         assert "there holds no finished records" in capsys.readouterr().err
         assert cli.main([*command, "--records", here]) == 0

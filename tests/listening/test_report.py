@@ -33,7 +33,7 @@ def runs(tone_records, tmp_path_factory):
 
 def test_analyse_leaves_figures_numbers_and_a_page(runs, tmp_path, capsys):
     folders = [str(run.root) for run in runs]
-    assert cli.main(["analyse", *folders, "--out", str(tmp_path), "--clips", "12"]) == 0
+    assert cli.main(["analyse", *folders, "--out", str(tmp_path), "--measure", "12"]) == 0
     out = capsys.readouterr().out
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
     assert figures == {
@@ -48,6 +48,24 @@ def test_analyse_leaves_figures_numbers_and_a_page(runs, tmp_path, capsys):
     assert [model["title"] for model in header["models"]] == ["dm16", "ds256ra"]
     assert all(stage["control"] for model in header["models"] for stage in model["stages"])
     assert all(channel["tag"] for channel in header["models"][0]["stages"][0]["channels"])
+
+
+def test_the_untrained_networks_best_channels_stand_beside(runs, tone_records):
+    found = portrait.measure(runs[1], tone_records, clips=12, progress=False)
+    rng = np.random.default_rng(0)
+    for measured, well in ((found.trained, 3.0), (found.control, 1.0)):
+        labels = found.labels[found.once]
+        measured.matched.means["conv2"][:, 5] = labels[:, 0] * well + rng.standard_normal(len(labels))
+    table = report.best_of_tags(found)
+    for side, measured in (("trained", found.trained), ("untrained", found.control)):
+        best = report.best_channels(found.selectivity(measured))
+        for tag, row in table[side].iterrows():
+            assert row["ROC-AUC"] == pytest.approx(best[tag], abs=0.005)
+            kind = found.selectivity(measured)[row["stage"]].auc
+            assert max(kind[k][row["channel"], found.tags.index(tag)] for k in kind) == best[tag]
+    summary = report.summary(found)
+    assert "moved_db [low, high]: how far" in summary
+    assert not len(table) or "untrained" in summary.splitlines()[-len(table) - 2]
 
 
 def test_live_writes_a_page_with_the_network_inside(runs, tmp_path, capsys):
@@ -79,14 +97,19 @@ def test_live_refuses_what_merges_windows():
 
 
 def test_without_the_control_nothing_is_said_of_learning(runs, tmp_path, capsys):
-    assert cli.main(["analyse", str(runs[1].root), "--out", str(tmp_path), "--clips", "8", "--no-control"]) == 0
+    assert cli.main(["analyse", str(runs[1].root), "--out", str(tmp_path), "--measure", "8", "--no-control"]) == 0
     numbers = json.loads((tmp_path / "analysis.json").read_text())["ds256ra"]
     assert "moved_db" not in numbers["stages"]["conv1"] and numbers["tag_channels_untrained"] is None
     header = html.unpack((tmp_path / "listen.html").read_text(encoding="utf-8")).header
     assert header["models"][0]["stages"][0]["control"] is None
-    assert "untrained" not in capsys.readouterr().out
-    assert cli.main(["analyse", str(runs[1].root), "--clips", "1"]) == 1
-    assert "--clips is 1" in capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert "untrained" not in out and "Measured on 8 clips" in out
+    fewer = ["--out", str(tmp_path / "one"), "--measure", "8", "--no-control", "--clips", "1"]
+    assert cli.main(["analyse", str(runs[1].root), *fewer]) == 0  # of the page, which changes no statistics
+    assert json.loads((tmp_path / "one/analysis.json").read_text())["ds256ra"] == numbers
+    assert len(html.unpack((tmp_path / "one/listen.html").read_text(encoding="utf-8")).header["clips"]) == 1
+    assert cli.main(["analyse", str(runs[1].root), "--measure", "1"]) == 1
+    assert "--measure is 1" in capsys.readouterr().err
 
 
 def test_more_held_out_clips_than_are_summarised(runs, tone_records):
@@ -130,7 +153,7 @@ def test_a_damaged_portrait_is_named(runs, tone_records):
 def test_a_spectrogram_network_has_numbers_and_no_page(tone_records, tmp_path, capsys):
     config = TrainingConfig(model="logmel", steps=2, batch_size=4, eval_every=2)
     run = train(config, tone_records, tmp_path / "logmel", progress=False)
-    assert cli.main(["analyse", str(run.root), "--clips", "8", "--no-control"]) == 0
+    assert cli.main(["analyse", str(run.root), "--measure", "8", "--no-control"]) == 0
     assert "none of these networks reads the waveform" in capsys.readouterr().out
     assert (run.root / "analysis.json").is_file() and not (run.root / "listen.html").exists()
 

@@ -185,6 +185,16 @@ def test_a_published_score_is_a_line_across_the_ranking():
     assert list(line.get_xdata()) == [0.88, 0.88]
 
 
+def test_legends_lie_on_no_data():
+    names, values = ["dm16", "logmel", "dm8"], np.array([0.99, 0.5, 0.7])
+    ranking = plots.score_ranking(names, values, values - 0.1, values + 0.1, kinds=["raw", "mel", "raw"])
+    cost = plots.score_against_cost(names, values, [1.0, 1.0, 90.0], kinds=["raw", "mel", "raw"])
+    trust = plots.reliability(np.linspace(0.05, 0.95, 4), np.array([0.9, 0.95, 0.9, 1.0]), np.full(4, 50))
+    for ax in (ranking, cost, trust):
+        ax.figure.canvas.draw()
+        assert ax.get_legend().get_window_extent().x0 >= ax.bbox.x1
+
+
 def test_a_dot_without_an_interval_is_hollow():
     ax = plots.per_tag_scores(["a", "b"], [0.7, 1.0], [0.6, np.nan], [0.8, np.nan])
     hollow = [line.get_xdata().tolist() for line in ax.lines if line.get_fillstyle() == "none"]
