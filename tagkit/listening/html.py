@@ -11,9 +11,10 @@ from tagkit.listening.packing import Packed, PageTooLargeError, header_text
 
 MAX_PAGE_BYTES = 2_000_000
 SCRIPTS = ("synthesis.js", "draw.js", "player.js", "choice.js", "words.js", "page.js")
-KERNEL = ("live/ops.js", "live/sound_ops.js", "live/graph.js")  # runs a network
+KERNEL = ("live/simd.js", "live/ops.js", "live/sound_ops.js", "live/graph.js")  # runs a network
 LIVE_SCRIPTS = (
     "taggram.js",
+    "live/simd.js",
     "live/resample.js",
     "live/wav.js",
     "live/mp3.js",
@@ -84,7 +85,7 @@ def render_live(packed: Packed, *, title: str, lead: str, facts: str, shared: Ma
         lead=lead,
         facts=facts,
         kind="live page",
-        policy=POLICY.format(blobs=" data:", more="; worker-src blob:; media-src blob:"),
+        policy=POLICY.format(blobs=" 'wasm-unsafe-eval' data:", more="; worker-src blob:; media-src blob:"),
         style=static("style.css") + static("live/live.css"),
         live=static("live/live.html"),
         kernel="\n".join(static(name) for name in (*KERNEL, "live/worker.js")),

@@ -77,7 +77,7 @@ def test_weights_are_read_back_as_they_were_rounded():
     for precision in ("float16", "float32"):
         packed = pack(model, precision)
         place = packed.graph["nodes"][1]["weights"]["kernel"]
-        assert place["type"] == precision and place["shape"] == [5, 1, 1, 3]
+        assert place["type"] == precision and place["shape"] == [1, 5, 1, 3]
         found = np.frombuffer(packed.weights, precision, kernel.size, place["at"]).reshape(kernel.shape)
         np.testing.assert_array_equal(found, kernel.astype(precision))
         places = [place for node in packed.graph["nodes"] for place in node["weights"].values()]

@@ -59,9 +59,9 @@ def _weight(value: keras.KerasTensor) -> np.ndarray:
 
 
 def _pair(value: int | tuple[int, ...]) -> list[int]:
-    """A setting along (frames, bands); maps without bands have one band."""
+    """A setting along (frames, bands); maps without bands are a single row, (1, frames)."""
     values = [int(value)] if isinstance(value, int) else [int(each) for each in value]
-    return values if len(values) == 2 else [*values, 1]
+    return values if len(values) == 2 else [1, *values]
 
 
 def _activation(layer: keras.Layer) -> str:
@@ -82,7 +82,7 @@ def _padding(layer: keras.Layer) -> str:
 
 def _conv(layer: keras.Layer) -> Described:
     kernel = _weight(layer.kernel)
-    kernel = kernel if kernel.ndim == 4 else kernel[:, None]
+    kernel = kernel if kernel.ndim == 4 else kernel[None]
     settings = {
         "stride": _pair(layer.strides),
         "dilation": _pair(layer.dilation_rate),
@@ -195,7 +195,7 @@ def _log_energy(layer: LogEnergy) -> Described:
 def _pad(layer: keras.Layer) -> Described:
     pads = layer.padding if isinstance(layer.padding[0], list | tuple) else (layer.padding,)
     pads = [[int(a), int(b)] for a, b in pads]
-    return "pad", {"pads": pads if len(pads) == 2 else [*pads, [0, 0]]}, {}
+    return "pad", {"pads": pads if len(pads) == 2 else [[0, 0], *pads]}, {}
 
 
 def _concatenate(layer: layers.Concatenate) -> Described:

@@ -18,11 +18,12 @@ const Graph = (() => {
 
   // A network ready to run; `block` holds its weights (Uint8Array).
   function open(graph, block) {
+    const room = new Simd.Room();
     const nodes = graph.nodes.map((node) => {
       const weights = Object.fromEntries(Object.entries(node.weights || {}).map(([key, place]) => [key, read(block, place)]));
       const opened = { ...node, weights };
       const prepare = Ops.prepare[node.op];
-      if (prepare) opened.ready = prepare(opened);
+      if (prepare) opened.ready = prepare(opened, room);
       return opened;
     });
     return { ...graph, nodes };

@@ -1,93 +1,24 @@
 "use strict";
 // What a network's layers compute, one function for each operation that tagkit/listening/live/layers.py writes. Maps
-// are {data, shape}: Float32Array, and [frames, channels], [frames, bands, channels] or [units]; sums are in float64.
+// are {data, shape}: Float32Array, and [frames, channels], [frames, bands, channels] or [units].
 const Ops = (() => {
-  const ROWS = 64; // positions of a map that are computed at a time: their inputs stay in the cache
-
   const size = (shape) => shape.reduce((product, n) => product * n, 1);
   const make = (shape) => ({ data: new Float32Array(size(shape)), shape });
   const channelsOf = ({ shape }) => shape[shape.length - 1];
-  // A map as an image (frames, bands, channels); one without bands has one.
-  const image = ({ data, shape }) => ({ data, shape: shape.length === 2 ? [shape[0], 1, shape[1]] : shape });
-  const like = (x, shape) => (x.shape.length === 2 ? [shape[0], shape[2]] : shape);
-
-  // ---- the matrix product -----------------------------------------------------------------------------------------
-
-  // A matrix (inputs, outputs) turned around, its outputs filled up to a multiple of four.
-  function matrix(inputs, outputs, value) {
-    const padded = Math.ceil(outputs / 4) * 4;
-    const data = new Float64Array(padded * inputs);
-    for (let o = 0; o < outputs; o++) for (let k = 0; k < inputs; k++) data[o * inputs + k] = value(k, o);
-    return { data, inputs, outputs, padded };
-  }
-
-  // c (rows, padded) = a (rows, inputs) times the matrix; rows is a multiple of four. Four by four, in registers.
-  function product(a, b, c, rows) {
-    const K = b.inputs;
-    const B = b.data;
-    const O = b.padded;
-    for (let i = 0; i < rows; i += 4) {
-      const a0 = i * K;
-      const a1 = a0 + K;
-      const a2 = a1 + K;
-      const a3 = a2 + K;
-      for (let o = 0; o < O; o += 4) {
-        const b0 = o * K;
-        const b1 = b0 + K;
-        const b2 = b1 + K;
-        const b3 = b2 + K;
-        let c00 = 0, c01 = 0, c02 = 0, c03 = 0;
-        let c10 = 0, c11 = 0, c12 = 0, c13 = 0;
-        let c20 = 0, c21 = 0, c22 = 0, c23 = 0;
-        let c30 = 0, c31 = 0, c32 = 0, c33 = 0;
-        for (let k = 0; k < K; k++) {
-          const x0 = a[a0 + k];
-          const x1 = a[a1 + k];
-          const x2 = a[a2 + k];
-          const x3 = a[a3 + k];
-          let w = B[b0 + k];
-          c00 += x0 * w; c10 += x1 * w; c20 += x2 * w; c30 += x3 * w;
-          w = B[b1 + k];
-          c01 += x0 * w; c11 += x1 * w; c21 += x2 * w; c31 += x3 * w;
-          w = B[b2 + k];
-          c02 += x0 * w; c12 += x1 * w; c22 += x2 * w; c32 += x3 * w;
-          w = B[b3 + k];
-          c03 += x0 * w; c13 += x1 * w; c23 += x2 * w; c33 += x3 * w;
-        }
-        let at = i * O + o;
-        c[at] = c00; c[at + 1] = c01; c[at + 2] = c02; c[at + 3] = c03;
-        at += O;
-        c[at] = c10; c[at + 1] = c11; c[at + 2] = c12; c[at + 3] = c13;
-        at += O;
-        c[at] = c20; c[at + 1] = c21; c[at + 2] = c22; c[at + 3] = c23;
-        at += O;
-        c[at] = c30; c[at + 1] = c31; c[at + 2] = c32; c[at + 3] = c33;
-      }
-    }
-  }
-
-  // Products of many rows, `ROWS` at a time: `fill(a, at, row)` writes the inputs of a row from `at` on,
-  // `take(c, at, row)` reads its outputs.
-  function rowByRow(rows, b, fill, take) {
-    const block = Math.min(ROWS, Math.ceil(rows / 4) * 4);
-    const a = new Float64Array(block * b.inputs);
-    const c = new Float64Array(block * b.padded);
-    for (let first = 0; first < rows; first += block) {
-      const count = Math.min(block, rows - first);
-      for (let i = 0; i < count; i++) fill(a, i * b.inputs, first + i);
-      product(a, b, c, Math.ceil(count / 4) * 4);
-      for (let i = 0; i < count; i++) take(c, i * b.padded, first + i);
-    }
-  }
+  // A map as an image (frames, bands, channels); one without bands is a single row of frames.
+  const image = ({ data, shape }) => ({ data, shape: shape.length === 2 ? [1, ...shape] : shape });
+  const like = (x, shape) => (x.shape.length === 2 ? shape.slice(1) : shape);
 
   // ---- activations ------------------------------------------------------------------------------------------------
 
   const sigmoid = (v) => 1 / (1 + Math.exp(-v));
   const pointwise = {
-    relu: (v) => (v > 0 ? v : 0),
-    elu: (v) => (v > 0 ? v : Math.exp(v) - 1),
-    sigmoid,
-    tanh: Math.tanh,
+    linear: () => {},
+    relu: (data) => { for (let i = 0; i < data.length; i++) if (data[i] < 0) data[i] = 0; },
+    elu: (data) => { for (let i = 0; i < data.length; i++) if (data[i] < 0) data[i] = Math.exp(data[i]) - 1; },
+    sigmoid: (data) => { for (let i = 0; i < data.length; i++) data[i] = sigmoid(data[i]); },
+    tanh: (data) => { for (let i = 0; i < data.length; i++) data[i] = Math.tanh(data[i]); },
+    softmax,
   };
 
   function softmax(data, width) {
@@ -101,13 +32,7 @@ const Ops = (() => {
   }
 
   function activate(x, name) {
-    if (name === "linear") return x;
-    const { data } = x;
-    if (name === "softmax") softmax(data, channelsOf(x));
-    else {
-      const f = pointwise[name];
-      for (let i = 0; i < data.length; i++) data[i] = f(data[i]);
-    }
+    pointwise[name](x.data, channelsOf(x));
     return x;
   }
 
@@ -121,65 +46,95 @@ const Ops = (() => {
     return { count, left: Math.max((count - 1) * stride + reach - n, 0) >> 1 };
   }
 
-  // The weights of a layer with the norm behind it folded in: a matrix for each group, and a constant for each output.
-  function prepareProduct({ kernel, bias, scale, offset }, groups = 1) {
-    const outputs = kernel.shape[kernel.shape.length - 1];
-    const inputs = kernel.data.length / outputs;
+  // The weights of a layer (frames, bands, inputs, outputs) with the norm behind it folded in, as matrices. Of each row
+  // of the kernel: `matrix`, which reads from `from` on in a row of the input and writes from `to` on. Bands that lie
+  // side by side are one matrix.
+  function prepareConv({ kernel, bias, scale, offset }, { groups, dilation: [, apart] }, room) {
+    const [kh, kw, inputs, outputs] = kernel.shape;
     const each = outputs / groups;
     const factor = (o) => (scale ? scale.data[o] : 1);
-    const weight = (g) => (k, o) => kernel.data[k * outputs + g * each + o] * factor(g * each + o);
-    const constant = Float64Array.from({ length: outputs }, (_, o) =>
-      (bias ? bias.data[o] : 0) * factor(o) + (offset ? offset.data[o] : 0));
-    return { matrices: Array.from({ length: groups }, (_, g) => matrix(inputs, each, weight(g))), constant };
-  }
-
-  function conv([x], node) {
-    const { data, shape: [frames, bands, channels] } = image(x);
-    const { stride: [sh, sw], dilation: [dh, dw], padding, groups, ready: { matrices, constant } } = node;
-    const [kh, kw] = node.weights.kernel.shape;
-    const vertical = slide(frames, kh, sh, dh, padding);
-    const horizontal = slide(bands, kw, sw, dw, padding);
-    const outputs = constant.length;
-    const y = make(like(x, [vertical.count, horizontal.count, outputs]));
-    const inputs = channels / groups;
-    matrices.forEach((b, g) => {
-      const fill = (a, to, row) => {
-        const top = Math.floor(row / horizontal.count) * sh - vertical.left;
-        const side = (row % horizontal.count) * sw - horizontal.left;
-        for (let t = 0; t < kh; t++) {
-          const h = top + t * dh;
-          for (let u = 0; u < kw; u++, to += inputs) {
-            const w = side + u * dw;
-            if (h < 0 || h >= frames || w < 0 || w >= bands) {
-              for (let i = 0; i < inputs; i++) a[to + i] = 0;
-            } else {
-              const from = (h * bands + w) * channels + g * inputs;
-              for (let i = 0; i < inputs; i++) a[to + i] = data[from + i];
-            }
-          }
+    const joined = groups === 1 && apart === 1;
+    const runs = Array.from({ length: kh }, () => []);
+    runs.forEach((row, t) => {
+      for (let g = 0; g < groups; g++) {
+        for (let u = 0; u < (joined ? 1 : kw); u++) {
+          const first = (t * kw + u) * inputs;
+          const value = (k, o) => kernel.data[(first + k) * outputs + g * each + o] * factor(g * each + o);
+          const matrix = room.matrix(joined ? kw * inputs : inputs, each, value);
+          row.push({ matrix, from: (u * apart * groups + g) * inputs, to: g * matrix.padded });
         }
-      };
-      const first = g * b.outputs;
-      const take = (c, from, row) => {
-        const to = row * outputs + first;
-        for (let o = 0; o < b.outputs; o++) y.data[to + o] = c[from + o] + constant[first + o];
-      };
-      rowByRow(vertical.count * horizontal.count, b, fill, take);
+      }
     });
-    return activate(y, node.activation);
+    const constant = Float32Array.from({ length: outputs }, (_, o) =>
+      (bias ? bias.data[o] : 0) * factor(o) + (offset ? offset.data[o] : 0));
+    return { room, runs, constant, each, padded: runs[0][0].matrix.padded, groups };
   }
 
-  function dense([x], node) {
-    const { matrices: [b], constant } = node.ready;
-    const y = make([...x.shape.slice(0, -1), b.outputs]);
-    const fill = (a, to, row) => {
-      for (let i = 0; i < b.inputs; i++) a[to + i] = x.data[row * b.inputs + i];
-    };
-    const take = (c, from, row) => {
-      for (let o = 0; o < b.outputs; o++) y.data[row * b.outputs + o] = c[from + o] + constant[o];
-    };
-    rowByRow(x.data.length / b.inputs, b, fill, take);
-    return activate(y, node.activation);
+  // A dense layer is a convolution with a kernel of one tap.
+  const prepareDense = ({ kernel, ...others }, room) =>
+    prepareConv({ kernel: { ...kernel, shape: [1, 1, ...kernel.shape] }, ...others }, { groups: 1, dilation: [1, 1] }, room);
+
+  const AT_A_TIME = 16_384; // floats of a row that are copied at a time: they stay in the cache
+
+  // The outputs of a row of an image from column `first` on are `count` rows of products.
+  function conv([x], { stride: [sh, sw], dilation: [dh, dw], padding, activation, weights, ready }) {
+    const { data, shape: [height, width, channels] } = image(x);
+    const [kh, kw] = weights.kernel.shape;
+    const vertical = slide(height, kh, sh, dh, padding);
+    const horizontal = slide(width, kw, sw, dw, padding);
+    const y = make(like(x, [vertical.count, horizontal.count, ready.constant.length]));
+    const { room, runs, padded, groups } = ready;
+    const step = sw * channels;
+    const most = Math.floor(AT_A_TIME / Math.max(step, padded * groups));
+    const block = Simd.upTo(Math.max(1, Math.min(most, horizontal.count)), Simd.ROWS);
+    // What the last row of a block reads, and what fills it up, lies behind the block's own columns.
+    const held = block * step + Math.max(...runs[0].map(({ matrix, from }) => from + matrix.depth));
+    const { a, c } = room.places(held, block * padded * groups);
+    for (let i = 0; i < vertical.count; i++) {
+      for (let j = 0; j < horizontal.count; j += block) {
+        const count = Math.min(block, horizontal.count - j);
+        room.floats.fill(0, c, c + block * padded * groups);
+        for (let t = 0; t < kh; t++) {
+          const h = i * sh - vertical.left + t * dh;
+          if (h < 0 || h >= height) continue;
+          const row = data.subarray(h * width * channels, (h + 1) * width * channels);
+          copy(row, j * step - horizontal.left * channels, room.floats.subarray(a, a + held));
+          for (const { matrix, from, to } of runs[t]) room.multiply(matrix, a + from, step, c + to, padded * groups, count);
+        }
+        take(ready, c, count, y.data, (i * horizontal.count + j) * ready.constant.length);
+      }
+    }
+    return activate(y, activation);
+  }
+
+  // A row from `from` on; where it has nothing, zeros.
+  function copy(row, from, y) {
+    y.fill(0);
+    const start = Math.max(from, 0);
+    const end = Math.min(from + y.length, row.length);
+    if (end > start) y.set(row.subarray(start, end), start - from);
+  }
+
+  // Put `count` rows of products into `y` from `to` on, without what fills them up, and add the constants.
+  function take({ room: { floats }, constant, each, padded, groups }, c, count, y, to) {
+    for (let i = 0, from = c; i < count; i++) {
+      for (let g = 0; g < groups; g++, from += padded) {
+        for (let o = 0; o < each; o++) y[to++] = floats[from + o] + constant[g * each + o];
+      }
+    }
+  }
+
+  function dense(inputs, { activation, weights, ready }) {
+    return linear(inputs[0], weights.kernel.shape, ready, activation);
+  }
+
+  const ONE_TAP = { stride: [1, 1], dilation: [1, 1], padding: "valid", weights: { kernel: { shape: [1, 1] } } };
+
+  // Each row of a map times a matrix.
+  function linear(x, [inputs, outputs], ready, activation = "linear") {
+    const rows = { data: x.data, shape: [x.data.length / inputs, inputs] };
+    const { data } = conv([rows], { ...ONE_TAP, activation, ready });
+    return { data, shape: [...x.shape.slice(0, -1), outputs] };
   }
 
   function scale([x], { weights }) {
@@ -193,48 +148,71 @@ const Ops = (() => {
 
   // ---- pooling --------------------------------------------------------------------------------------------------------
 
-  // A region's values, one after the other, make a value: `begin`, then `add`, then `end`.
+  // Cells of a map (all channels of a frame or band) are collected, one after the other; then a region has its value.
+  // `total` and `squares` are in float64, for each channel.
   const kinds = {
-    max: () => {
-      let most = -Infinity;
-      return { add: (v) => { if (v > most) most = v; }, end: () => { const v = most; most = -Infinity; return v; } };
+    max: {
+      start: -Infinity,
+      add(data, at, total) {
+        for (let c = 0; c < total.length; c++) if (data[at + c] > total[c]) total[c] = data[at + c];
+      },
+      value: (total) => total,
     },
-    mean: () => {
-      let total = 0;
-      let n = 0;
-      return { add: (v) => { total += v; n++; }, end: () => { const v = total / n; total = n = 0; return v; } };
+    mean: {
+      start: 0,
+      add(data, at, total) {
+        for (let c = 0; c < total.length; c++) total[c] += data[at + c];
+      },
+      value: (total, squares, cells) => total / cells,
     },
     // The mean of what is above 0, each value weighted by itself: stochastic pooling at inference.
-    stochastic: () => {
-      let total = 0;
-      let squares = 0;
-      const add = (v) => {
-        if (v > 0) {
-          total += v;
-          squares += v * v;
+    stochastic: {
+      start: 0,
+      add(data, at, total, squares) {
+        for (let c = 0; c < total.length; c++) {
+          const v = data[at + c];
+          if (v <= 0) continue;
+          total[c] += v;
+          squares[c] += v * v;
         }
-      };
-      return { add, end: () => { const v = total > 0 ? squares / total : 0; total = squares = 0; return v; } };
+      },
+      value: (total, squares) => (total > 0 ? squares / total : 0),
     },
   };
 
+  function collector(kind, channels) {
+    const { start, add, value } = kinds[kind];
+    const [total, squares] = [new Float64Array(channels).fill(start), new Float64Array(channels)];
+    let cells = 0;
+    return {
+      add(data, at) {
+        add(data, at, total, squares);
+        cells++;
+      },
+      end(y, to) {
+        for (let c = 0; c < channels; c++) y[to + c] = value(total[c], squares[c], cells);
+        total.fill(start);
+        squares.fill(0);
+        cells = 0;
+      },
+    };
+  }
+
   function pool([x], { kind, size: [kh, kw], stride: [sh, sw], padding }) {
-    const { data, shape: [frames, bands, channels] } = image(x);
-    const vertical = slide(frames, kh, sh, 1, padding);
-    const horizontal = slide(bands, kw, sw, 1, padding);
+    const { data, shape: [height, width, channels] } = image(x);
+    const vertical = slide(height, kh, sh, 1, padding);
+    const horizontal = slide(width, kw, sw, 1, padding);
     const y = make(like(x, [vertical.count, horizontal.count, channels]));
-    const { add, end } = kinds[kind]();
+    const region = collector(kind, channels);
     let to = 0;
     for (let i = 0; i < vertical.count; i++) {
-      for (let j = 0; j < horizontal.count; j++) {
+      for (let j = 0; j < horizontal.count; j++, to += channels) {
         const top = Math.max(i * sh - vertical.left, 0);
         const side = Math.max(j * sw - horizontal.left, 0);
-        const low = Math.min(i * sh - vertical.left + kh, frames);
-        const far = Math.min(j * sw - horizontal.left + kw, bands);
-        for (let c = 0; c < channels; c++) {
-          for (let h = top; h < low; h++) for (let w = side; w < far; w++) add(data[(h * bands + w) * channels + c]);
-          y.data[to++] = end();
-        }
+        const low = Math.min(i * sh - vertical.left + kh, height);
+        const far = Math.min(j * sw - horizontal.left + kw, width);
+        for (let h = top; h < low; h++) for (let w = side; w < far; w++) region.add(data, (h * width + w) * channels);
+        region.end(y.data, to);
       }
     }
     return y;
@@ -243,11 +221,9 @@ const Ops = (() => {
   function reduce([x], { kind, keepdims }) {
     const channels = channelsOf(x);
     const y = make(keepdims ? [...x.shape.slice(0, -1).map(() => 1), channels] : [channels]);
-    const { add, end } = kinds[kind]();
-    for (let c = 0; c < channels; c++) {
-      for (let at = c; at < x.data.length; at += channels) add(x.data[at]);
-      y.data[c] = end();
-    }
+    const region = collector(kind, channels);
+    for (let at = 0; at < x.data.length; at += channels) region.add(x.data, at);
+    region.end(y.data, 0);
     return y;
   }
 
@@ -297,11 +273,14 @@ const Ops = (() => {
   const flatten = ([x]) => ({ data: x.data, shape: [x.data.length] });
 
   return {
-    make, matrix, product, rowByRow, prepareProduct, sigmoid, activate,
+    make, prepareDense, linear, sigmoid,
     run: {
       conv, dense, scale, pool, reduce, add, multiply, concat, pad, reshape, flatten,
       activation: ([x], node) => activate({ data: x.data.slice(), shape: x.shape }, node.activation),
     },
-    prepare: { conv: (node) => prepareProduct(node.weights, node.groups), dense: (node) => prepareProduct(node.weights) },
+    prepare: {
+      conv: (node, room) => prepareConv(node.weights, node, room),
+      dense: (node, room) => prepareDense(node.weights, room),
+    },
   };
 })();

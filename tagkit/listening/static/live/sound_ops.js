@@ -1,25 +1,45 @@
 "use strict";
 // The layers that begin with sound or remember it: spectrograms, the learned bank's energy, recurrence. They join `Ops`.
 (() => {
-  const { make, matrix, rowByRow, sigmoid } = Ops;
+  const { make, prepareDense, linear, sigmoid } = Ops;
 
   // ---- spectrograms ---------------------------------------------------------------------------------------------------
 
-  // The Fourier transform of a windowed frame as a matrix: cosines, then sines. Frames are short, so that this product
-  // costs little beside the network.
-  function prepareSpectral({ weights: { window, bands }, n_fft: nFft }) {
+  // The Fourier transform of a windowed frame as a matrix (bins, frame): cosines, then sines. It is computed in float64:
+  // the logarithm behind it shows what float32 would lose of quiet bands beside loud ones.
+  function prepareSpectral({ weights: { window, bands }, n_fft: nFft }, room) {
     const bins = nFft / 2 + 1;
-    const turn = (k, bin) => (2 * Math.PI * ((k * bin) % nFft)) / nFft;
-    const wave = (k, o) => (o < bins ? Math.cos(turn(k, o)) : Math.sin(turn(k, o - bins)));
+    const frame = window.data.length;
+    const turns = Float64Array.from({ length: nFft }, (_, n) => (2 * Math.PI * n) / nFft);
+    const matrix = (wave) => Float64Array.from({ length: bins * frame }, (_, at) =>
+      window.data[at % frame] * wave(turns[((at % frame) * Math.floor(at / frame)) % nFft]));
+    const [mels] = bands.shape;
+    const turned = Float32Array.from({ length: bins * mels }, (_, at) => bands.data[(at % mels) * bins + Math.floor(at / mels)]);
     return {
-      fourier: matrix(window.data.length, 2 * bins, (k, o) => window.data[k] * wave(k, o)),
-      bank: matrix(bins, bands.shape[0], (k, o) => bands.data[o * bins + k]),
+      bins, cosines: matrix(Math.cos), sines: matrix(Math.sin),
+      bank: prepareDense({ kernel: { data: turned, shape: [bins, mels] } }, room),
     };
+  }
+
+  // The energy of one bin of four frames, which lie one after the other in `a`; four at a time, so that a weight is read
+  // once for all.
+  function energies(a, frame, cosines, sines, bin, y, to, step) {
+    let [c0, c1, c2, c3, s0, s1, s2, s3] = [0, 0, 0, 0, 0, 0, 0, 0];
+    for (let k = 0, at = bin * frame; k < frame; k++, at++) {
+      const [cosine, sine] = [cosines[at], sines[at]];
+      const [x0, x1, x2, x3] = [a[k], a[frame + k], a[2 * frame + k], a[3 * frame + k]];
+      c0 += x0 * cosine; c1 += x1 * cosine; c2 += x2 * cosine; c3 += x3 * cosine;
+      s0 += x0 * sine; s1 += x1 * sine; s2 += x2 * sine; s3 += x3 * sine;
+    }
+    y[to] = c0 * c0 + s0 * s0;
+    y[to + step] = c1 * c1 + s1 * s1;
+    y[to + 2 * step] = c2 * c2 + s2 * s2;
+    y[to + 3 * step] = c3 * c3 + s3 * s3;
   }
 
   function spectral([x], node) {
     const { frame, hop, pad, reflect, fill, level, preemphasis, gain, floor, times, plus } = node;
-    const { fourier, bank } = node.ready;
+    const { bins, cosines, sines, bank } = node.ready;
     const samples = x.data.length;
     const frames = fill ? 1 + Math.max(0, Math.ceil((samples - frame) / hop)) : 1 + Math.floor((samples + 2 * pad - frame) / hop);
     const mirrored = (n) => (n < 0 ? -n : n >= samples ? 2 * (samples - 1) - n : n);
@@ -27,21 +47,14 @@
       const n = reflect ? mirrored(at) : at;
       return n < 0 || n >= samples ? 0 : level * (x.data[n] - (n > 0 ? preemphasis * x.data[n - 1] : 0));
     };
-    const bins = bank.inputs;
-    const power = new Float64Array(frames * bins);
-    rowByRow(frames, fourier,
-      (a, to, row) => { for (let k = 0; k < frame; k++) a[to + k] = sample(row * hop - pad + k); },
-      (c, from, row) => {
-        for (let k = 0; k < bins; k++) power[row * bins + k] = c[from + k] ** 2 + c[from + bins + k] ** 2;
-      });
-    const y = make([frames, bank.outputs]);
-    rowByRow(frames, bank,
-      (a, to, row) => { for (let k = 0; k < bins; k++) a[to + k] = power[row * bins + k]; },
-      (c, from, row) => {
-        for (let o = 0; o < bank.outputs; o++) {
-          y.data[row * bank.outputs + o] = gain * Math.log(times * Math.max(c[from + o], floor) + plus);
-        }
-      });
+    const power = new Float32Array(Math.ceil(frames / 4) * 4 * bins);
+    const a = new Float64Array(4 * frame);
+    for (let row = 0; row < frames; row += 4) {
+      for (let k = 0; k < a.length; k++) a[k] = sample((row + Math.floor(k / frame)) * hop - pad + (k % frame));
+      for (let bin = 0; bin < bins; bin++) energies(a, frame, cosines, sines, bin, power, row * bins + bin, bins);
+    }
+    const y = linear({ data: power.subarray(0, frames * bins), shape: [frames, bins] }, [bins, node.weights.bands.shape[0]], bank);
+    for (let i = 0; i < y.data.length; i++) y.data[i] = gain * Math.log(times * Math.max(y.data[i], floor) + plus);
     return y;
   }
 
@@ -73,32 +86,30 @@
 
   // ---- recurrence -----------------------------------------------------------------------------------------------------
 
-  const direction = (node, prefix) => {
-    const weights = ["kernel", "recurrent", "bias"].map((name) => node.weights[prefix + name]);
-    const [kernel, recurrent] = weights.map(({ data, shape: [inputs, outputs] }) =>
-      (outputs ? matrix(inputs, outputs, (k, o) => data[k * outputs + o]) : null));
-    return { kernel, recurrent, bias: weights[2].data };
+  const direction = ({ weights }, prefix, room) => {
+    const [kernel, recurrent, bias] = ["kernel", "recurrent", "bias"].map((name) => weights[prefix + name]);
+    const [units, gates] = recurrent.shape;
+    const turned = Float64Array.from(recurrent.data, (_, at) => recurrent.data[(at % units) * gates + Math.floor(at / units)]);
+    const heard = prepareDense({ kernel, bias: { data: bias.data.subarray(0, gates) } }, room);
+    return { shape: kernel.shape, heard, recurrent: turned, bias: bias.data.subarray(gates) };
   };
 
-  function prepareGru(node) {
-    return { forward: direction(node, ""), back: node.both ? direction(node, "back_") : null };
+  function prepareGru(node, room) {
+    return { forward: direction(node, "", room), back: node.both ? direction(node, "back_", room) : null };
   }
 
   // One direction; the gates are update, reset and candidate. Returns the states in the order in which they arose.
-  function states(x, { kernel, recurrent, bias }, { units, reset_after: resetAfter }, backwards) {
-    const [frames, channels] = x.shape;
+  function states(x, { shape, heard: matrix, recurrent, bias }, { units, reset_after: resetAfter }, backwards) {
+    const [frames] = x.shape;
     const gates = 3 * units;
-    const heard = new Float64Array(frames * gates);
-    rowByRow(frames, kernel,
-      (a, to, row) => { for (let i = 0; i < channels; i++) a[to + i] = x.data[row * channels + i]; },
-      (c, from, row) => { for (let o = 0; o < gates; o++) heard[row * gates + o] = c[from + o] + bias[o]; });
+    const { data: heard } = linear(x, shape, matrix);
     const all = new Float64Array(frames * units);
     const state = new Float64Array(units);
     const remembered = new Float64Array(gates);
     const recall = (values, from, to) => {
       for (let o = from; o < to; o++) {
-        let total = bias[gates + o];
-        for (let k = 0, at = o * units; k < units; k++, at++) total += values[k] * recurrent.data[at];
+        let total = bias[o];
+        for (let k = 0, at = o * units; k < units; k++, at++) total += values[k] * recurrent[at];
         remembered[o] = total;
       }
     };
