@@ -36,8 +36,11 @@ return Object.entries(found).map(([name, { frames, channels, data }]) => [name, 
 def kernel(chromium, tmp_path_factory):
     """Runs a script in a page that holds the kernel alone."""
     path = tmp_path_factory.mktemp("kernel") / "kernel.html"
-    scripts = "".join(f"<script>{html.static(name)}</script>" for name in html.KERNEL)
-    path.write_text(f"<!doctype html><title>kernel</title>{scripts}", encoding="utf-8")
+    files = (*html.KERNEL, "synthesis.js", "live/resample.js")
+    scripts = "".join(f"<script>{html.static(name)}</script>" for name in files)
+    path.write_text(
+        f"<!doctype html><title>kernel</title><script>const SHARED = {{}};</script>{scripts}", encoding="utf-8"
+    )
     chromium.get("about:blank")
     chromium.get_log("browser")
     chromium.get(path.as_uri())
@@ -107,3 +110,30 @@ def test_a_wrong_weight_is_seen(kernel):
     weight = model.get_layer("conv3_conv").kernel
     weight.assign(weight + 1e-2)
     assert worst(kernel(WINDOW, live.pack(model, "float32"), y), expected) > 1e-4
+
+
+RESAMPLED = """
+const [rate, to, frequency] = arguments;
+const resampler = new Resampler(rate, to);
+const found = [];
+let begin = 0;
+for (const length of [1000, 1, 4096, 30_000, 777, 5000]) {
+  const block = Float32Array.from({ length }, (_, n) => Math.sin((2 * Math.PI * frequency * (begin + n)) / rate));
+  begin += length;
+  found.push(...resampler.push(block));
+}
+found.push(...resampler.end());
+return [begin, found];
+"""
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 37_124, 44_100, 48_000])
+def test_tones_keep_their_place_at_another_rate_and_nothing_folds_back(kernel, chromium, rate):
+    for frequency in (100, 3_000, 7_000, 8_700):
+        if frequency > 0.45 * rate:
+            continue
+        samples, found = chromium.execute_script(RESAMPLED, rate, tiny.SR, frequency)
+        assert len(found) == round(samples * tiny.SR / rate)
+        expected = np.sin(2 * np.pi * frequency * np.arange(len(found)) / tiny.SR) * (frequency < tiny.SR / 2)
+        inside = slice(400, -400)  # where the tone begins and ends, it is no tone
+        assert np.abs(np.array(found) - expected)[inside].max() < 1e-5

@@ -263,12 +263,66 @@ def test_nothing_sticks_out_sideways_and_everything_has_a_name(opened, tmp_path,
     assert opened.execute_script(nameless) == []
 
 
+def odd_files(folder):
+    """Files that are no ordinary music: formats that a browser does or does not know, and content that is wrong."""
+    folder.mkdir()
+    y = piece(3, 44_100)
+    for name, options in {
+        "telephone.wav": {"subtype": "ULAW"},
+        "double.wav": {"subtype": "DOUBLE"},
+        "large.wav": {"format": "RF64"},
+        "apple.aiff": {},
+        "sun.au": {},
+        "wave64.w64": {},
+        "core.caf": {},
+        "voice.opus": {"format": "OGG", "subtype": "OPUS"},
+        "<img src=x onerror=alert(1)> 🎵.wav": {"format": "WAV"},
+    }.items():
+        rate = 48_000 if name.endswith("opus") else 44_100
+        soundfile.write(folder / name, y, rate, **options)
+    spoilt = y.copy()
+    spoilt[1000:1010] = np.nan
+    spoilt[2000] = np.inf
+    soundfile.write(folder / "nan.wav", spoilt, 44_100, "FLOAT")
+    soundfile.write(folder / "offset.wav", 0.2 + 0.3 * y, 44_100)
+    soundfile.write(folder / "strange_rate.wav", y, 37_123)
+    soundfile.write(folder / "eight_channels.wav", np.tile(y, (1, 8)), 44_100)
+    soundfile.write(folder / "old.mp3", piece(2, 8_000), 8_000)
+    soundfile.write(folder / "cut.flac", y, 44_100)
+    content = (folder / "cut.flac").read_bytes()
+    (folder / "cut.flac").write_bytes(content[: len(content) // 3])
+    (folder / "picture.mp3").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
+    (folder / "header.wav").write_bytes((folder / "double.wav").read_bytes()[:44])
+    (folder / "no_sound.wav").write_bytes(b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\0\0" + bytes(20))
+    return folder
+
+
+def test_odd_files_are_read_or_explained(opened, tmp_path):
+    files = sorted(odd_files(tmp_path / "odd").iterdir())
+    said = {path.name: drop(opened, path) for path in files}
+    print("\n".join(said.values()))
+    assert all(name in text for name, text in said.items())
+    assert opened.get_log("browser") == []
+    read = {name for name, text in said.items() if "hears" in text}
+    assert read >= {
+        "telephone.wav",
+        "double.wav",
+        "large.wav",
+        "voice.opus",
+        "offset.wav",
+        "strange_rate.wav",
+        "old.mp3",
+    }
+    for name in ("apple.aiff", "sun.au", "picture.mp3", "no_sound.wav"):
+        assert "cannot decode" in said[name]
+
+
 @pytest.mark.real_data
 def test_awkward_files_are_read_or_explained(opened, real_data):
     files = sorted(path for path in (real_data / "awkward").iterdir() if path.is_file())
     assert len(files) >= 9
     said = {path.name: drop(opened, path) for path in files}
-    print(said)
+    print("\n".join(said.values()))
     assert all(name in text for name, text in said.items())
     assert opened.get_log("browser") == []
 

@@ -93,7 +93,7 @@ async function openFile(file) {
 }
 
 async function fill(song, source) {
-  for await (const block of Read.blocks(source, song.sr)) {
+  for await (const block of Read.blocks(source, song.sr, song.name)) {
     if (!current(song)) break;
     song.push(block);
     live.taggings.forEach((each) => each.offer());

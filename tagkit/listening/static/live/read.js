@@ -63,10 +63,15 @@ const Read = (() => {
     return { kind: "other", rate, frames: y.length, pcm };
   }
 
-  // Blocks of samples at the rate `sr`.
-  async function* blocks({ rate, pcm }, sr) {
+  // Blocks of samples at the rate `sr`; `name` is that of the file.
+  async function* blocks({ rate, pcm }, sr, name) {
     const resampler = new Resampler(rate, sr);
-    for await (const block of pcm(BLOCK_S * rate)) yield resampler.push(block);
+    for await (const block of pcm(BLOCK_S * rate)) {
+      if (!block.every(Number.isFinite)) {
+        throw new Problem(`${name} holds NaN or infinity among its samples: export it again.`);
+      }
+      yield resampler.push(block);
+    }
     yield resampler.end();
   }
 
