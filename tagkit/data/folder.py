@@ -52,8 +52,8 @@ def read(root: str | Path, csv: str | Path | None = None, seed: int = 0) -> Cata
 
     Splits: ``given``, where there is a split column; ``artist``, where at least three artists are known, else ``song``
     or ``file``, where some clips share one: whatever is known to belong together, a file, a song or an artist, is in
-    one part; else ``random``: 70 / 10 / 20 % of the clips. The first of these is the default. `Catalog.notes` says what
-    could not be done.
+    one part; else ``random``: 70 / 10 / 20 % of the clips. All but ``given`` spread tags as evenly as they can. The
+    first of these is the default. `Catalog.notes` says what could not be done.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _deal(clips: pd.DataFrame, labels: pd.DataFrame, seed: int) -> tuple[str, pd
             f"{len(clips)} clips are of {whole.nunique()} groups that belong together (artists, songs or files), too "
             "few for three parts: the split random parts them, and scores on it flatter the network."
         )
-    return "random", splits.shuffled(clips.index, FRACTIONS, seed), said
+    return "random", splits.stratified(labels, FRACTIONS, seed), said
 
 
 def _look_alike(tags: Iterable[str]) -> list[str]:

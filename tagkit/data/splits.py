@@ -13,6 +13,7 @@ from tagkit.data.groups import numbered, tag_counts
 # MagnaTagATune's 16 folders, 12:1:3.
 FRACTIONS = (0.75, 0.0625, 0.1875)
 TEST_GROUPS = 4  # artists in the test part, so that scores can have intervals
+FEWEST_GROUPS = 3  # of which intervals are known
 
 
 def shuffled(clips: pd.Index, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed: int = 0) -> pd.Series:
@@ -35,6 +36,41 @@ def shuffled(clips: pd.Index, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed
     for part, chosen in zip(SPLIT_PARTS, np.split(order, ends[:-1]), strict=True):
         parts[chosen] = part
     return pd.Series(parts, index=clips, dtype="str")
+
+
+def stratified(labels: pd.DataFrame, fractions: Sequence[float] = (0.7, 0.1, 0.2), seed: int = 0) -> pd.Series:
+    """A split of clips that belong to nobody, with every tag spread as evenly as its clips allow.
+
+    Clips are dealt out one by one, those with the rarest tag first, each to the part that still lacks most of that
+    tag (iterative stratification: Sechidis, Tsoumakas and Vlahavas 2011).
+
+    Parameters
+    ----------
+    labels : DataFrame (clips, tags) of bool
+    fractions : three floats
+        Shares of train, valid and test; they sum to 1.
+
+    Returns
+    -------
+    Series (clips,) of str
+        train, valid or test.
+    """
+    flags = np.column_stack([labels.to_numpy(bool), np.ones(len(labels), bool)])  # the last "tag": to be a clip
+    seats = np.diff(np.rint(np.cumsum([0, *fractions]) * len(labels)))
+    enough = flags.sum(axis=0) >= len(SPLIT_PARTS)  # for one in each part
+    wanted = np.maximum(np.outer(fractions, flags.sum(axis=0)), enough)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    parts = np.full(len(labels), -1)
+    while len(order):
+        counts = flags[order].sum(axis=0)
+        rarest = np.where(counts > 0, counts, len(labels) + 1).argmin()
+        for clip in order[flags[order, rarest]]:
+            part = max(np.flatnonzero(seats), key=lambda part: (wanted[part, rarest], wanted[part, -1]))
+            parts[clip] = part
+            seats[part] -= 1
+            wanted[part] -= flags[clip]
+        order = order[parts[order] < 0]
+    return pd.Series(np.array(SPLIT_PARTS)[parts], index=labels.index, dtype="str")
 
 
 def grouped(
@@ -231,7 +267,11 @@ def leakage(catalog: Catalog, split: str | None = None, by: str = "artist") -> p
 
 
 def report(catalog: Catalog) -> list[str]:
-    """What to know of a catalog's default split: who is in train and test at once, and the tags that a part lacks."""
+    """What to know of a catalog's default split.
+
+    Who is in train and test at once, parts of too few artists (or songs) for scores to have intervals, and the tags
+    that a part lacks.
+    """
     sentences = []
     for by in ("artist", "song"):
         row = leakage_summary(catalog, by).loc[catalog.default_split]
@@ -239,6 +279,14 @@ def report(catalog: Catalog) -> list[str]:
             sentences.append(
                 f"{row['test_clips_affected']} of the {row['test_clips']} test clips share their {by} with clips in "
                 f"train ({row['in_train_and_test']} {by}s): scores flatter a network that recognises them."
+            )
+    for part in SPLIT_PARTS[1:]:
+        members = catalog.clips.loc[catalog.ids(part), catalog.cluster_by]
+        groups = members[members != ""].nunique() + int((members == "").sum())
+        if 0 < groups < FEWEST_GROUPS:
+            sentences.append(
+                f"The {part} part has clips of {groups} {catalog.cluster_by}{'s' * (groups > 1)} only: intervals of "
+                f"scores need {FEWEST_GROUPS} and will be unknown; add clips of others, or choose another split."
             )
     tags = list(catalog.tags())
     for part in SPLIT_PARTS:

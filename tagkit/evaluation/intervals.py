@@ -13,8 +13,10 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
+from tagkit.data import splits
+
 LEVEL = 0.95
-FEWEST_CLUSTERS = 3  # with fewer, intervals and p-values are unknown
+FEWEST_CLUSTERS = splits.FEWEST_GROUPS  # with fewer, intervals and p-values are unknown
 # A test part's average precision exceeds that of endless clips by once to twice what its resamples exceed it by
 # (measured on simulated test parts): the middle is taken off, and the half that it may err by widens the interval. Of a
 # difference, where much of it cancels, it is taken off once and counts as an error once.

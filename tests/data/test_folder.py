@@ -11,6 +11,8 @@ from tagkit.data import folder, splits
 from tagkit.data.catalog import CatalogError
 from tagkit.data.prepare import prepare
 
+PARTS = ("train", "valid", "test")
+
 
 def write(path, text, encoding="utf-8", newline="\n"):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -294,6 +296,35 @@ def test_the_report_says_who_is_in_two_parts_and_which_tags_lack(tmp_path):
     said = " ".join(splits.report(folder.read(tmp_path, "t.csv")))
     assert "4 of the 4 test clips share their artist with clips in train (4 artists)" in said
     assert "No train clip has the tag rock." in said and "No test clip has the tag blues." in said
+
+
+def test_a_random_split_spreads_the_tags(tmp_path):
+    """Forty clips with four genres: a shuffle leaves the rare one out of a part in one of two draws."""
+    genres = [*["rock"] * 16, *["jazz"] * 11, *["pop"] * 9, *["blues"] * 4]
+    write(tmp_path / "t.csv", "path,tags\n" + "\n".join(f"{k}.wav,{g}" for k, g in enumerate(genres)) + "\n")
+    catalog = folder.read(tmp_path, "t.csv")
+    blues = catalog.labels["blues"].to_numpy()
+    lacking = [set(PARTS) - set(splits.shuffled(catalog.clips.index, seed=seed)[blues]) for seed in range(20)]
+    assert sum(map(bool, lacking)) > 5, "a shuffle is as good, or this test shows nothing"
+    for seed in range(3):
+        catalog = folder.read(tmp_path, "t.csv", seed=seed)
+        assert catalog.default_split == "random" and set(catalog.splits["random"][blues]) == set(PARTS)
+        assert catalog.split_sizes() == {"train": 28, "valid": 4, "test": 8}
+        assert catalog.labels[catalog.splits["random"] == "test"].sum().tolist() == [1, 2, 2, 3]
+
+
+def test_parts_of_too_few_artists_for_intervals_are_named(tmp_path):
+    rows = [f"{k}.wav,artist {k % 4},{('rock', 'pop')[k // 4 % 2]}" for k in range(24)]
+    write(tmp_path / "t.csv", "path,artist,tags\n" + "\n".join(rows) + "\n")
+    catalog = folder.read(tmp_path, "t.csv")
+    said = " ".join(splits.report(catalog))
+    for part in ("valid", "test"):
+        artists = catalog.clips.loc[catalog.ids(part), "artist"].nunique()
+        assert (f"The {part} part has clips of {artists} artist" in said) == (artists < 3)
+    assert "will be unknown" in said
+    rows = [f"{k}.wav,artist {k % 40},{('rock', 'pop')[k // 4 % 2]}" for k in range(80)]
+    write(tmp_path / "t.csv", "path,artist,tags\n" + "\n".join(rows) + "\n")
+    assert "will be unknown" not in " ".join(splits.report(folder.read(tmp_path, "t.csv")))
 
 
 @pytest.mark.real_data
