@@ -24,6 +24,7 @@ DOWNLOADS = (
     "jamendo",
 )
 MOST_REMARKS = 10
+PARTS = ("train", "valid", "test")
 FMA_SUBSETS = ("small", "medium", "large", "full")
 
 
@@ -59,6 +60,11 @@ def download(args: argparse.Namespace) -> None:
 def _render_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=local, required=True, metavar="DIR", help="where to put the clips")
     parser.add_argument("--clips", type=positive, default=300, metavar="N", help="how many (default: 300)")
+    for part in PARTS:
+        parser.add_argument(f"--{part}", type=positive, metavar="N", help=f"so many {part} clips, in place of --clips")
+    parser.add_argument(
+        "--nested", type=positive, nargs="+", default=[], metavar="N", help="also splits with only N training pieces"
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed renders the same clips (default: 0)")
     parser.add_argument("--stems", action="store_true", help="write each instrument alone, too, into stems/")
     parser.add_argument("--jobs", type=positive, metavar="N", help="processes (default: one per core)")
@@ -69,7 +75,8 @@ def render(args: argparse.Namespace) -> None:
     from tagkit.data import demo
     from tagkit.data.demo import voices
 
-    catalog = demo.render(args.root, args.clips, args.seed, args.jobs)
+    sizes = {part: getattr(args, part) for part in PARTS if getattr(args, part) is not None}
+    catalog = demo.render(args.root, sizes or args.clips, args.seed, args.jobs, nested=args.nested)
     if args.stems:
         voices.write_stems(args.root, args.jobs)
     print(f"{len(catalog)} clips in {args.root}. Next: tagkit prepare demo --root {args.root} --out ...")

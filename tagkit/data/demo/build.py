@@ -1,9 +1,9 @@
 """The demo dataset on disk: rendered in parallel and read as a Catalog; an interrupted rendering resumes."""
 
 import csv
-import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,22 +76,31 @@ class DemoClip:
 
 
 def render(
-    root: str | Path, n_clips: int = 300, seed: int = 0, jobs: int | None = None, progress: bool = True
+    root: str | Path,
+    n_clips: int | Mapping[str, int] = 300,
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: bool = True,
+    nested: Sequence[int] = (),
 ) -> Catalog:
     """Render the demo dataset below `root`, in MagnaTagATune's layout; existing clips are kept.
 
     Each clip is 465,984 samples at 16 kHz, mono, 16-bit FLAC: a passage of a score of music21's corpus, given to one
     to three instruments and perhaps drums. The same seed gives the same waveforms, with any number of jobs, and the
-    first clips do not depend on `n_clips`. Call it again to resume after an interruption.
+    first clips of each part do not depend on `n_clips`. Call it again to resume after an interruption.
 
     Parameters
     ----------
-    n_clips : int
-        Of each 20 clips 13 are train, 2 valid and 5 test; 300 take 75 to 110 seconds on 2 cores.
+    n_clips : int, or mapping of str -> int
+        Of each 20 clips 13 are train, 2 valid and 5 test; 300 take 75 to 110 seconds on 2 cores. Or so many of each
+        part: ``{"train": 3000, "valid": 200, "test": 600}``.
     jobs : int, optional
         Processes (default: one for each core).
     progress : bool
         Show a bar with clips per second.
+    nested : sequence of int
+        Further splits with less to learn from: ``piece_20`` leaves only the clips of 20 training pieces in train, and
+        has the same valid and test parts. The pieces of a smaller set are also in all larger ones.
 
     Returns
     -------
@@ -101,11 +110,12 @@ def render(
     ------
     CatalogError
         `root` holds something else (another seed, say), another process renders there, a worker process was
-        killed, a clip's peaks keep it from being as loud as its tags say, or the packages of the extra `demo` are
-        missing.
+        killed, `nested` asks for more pieces than train has, a clip's peaks keep it from being as loud as its tags
+        say, or the packages of the extra `demo` are missing.
     """
     root = Path(root)
-    if n_clips < 1:
+    sizes = n_clips if isinstance(n_clips, Mapping) else _dealt(n_clips)
+    if sum(sizes.values()) < 1 or min(sizes.values()) < 0:
         raise CatalogError(f"{n_clips} clips cannot be rendered; ask for at least one.")
     if seed < 0:
         raise CatalogError(f"A seed of {seed} cannot be used; give a whole number from 0 up.")
@@ -113,27 +123,36 @@ def render(
     busy = CatalogError(f"{root} is being rendered by another process; wait for it.")
     try:
         with files.exclusive(root / ".lock", busy):
-            _claim(root, seed, n_clips)
-            if not _is_complete(root, n_clips):
-                _render_missing(root, n_clips, seed, jobs or joblib.cpu_count(), progress)
+            _claim(root, seed, sizes)
+            if not _is_complete(root, sizes, nested):
+                _render_missing(root, sizes, seed, jobs or joblib.cpu_count(), progress, nested)
     except BrokenProcessPool as error:
         raise CatalogError(processes.KILLED) from error
     return read(root)
 
 
-def _render_missing(root: Path, n_clips: int, seed: int, jobs: int, progress: bool) -> None:
+def _dealt(n_clips: int) -> dict[str, int]:
+    """How many of the first clips are in each part."""
+    return dict(Counter(pieces.DEAL[number % len(pieces.DEAL)] for number in range(max(n_clips, 0)))) or {"train": 0}
+
+
+def _render_missing(
+    root: Path, sizes: Mapping[str, int], seed: int, jobs: int, progress: bool, nested: Sequence[int]
+) -> None:
     for folder in (root, *root.glob("?/")):
         files.sweep(folder)
-    clips = list(itertools.islice(demo_clips(*load_scores(root, jobs, progress), seed), n_clips))
+    scores_, piece = load_scores(root, jobs, progress)
+    smaller = _smaller_sets(scores_, piece, seed, nested)
+    clips = list(first_clips(scores_, piece, sizes, seed))
     missing = [clip for clip in clips if not (root / clip.path).is_file()]
     # A list of arrangements of thousands of clips would be large: they are made as the processes take them.
     work = (joblib.delayed(_render_clip)(clip.arrange(), root / clip.path, os.getpid()) for clip in missing)
     parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-    done = n_clips - len(missing)
-    with progress_bar(total=n_clips, initial=done, desc="render", unit="clip", disable=not progress) as bar:
+    done = len(clips) - len(missing)
+    with progress_bar(total=len(clips), initial=done, desc="render", unit="clip", disable=not progress) as bar:
         for _ in parallel(work):
             bar.update()
-    _write_tables(root, clips)
+    _write_tables(root, clips, smaller)
 
 
 def read(root: str | Path) -> Catalog:
@@ -150,10 +169,11 @@ def read(root: str | Path) -> Catalog:
     if not path.is_file():
         raise CatalogError(f"{path} is missing; render the demo there again, which keeps the clips that are finished.")
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    if list(table.columns) != ["clip_id", "piece", "part"] or set(table["clip_id"]) != set(clips.index):
+    if list(table.columns[:3]) != ["clip_id", "piece", "part"] or set(table["clip_id"]) != set(clips.index):
         raise CatalogError(f"{path} does not list the clips of {layout.ANNOTATIONS}; remove it and render again.")
     table = table.set_index("clip_id").loc[clips.index]
-    unknown = sorted(set(table["part"]) - set(SPLIT_PARTS))
+    splits = table.drop(columns="piece").rename(columns={"part": "piece"})
+    unknown = sorted(set(splits.to_numpy().ravel()) - {*SPLIT_PARTS, ""})
     if unknown:
         raise CatalogError(f"{path} has the part {unknown[0]!r}; parts are {', '.join(SPLIT_PARTS)}.")
     return Catalog(
@@ -161,7 +181,7 @@ def read(root: str | Path) -> Catalog:
         root=root.absolute(),
         clips=clips.assign(song=table["piece"]),
         labels=labels,
-        splits=pd.DataFrame({"piece": table["part"]}),
+        splits=splits,
         vocabularies={"all": tuple(labels.columns)},
         default_split="piece",
         default_vocabulary="all",
@@ -198,14 +218,41 @@ def load_scores(root: Path | None = None, jobs: int = 1, progress: bool = False)
 
 def demo_clips(pool: list[Score], piece: np.ndarray, seed: int = 0) -> Iterator[DemoClip]:
     """Endless clips of the demo with this seed; nothing is rendered."""
-    first: dict[int, str] = {}
-    for score, number in zip(pool, piece, strict=True):
-        first.setdefault(int(number), score.name.rsplit(".", 1)[0])
+    names = _piece_names(pool, piece)
     for number, (part, plan) in enumerate(plans(pool, piece, seed), start=1):
-        yield DemoClip(str(number), part, first[int(piece[plan.score])], pool[plan.score], plan)
+        yield DemoClip(str(number), part, names[int(piece[plan.score])], pool[plan.score], plan)
 
 
-def _claim(root: Path, seed: int, n_clips: int) -> None:
+def first_clips(pool: list[Score], piece: np.ndarray, sizes: Mapping[str, int], seed: int = 0) -> Iterator[DemoClip]:
+    """The first so many clips of each part, in the order of `demo_clips`, whose numbers they keep."""
+    left = Counter(sizes)
+    for clip in demo_clips(pool, piece, seed):
+        if not left.total():
+            return
+        if left[clip.part]:
+            left[clip.part] -= 1
+            yield clip
+
+
+def _piece_names(pool: list[Score], piece: np.ndarray) -> dict[int, str]:
+    """Each piece is called by its first score."""
+    names: dict[int, str] = {}
+    for score, number in zip(pool, piece, strict=True):
+        names.setdefault(int(number), score.name.rsplit(".", 1)[0])
+    return names
+
+
+def _smaller_sets(pool: list[Score], piece: np.ndarray, seed: int, sizes: Sequence[int]) -> dict[int, set[str]]:
+    """Names of the training pieces of each nested set: the first ones of all, in an order drawn by the seed."""
+    names = _piece_names(pool, piece)
+    train = [names[number] for number, part in pieces.split(pool, piece).items() if part == "train"]
+    if sizes and not 0 < min(sizes) <= max(sizes) <= len(train):
+        raise CatalogError(f"The corpus has {len(train)} pieces for training; ask for 1 to {len(train)}, not {sizes}.")
+    order = np.random.default_rng(seed).permutation(sorted(train)).tolist()
+    return {size: set(order[:size]) for size in sizes}
+
+
+def _claim(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
     """Note in `root` what is rendered there, or refuse where that is something else."""
     path = root / SETTINGS
     wanted = {"format": FORMAT, "seed": seed, **synthesis.versions()}
@@ -216,7 +263,7 @@ def _claim(root: Path, seed: int, n_clips: int) -> None:
         return
     there = files.read_json(path)
     differing = [name for name in wanted if there.get(name) != wanted[name]]
-    if "seed" in differing or (differing and not _is_complete(root, n_clips)):
+    if "seed" in differing or (differing and not _is_complete(root, sizes, ())):
         name = "seed" if "seed" in differing else differing[0]
         raise CatalogError(
             f"{root} holds a demo with {name} {there.get(name)}, not {wanted[name]}; "
@@ -224,11 +271,17 @@ def _claim(root: Path, seed: int, n_clips: int) -> None:
         )
 
 
-def _is_complete(root: Path, n_clips: int) -> bool:
+def _is_complete(root: Path, sizes: Mapping[str, int], nested: Sequence[int]) -> bool:
     if not all((root / name).is_file() for name in (layout.ANNOTATIONS, layout.CLIP_INFO, SPLITS)):
         return False
     catalog = read(root)
-    return len(catalog) == n_clips and all((root / path).is_file() for path in catalog.clips["path"])
+    there = catalog.split_sizes() == {part: sizes.get(part, 0) for part in SPLIT_PARTS}
+    there = there and {_split_name(size) for size in nested} <= set(catalog.splits)
+    return there and all((root / path).is_file() for path in catalog.clips["path"])
+
+
+def _split_name(size: int) -> str:
+    return f"piece_{size}"
 
 
 def _read_score(name: str, parent: int) -> Score | None:
@@ -243,7 +296,7 @@ def _render_clip(arrangement: Arrangement, path: Path, parent: int) -> None:
         synthesis.write(temporary, y)
 
 
-def _write_tables(root: Path, clips: list[DemoClip]) -> None:
+def _write_tables(root: Path, clips: list[DemoClip], smaller: Mapping[int, set[str]]) -> None:
     tags = [set(clip.arrange().tags) for clip in clips]
     _write_table(
         root / layout.CLIP_INFO,
@@ -253,7 +306,11 @@ def _write_tables(root: Path, clips: list[DemoClip]) -> None:
             for c in clips
         ),
     )
-    _write_table(root / SPLITS, ("clip_id", "piece", "part"), ((clip.clip_id, clip.piece, clip.part) for clip in clips))
+    _write_table(
+        root / SPLITS,
+        ("clip_id", "piece", "part", *map(_split_name, smaller)),
+        ((c.clip_id, c.piece, c.part, *(_part_among(c, few) for few in smaller.values())) for c in clips),
+    )
     _write_table(  # last: with this file the dataset is complete
         root / layout.ANNOTATIONS,
         ("clip_id", *TAGS, "mp3_path"),
@@ -262,6 +319,11 @@ def _write_tables(root: Path, clips: list[DemoClip]) -> None:
             for clip, true in zip(clips, tags, strict=True)
         ),
     )
+
+
+def _part_among(clip: DemoClip, few: set[str]) -> str:
+    """The part of a clip in a split with these training pieces only."""
+    return clip.part if clip.part != "train" or clip.piece in few else ""
 
 
 def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

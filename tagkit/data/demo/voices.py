@@ -4,7 +4,6 @@ A voice is what one instrument (or the drums) plays. The synthesiser adds its vo
 the clip minus that voice, sample for sample the same otherwise, with the gain of the full mix.
 """
 
-import itertools
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,11 +99,11 @@ def channels(arrangement: Arrangement) -> dict[str, int]:
 def write_stems(root: str | Path, jobs: int | None = None, progress: bool = True) -> None:
     """Write the voices of every rendered clip below `root` to stems/CLIP_ID/VOICE.flac; existing files are kept."""
     root = Path(root)
-    n_clips, seed = len(build.read(root)), files.read_json(root / build.SETTINGS)["seed"]
-    clips = itertools.islice(build.demo_clips(*build.load_scores(root, progress=progress), seed), n_clips)
+    sizes, seed = build.read(root).split_sizes(), files.read_json(root / build.SETTINGS)["seed"]
+    clips = list(build.first_clips(*build.load_scores(root, progress=progress), sizes, seed))
     parallel = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), batch_size=1, return_as="generator_unordered")
     work = parallel(joblib.delayed(_write_stems)(root / "stems", clip, os.getpid()) for clip in clips)
-    for _ in progress_bar(work, desc="stems", total=n_clips, unit="clip", disable=not progress):
+    for _ in progress_bar(work, desc="stems", total=len(clips), unit="clip", disable=not progress):
         pass
 
 
