@@ -95,6 +95,8 @@ class Plan:
     finalists : int or None
         Number of entries that get more than one seed: the best by validation score, so that the test part decides
         nothing. None: all.
+    best_of : tuple of str
+        Kinds of input (as `Result.network` names them) whose best entry is a finalist, too.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Plan:
     validations: int = 4
     min_positives: int = 1
     finalists: int | None = None
+    best_of: tuple[str, ...] = ()
 
     def budget(self, entry: Entry) -> float:
         """CPU seconds of training steps for an entry."""
@@ -117,7 +120,7 @@ class Plan:
             replace(e, pretraining=e.pretraining and replace(e.pretraining, clips=20)) for e in self.entries
         )
         small = {"dataset": "demo", "budget_s": 0, "seeds": 1, "validations": 2, "min_positives": 1, "finalists": None}
-        base = replace(self.base, batch_size=4)
+        base = replace(self.base, batch_size=4, split=None)
         return replace(self, name=f"{self.name}-smoke", entries=entries, base=base, **small)
 
 
@@ -230,4 +233,47 @@ TEACHER = Plan(
     min_positives=5,
 )
 
-PLANS = {plan.name: plan for plan in (ZOO, RECORDINGS, PRETRAINING, TEACHER)}
+# The same networks with sixty times the training, on more music than the zoo had. A learning rate is chosen on the
+# validation part, by trainings of six minutes of one network of each family; the others take that of their family.
+LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+RATES = Plan(
+    "rates",
+    "rendered",
+    tuple(
+        Entry(model, model, {"learning_rate": rate}, f"{model} at {rate:g}")
+        for model in ("dm16", "logmel", "crnn_dm16", "samplecnn", "shortchunk_res")
+        for rate in LEARNING_RATES
+    ),
+    budget_s=360,
+    seeds=1,
+    base=replace(PLAIN, split="piece_64"),
+)
+CHOSEN = {"dm16": 1e-3, "logmel": 1e-3, "crnn_dm16": 1e-3, "samplecnn": 1e-3, "shortchunk_res": 1e-3}
+OF_FAMILY = {"tdfbank": "logmel", "samplecnn_se": "samplecnn"}
+TRAINED_LONG = (
+    *("dm16", "tdfbank", "logmel", "samplecnn", "crnn_dm16", "ds256rc"),
+    *("mul16f", "res13", "dilated_res", "dm16_stochastic", "samplecnn_se", "shortchunk_res"),
+)
+
+
+def learning_rate(model: str) -> float:
+    """What study `rates` chose for a network's family; for those that it does not name, what it chose for dm16."""
+    return CHOSEN[OF_FAMILY.get(model, model if model in CHOSEN else "dm16")]
+
+
+HOUR = Plan(
+    "hour",
+    "rendered",
+    tuple(
+        Entry(model, span, {"learning_rate": learning_rate(model)}, f"{model}, {span}", budget_s)
+        for span, budget_s in (("minute", 60), ("hour", 3_600))
+        for model in TRAINED_LONG
+    ),
+    budget_s=3_600,
+    seeds=3,
+    base=replace(PLAIN, split="piece_64"),
+    finalists=3,
+    best_of=("raw",),
+)
+
+PLANS = {plan.name: plan for plan in (ZOO, RECORDINGS, PRETRAINING, TEACHER, RATES, HOUR)}

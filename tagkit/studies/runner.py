@@ -85,13 +85,15 @@ def run(
 
 
 def finalists(plan: Plan) -> tuple[Entry, ...]:
-    """The entries that get further seeds: all, or the best by validation score once every entry has its first."""
+    """The entries that get further seeds: all, or the best ones by validation score once every entry has its first."""
     if plan.finalists is None:
         return plan.entries
     there = Store(plan.name).read()
     if any((e.label, 0) not in there for e in plan.entries):
         return ()
-    return tuple(sorted(plan.entries, key=lambda e: -there[e.label, 0].training.best_valid_roc_auc)[: plan.finalists])
+    ranked = sorted(plan.entries, key=lambda e: -there[e.label, 0].training.best_valid_roc_auc)
+    best_of = [next(e for e in ranked if there[e.label, 0].network.input == kind) for kind in plan.best_of]
+    return tuple(e for e in ranked if e in ranked[: plan.finalists] or e in best_of)
 
 
 def rendered(clips: int) -> Records:

@@ -246,8 +246,8 @@ def _smaller_sets(pool: list[Score], piece: np.ndarray, seed: int, sizes: Sequen
     """Names of the training pieces of each nested set: the first ones of all, in an order drawn by the seed."""
     names = _piece_names(pool, piece)
     train = [names[number] for number, part in pieces.split(pool, piece).items() if part == "train"]
-    if sizes and not 0 < min(sizes) <= max(sizes) <= len(train):
-        raise CatalogError(f"The corpus has {len(train)} pieces for training; ask for 1 to {len(train)}, not {sizes}.")
+    if sizes and max(sizes) > len(train):
+        raise CatalogError(f"{max(sizes)} training pieces were asked for, but the corpus has {len(train)}.")
     order = np.random.default_rng(seed).permutation(sorted(train)).tolist()
     return {size: set(order[:size]) for size in sizes}
 
