@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -219,3 +220,41 @@ def test_a_damaged_split_table_is_named(rendered, tmp_path):
 def test_importing_it_imports_no_tensorflow_nor_music21():
     code = "import sys, tagkit.data.demo; sys.exit(bool({'tensorflow', 'keras', 'music21'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(demo.__file__).parents[3]).returncode == 0
+
+
+def test_so_many_clips_of_each_part_are_the_first_ones_of_the_demo(rendered, tmp_path, scores_folder):
+    (tmp_path / build.SCORES).write_bytes((scores_folder / build.SCORES).read_bytes())
+    catalog = demo.render(tmp_path, {"train": 1, "test": 2}, jobs=1, progress=False, nested=(5, 20))
+    assert catalog.split_sizes() == {"train": 1, "valid": 0, "test": 2}
+    there, here = waveforms(rendered), waveforms(tmp_path)
+    assert len(here) == 3 and here.items() & there.items() == {(p, there[p]) for p in here.keys() & there.keys()}
+    assert len(here.keys() & there.keys()) >= 2, "the demo's first clips are among them"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != ".lock"}
+    demo.render(tmp_path, {"train": 1, "test": 2}, jobs=1, progress=False, nested=(5, 20))
+    assert before == {path: path.stat().st_mtime_ns for path in before}, "nothing is rendered or written twice"
+
+
+def test_smaller_training_sets_are_nested_by_piece(scores_folder):
+    pool = build.load_scores(scores_folder)
+    clips = list(build.first_clips(*pool, {"train": 300, "valid": 20, "test": 60}))
+    sets = build.smaller_sets(*pool, 0, (20, 64))
+    train = {clip.piece for clip in clips if clip.part == "train"}
+    assert [len(sets[n]) for n in (20, 64)] == [20, 64] and sets[20] < sets[64]
+    assert not sets[64] & {clip.piece for clip in clips if clip.part != "train"}, "no piece is in two parts"
+    assert len(train - sets[64]) > 50, "the whole set has more pieces"
+    with pytest.raises(CatalogError, match="1000 training pieces were asked for, but the corpus has 191"):
+        build.smaller_sets(*pool, 0, (1000,))
+
+
+def test_splits_of_fewer_pieces_leave_valid_and_test_as_they_are(rendered, tmp_path):
+    table = (rendered / build.SPLITS).read_text().splitlines()
+    parts = [line.split("\t")[2] for line in table[1:]]
+    fewer = ['""' if part == '"train"' else part for part in parts]
+    shutil.copytree(rendered, tmp_path / "demo")
+    lines = [f'{table[0]}\t"piece_1"', *(f"{line}\t{part}" for line, part in zip(table[1:], fewer, strict=True))]
+    (tmp_path / "demo" / build.SPLITS).write_text("\n".join(lines) + "\n")
+    catalog = demo.read(tmp_path / "demo")
+    assert catalog.split_sizes("piece_1") == demo.read(rendered).split_sizes() | {"train": 0}
+    (tmp_path / "demo" / build.SPLITS).write_text("\n".join(lines).replace('""', '"dev"') + "\n")
+    with pytest.raises(CatalogError, match="has the part 'dev'"):
+        demo.read(tmp_path / "demo")

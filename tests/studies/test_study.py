@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tagkit import audio, studies, workspace
@@ -15,7 +16,7 @@ from tagkit.data.records import Records
 from tagkit.evaluation import compare
 from tagkit.graph import windowing, zoo
 from tagkit.graph.specs import WINDOWINGS
-from tagkit.studies import plans, runner, writeup
+from tagkit.studies import longer, plans, runner, writeup
 from tagkit.studies.plans import PLANS, Entry, Plan
 from tagkit.studies.store import Store
 from tagkit.system import files
@@ -91,6 +92,34 @@ def test_a_study_trains_scores_and_is_written_up_from_its_records_alone(home, to
     assert (
         "### Every network on its own windows" in text and "SampleCNN (Won et al. 2020) | raw | clean | 0.9058" in text
     )
+
+
+def test_longer_training_is_written_up_beside_shorter(tmp_path):
+    """On the zoo's results, the second seed standing for longer training."""
+    models, zoo_results = ("logmel", "dm16", "ds256rc", "mkc_r", "res13"), Store("zoo", RESULTS).read()
+    store = Store("hour", tmp_path)
+    for model in models:
+        for seed, span in enumerate(("minute", "ten minutes")):
+            about = {"name": f"{model}, {span}", "family": span, "seed": 0, "budget_s": plans.SPANS[span]}
+            store.add(replace(zoo_results[model, seed], **about))
+    spans = longer.by_span(compare.group(store.read().values()))
+    assert [(span, set(found)) for span, found in spans.items()] == [
+        (s, set(models)) for s in ("minute", "ten minutes")
+    ]
+
+    rho, count = longer.rank_correlation(*spans.values())
+    scores = [[found[m].first.roc_auc.value for m in models] for found in spans.values()]
+    ranks = [np.argsort(np.argsort(s)) for s in scores]
+    assert count == 5 and all(len(set(s)) == 5 for s in scores)
+    assert rho.value == pytest.approx(1 - np.square(ranks[0] - ranks[1]).sum() * 6 / (5 * 24)), "the textbook's formula"
+    assert rho.low <= rho.value <= rho.high
+
+    page, *figures = writeup.write(tmp_path, tmp_path / "results.md", tmp_path / "figures")
+    assert [f.name for f in figures] == ["results_hour.png"]
+    text = page.read_text()
+    assert f"Ranks of 5 networks after a minute and after ten minutes correlate by {rho}" in text
+    gain = compare.difference(spans["ten minutes"]["mkc_r"], spans["minute"]["mkc_r"])
+    assert f"| mkc_r | raw | {spans['minute']['mkc_r'].score('roc_auc')} |" in text and compare.signed(gain) in text
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def _render_missing(
     for folder in (root, *root.glob("?/")):
         files.sweep(folder)
     scores_, piece = load_scores(root, jobs, progress)
-    smaller = _smaller_sets(scores_, piece, seed, nested)
+    smaller = smaller_sets(scores_, piece, seed, nested)
     clips = list(first_clips(scores_, piece, sizes, seed))
     missing = [clip for clip in clips if not (root / clip.path).is_file()]
     # A list of arrangements of thousands of clips would be large: they are made as the processes take them.
@@ -242,7 +242,7 @@ def _piece_names(pool: list[Score], piece: np.ndarray) -> dict[int, str]:
     return names
 
 
-def _smaller_sets(pool: list[Score], piece: np.ndarray, seed: int, sizes: Sequence[int]) -> dict[int, set[str]]:
+def smaller_sets(pool: list[Score], piece: np.ndarray, seed: int, sizes: Sequence[int]) -> dict[int, set[str]]:
     """Names of the training pieces of each nested set: the first ones of all, in an order drawn by the seed."""
     names = _piece_names(pool, piece)
     train = [names[number] for number, part in pieces.split(pool, piece).items() if part == "train"]
