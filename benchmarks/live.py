@@ -1,11 +1,13 @@
 """The live page in headless Chromium: how fast a network in the page hears a song, how large page and memory are."""
 
 import contextlib
+import functools
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import soundfile
@@ -15,6 +17,9 @@ from selenium.webdriver.common.by import By
 from benchmarks.data import CLIP_S, tune
 from benchmarks.pairs import Reading, Result
 from benchmarks.setting import Setting
+
+if TYPE_CHECKING:
+    from tagkit.listening.network import Excerpt, Network
 
 # Of each network: times real time, seconds to the first tags, and MB of the page. SampleCNN is only told.
 BARS = {"dm16": (10, 5, 4), "ds256rc": (60, 2, 1), "samplecnn": (None, None, None)}
@@ -79,17 +84,24 @@ def _music(setting: Setting, name: str, seconds: int) -> Path:
 
 def _page(name: str, setting: Setting, precision: str = "float16") -> Path:
     """The live page of a network and three excerpts."""
+    from tagkit.listening.live import page
+
+    clips, shown = _network(name, setting.size(128, 8) if BARS[name][-1] else 8)
+    tags = [[f"tag {k}" for k in range(50)]]
+    return page.write(setting.folder / f"live-{name}-{precision}.html", [shown], clips, tags, precision=precision)
+
+
+@functools.cache
+def _network(name: str, tones: int) -> tuple[list["Excerpt"], "Network"]:
+    """Three excerpts, and what the page shows of an untrained network; more tones make it larger, not slower."""
     from tagkit.analysis import spectra
     from tagkit.graph import zoo
-    from tagkit.listening.live import page
     from tagkit.listening.network import Excerpt, network
 
     model = zoo.build(name)
     clips = [Excerpt(f"Piece {k}", tune(k, 7.0), model.sr) for k in range(3)]
-    probe = spectra.tone_probe(model, tones=setting.size(128, 8), levels_dbfs=(-20.0,))
-    shown = network(model, clips, title=name, probe=probe, control=probe)
-    tags = [[f"tag {k}" for k in range(50)]]
-    return page.write(setting.folder / f"live-{name}-{precision}.html", [shown], clips, tags, precision=precision)
+    probe = spectra.tone_probe(model, tones=tones, levels_dbfs=(-20.0,))
+    return clips, network(model, clips, title=name, probe=probe, control=probe)
 
 
 @contextlib.contextmanager

