@@ -54,20 +54,22 @@ def run(setting: Setting) -> Result:
         length = soundfile.info(song).duration
         speeds = [tuple(length / times[k] for times in heard) for k in (1, 2)]
         readings += [
-            Reading(f"{name}, a song of {length:.0f} s", speeds[0], "times real time", speed),
-            Reading(f"{name}, the same by CPU seconds", speeds[1], "times real time"),
-            Reading(f"{name}, first tags of a clip of {CLIP_S:.0f} s", waits, "s", wait, at_least=False),
-            Reading(f"{name}, the page", (page.stat().st_size / 1e6,), "MB", size, at_least=False),
+            Reading(f"live page, {name}: a song of {length:.0f} s", speeds[0], "times real time", speed),
+            Reading(f"live page, {name}: the same by CPU seconds", speeds[1], "times real time"),
+            Reading(f"live page, {name}: first tags of a clip of {CLIP_S:.0f} s", waits, "s", wait, at_least=False),
+            Reading(f"live page, {name}: size", (page.stat().st_size / 1e6,), "MB", size, at_least=False),
         ]
     precise = _page("dm16", setting, "float32").stat().st_size / 1e6
-    readings.append(Reading("dm16, the page with float32 weights", (precise,), "MB", FLOAT32_MB, at_least=False))
+    readings.append(Reading("live page, dm16: size with float32 weights", (precise,), "MB", FLOAT32_MB, at_least=False))
     page = setting.folder / "live-ds256rc-float16.html"
     for name in ("hour.wav", "hour.mp3"):
         long = _music(setting, name, setting.size(3600, 10))
         with _opened(page) as (browser, renderer):
             spent, most = _watched(browser, renderer, long)
-        readings.append(Reading(f"memory of the page, {name}", (most,), "MB", MOST_MB, at_least=False))
-        readings.append(Reading(f"ds256rc, {name}", (soundfile.info(long).duration / spent,), "times real time"))
+        readings.append(Reading(f"live page, ds256rc: memory for {name}", (most,), "MB", MOST_MB, at_least=False))
+        readings.append(
+            Reading(f"live page, ds256rc: {name}", (soundfile.info(long).duration / spent,), "times real time")
+        )
     return Result(readings, ["Networks are untrained, which changes no time. Files are stereo at 44.1 kHz."])
 
 
