@@ -86,7 +86,7 @@ async function openFile(file) {
     }
   } catch (error) {
     progress(null);
-    if (live.song && live.song.name === file.name) $("tags").hidden = true;
+    if (live.song && live.song.name === file.name) $("tags").hidden = live.stopped = true; // or it is drawn once more
     if (!(error instanceof Read.Problem)) console.error(error);
     say(error instanceof Read.Problem ? error.message : `${file.name} cannot be read: ${error.message}`, true);
   }
