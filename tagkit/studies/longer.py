@@ -23,15 +23,14 @@ def table(spans: Mapping[str, Mapping[str, Group]]) -> pd.DataFrame:
 
     `gain` is what the longest span brings over the shortest, on the same clips.
     """
-    first, *_, last = spans.values()
+    first, last = next(iter(spans.values())), list(spans.values())[-1]
     order = sorted(last, key=lambda model: -last[model].score("roc_auc").value)
     rows = {}
     for model in order + sorted({m for models in spans.values() for m in models} - last.keys()):
         of_model = {span: models[model] for span, models in spans.items() if model in models}
-        longest = list(of_model.values())[-1]
-        both = model in first and model in last and len(spans) > 1
+        both = first is not last and model in first and model in last
         rows[model] = {
-            "input": longest.first.network.input,
+            "input": next(iter(of_model.values())).first.network.input,
             **{f"ROC-AUC, {span}": str(of_model[span].score("roc_auc")) if span in of_model else "-" for span in spans},
             "gain": compare.signed(compare.difference(last[model], first[model])) if both else "-",
             **{f"examples, {span}": _examples(of_model.get(span)) for span in spans},

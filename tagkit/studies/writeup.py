@@ -253,7 +253,7 @@ def _teacher(groups: Sequence[Group]) -> str:
 
 def _hour(groups: Sequence[Group]) -> str:
     spans = longer.by_span(groups)
-    names, last = list(spans), list(spans)[-1]
+    *shorter, last = spans
     spent = {
         span: [r.training.cpu_seconds / r.budget_s for g in models.values() for r in g.results]
         for span, models in spans.items()
@@ -264,8 +264,8 @@ def _hour(groups: Sequence[Group]) -> str:
         + "; ".join(f"{SPANS[s]:,} s (used: {min(v):.2f} to {max(v):.2f} of it)" for s, v in spent.items())
         + f". {compare.conditions(groups)}\n"
     )
-    text += [f"After {_span(span)}: {_verdict(list(spans[span].values()))}" for span in names]
-    for span in names[:-1]:
+    text += [f"After {_span(span)}: {_verdict(list(spans[span].values()))}" for span in spans]
+    for span in shorter:
         found, count = longer.rank_correlation(spans[span], spans[last])
         text.append(
             f"Ranks of {count} networks after {_span(span)} and after {_span(last)} correlate by {found} (Spearman's "
@@ -302,14 +302,15 @@ def _picture(title: str, name: str) -> str:
 
 
 def _draw(name: str, groups: Sequence[Group], folder: Path) -> list[Path]:
-    """Draw the ranking of a study, and for the zoo also cost and tags."""
+    """Draw the ranking of a study (of `hour` its scores over time), and for the zoo also cost and tags."""
     part = f"{groups[0].first.part} part"
     title = f"{_TITLES[name]}: {part} of split {groups[0].first.split!r}"
-    drawn = {f"results_{name}": plots.score_ranking(**compare.ranking(groups), title=title)}
     if name == "hour":
         ax = plots.training_curves(**longer.curves(longer.by_span(groups)), title=title)
         ax.set_xscale("log")
-        drawn = {"results_hour": ax}
+    else:
+        ax = plots.score_ranking(**compare.ranking(groups), title=title)
+    drawn = {f"results_{name}": ax}
     if name == "zoo":
         plain = _plain(groups)
         drawn["results_zoo_cost"] = plots.score_against_cost(**compare.costs(plain))

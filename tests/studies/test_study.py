@@ -102,6 +102,10 @@ def test_longer_training_is_written_up_beside_shorter(tmp_path):
         for seed, span in enumerate(("minute", "ten minutes")):
             about = {"name": f"{model}, {span}", "family": span, "seed": 0, "budget_s": plans.SPANS[span]}
             store.add(replace(zoo_results[model, seed], **about))
+        if model == models[0]:  # a study that was just begun
+            begun = [r for r in store.read().values() if r.family == "minute"]
+            (row,) = longer.table(longer.by_span(compare.group(begun))).to_dict("records")
+            assert row["gain"] == "-" and row["ROC-AUC, minute"] == str(begun[0].roc_auc)
     spans = longer.by_span(compare.group(store.read().values()))
     assert [(span, set(found)) for span, found in spans.items()] == [
         (s, set(models)) for s in ("minute", "ten minutes")
