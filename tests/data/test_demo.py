@@ -234,6 +234,11 @@ def test_so_many_clips_of_each_part_are_the_first_ones_of_the_demo(rendered, tmp
     assert before == {path: path.stat().st_mtime_ns for path in before}, "nothing is rendered or written twice"
 
 
+def test_a_part_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(CatalogError, match="There is no part 'tarin' to render; parts are train, valid, test"):
+        demo.render(tmp_path, {"tarin": 3}, progress=False)
+
+
 def test_smaller_training_sets_are_nested_by_piece(scores_folder):
     pool = build.load_scores(scores_folder)
     clips = list(build.first_clips(*pool, {"train": 300, "valid": 20, "test": 60}))

@@ -115,6 +115,8 @@ def render(
     """
     root = Path(root)
     sizes = n_clips if isinstance(n_clips, Mapping) else _dealt(n_clips)
+    if unknown := sizes.keys() - set(SPLIT_PARTS):
+        raise CatalogError(f"There is no part {min(unknown)!r} to render; parts are {', '.join(SPLIT_PARTS)}.")
     if sum(sizes.values()) < 1 or min(sizes.values()) < 0:
         raise CatalogError(f"{n_clips} clips cannot be rendered; ask for at least one.")
     if seed < 0:
@@ -133,7 +135,7 @@ def render(
 
 def _dealt(n_clips: int) -> dict[str, int]:
     """How many of the first clips are in each part."""
-    return dict(Counter(pieces.DEAL[number % len(pieces.DEAL)] for number in range(max(n_clips, 0)))) or {"train": 0}
+    return dict(Counter(pieces.DEAL[number % len(pieces.DEAL)] for number in range(n_clips)))
 
 
 def _render_missing(
@@ -141,9 +143,9 @@ def _render_missing(
 ) -> None:
     for folder in (root, *root.glob("?/")):
         files.sweep(folder)
-    scores_, piece = load_scores(root, jobs, progress)
-    smaller = smaller_sets(scores_, piece, seed, nested)
-    clips = list(first_clips(scores_, piece, sizes, seed))
+    pool, piece = load_scores(root, jobs, progress)
+    smaller = smaller_sets(pool, piece, seed, nested)
+    clips = list(first_clips(pool, piece, sizes, seed))
     missing = [clip for clip in clips if not (root / clip.path).is_file()]
     # A list of arrangements of thousands of clips would be large: they are made as the processes take them.
     work = (joblib.delayed(_render_clip)(clip.arrange(), root / clip.path, os.getpid()) for clip in missing)
