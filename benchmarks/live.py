@@ -46,8 +46,9 @@ def run(setting: Setting) -> Result:
     readings = []
     clip = _music(setting, "clip.mp3", setting.size(round(CLIP_S), 3))
     song = _music(setting, "song.mp3", setting.size(180, 6))
+    pages = {name: _page(name, setting) for name in BARS}
     for name, (speed, wait, size) in BARS.items():
-        page = _page(name, setting)
+        page = pages[name]
         with _opened(page) as (browser, renderer):
             heard = [_times(browser, renderer, song) for _ in range(setting.rounds)]
             waits = tuple(_times(browser, renderer, clip)[0] for _ in range(setting.rounds))
@@ -61,10 +62,9 @@ def run(setting: Setting) -> Result:
         ]
     precise = _page("dm16", setting, "float32").stat().st_size / 1e6
     readings.append(Reading("live page, dm16: size with float32 weights", (precise,), "MB", FLOAT32_MB, at_least=False))
-    page = setting.folder / "live-ds256rc-float16.html"
     for name in ("hour.wav", "hour.mp3"):
         long = _music(setting, name, setting.size(3600, 10))
-        with _opened(page) as (browser, renderer):
+        with _opened(pages["ds256rc"]) as (browser, renderer):
             spent, most = _watched(browser, renderer, long)
         readings.append(Reading(f"live page, ds256rc: memory for {name}", (most,), "MB", MOST_MB, at_least=False))
         readings.append(
