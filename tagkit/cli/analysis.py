@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument(
+        "run_folders", type=folder, nargs="+", metavar="RUN", help="run folders, or names of published networks"
+    )
     parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
     parser.add_argument("--out", type=folder, metavar="DIR", help="default: the first run's folder")
     parser.add_argument(
@@ -51,7 +53,7 @@ def analyse(args: argparse.Namespace) -> None:
     from tagkit.listening import page
 
     runs, records = _open(args)
-    out = args.out or args.run_folders[0]
+    out = args.out or next(iter(runs.values())).root
     portraits = {
         name: portrait.measure(run, records, clips=args.measure, control=not args.no_control)
         for name, run in runs.items()
@@ -91,7 +93,9 @@ def _mute(runs: dict, portraits: dict, clips: int, control: bool, folder: Path) 
 
 
 def _live_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folders", type=folder, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument(
+        "run_folders", type=folder, nargs="+", metavar="RUN", help="run folders, or names of published networks"
+    )
     parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: live.html in the first run's folder")
     parser.add_argument(
@@ -115,7 +119,7 @@ def live(args: argparse.Namespace) -> None:
     for name, run in runs.items():
         page.check_windowing(name, run)  # before minutes are spent
     portraits = {name: portrait.measure(run, records, control=not args.no_control) for name, run in runs.items()}
-    path = args.out or args.run_folders[0] / "live.html"
+    path = args.out or next(iter(runs.values())).root / "live.html"
     written = page.of_runs(path, runs, portraits, records, precision=args.weights)
     print(f"Open {written} in a browser and drop a song on it; {written.stat().st_size / 1e6:.1f} MB.")
 
@@ -123,9 +127,9 @@ def live(args: argparse.Namespace) -> None:
 def _open(args: argparse.Namespace) -> tuple[dict[str, "Run"], "Records"]:
     """The runs by the names of their folders, and the records that they share; ValueError if they share none."""
     from tagkit.data.records import Records
-    from tagkit.training.runs import Run
+    from tagkit.training import imported
 
-    runs = {folder.resolve().name: Run.open(folder) for folder in args.run_folders}
+    runs = {folder.resolve().name: imported.open_run(folder) for folder in args.run_folders}
     if len(runs) < len(args.run_folders):
         raise ValueError("Two of these runs have the same folder name; analyse them one at a time.")
     own = [run for run in runs.values() if not run.imported] or list(runs.values())

@@ -30,10 +30,10 @@ def export(args: argparse.Namespace) -> None:
     """
     from tagkit.data.records import Records
     from tagkit.deploy.export import export
-    from tagkit.training.runs import Run
+    from tagkit.training import imported
 
     records = Records.open(args.records) if args.records else None
-    package = export(Run.open(args.run_folder), args.format, args.out, records)
+    package = export(imported.open_run(args.run_folder), args.format, args.out, records)
     checked = package.content["checked"]
     python = shlex.join([sys.executable])  # any that has the card's packages will do; this one has them
     print(

@@ -81,10 +81,10 @@ def neighbours(args: argparse.Namespace) -> None:
     """Measure how often the nearest clips by other artists share a tag, against shuffled labels."""
     from tagkit.data.records import Records
     from tagkit.evaluation import neighbours
-    from tagkit.training.runs import Run
+    from tagkit.training import imported
 
     records = Records.open(args.records) if args.records else None
-    found = neighbours.of_run(Run.open(args.run_folder), records, args.part, args.neighbours)
+    found = neighbours.of_run(imported.open_run(args.run_folder), records, args.part, args.neighbours)
     print(found.tags.round(3).to_string(), end="\n\n")
     print(
         f"Of the {found.neighbours} nearest clips by others to a clip with a tag, {found.precision} have it, too "

@@ -78,7 +78,7 @@ def enough_resamples(text: str) -> int:
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=folder, metavar="RUN", help="a run folder, such as runs/demo/dm16")
+    parser.add_argument("run_folder", type=folder, metavar="RUN", help="a run folder, or a published network")
     add_conditions(parser)
     parser.add_argument("--resamples", type=enough_resamples, default=1000, help="bootstrap resamples (default: 1000)")
     parser.add_argument("--json", type=local, metavar="FILE", help="write the scores to this file")
@@ -103,9 +103,9 @@ def evaluate(args: argparse.Namespace) -> None:
     """Score runs on held-out clips, with confidence intervals."""
     from tagkit.data.records import Records
     from tagkit.evaluation import evaluate
-    from tagkit.training.runs import Run
+    from tagkit.training import imported
 
-    opened = Run.open(args.run_folder)
+    opened = imported.open_run(args.run_folder)
     result = evaluate.evaluate(
         opened,
         Records.open(args.records) if args.records else None,
@@ -133,7 +133,11 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run_folders", type=folder, nargs="+", metavar="RUN", help="run folders, or folders of `tagkit crossval`"
+        "run_folders",
+        type=folder,
+        nargs="+",
+        metavar="RUN",
+        help="run folders, published networks, or folders of `tagkit crossval`",
     )
     add_conditions(parser)
     parser.add_argument("--reference", metavar="NAME", help="the network to compare the others with")
@@ -145,12 +149,12 @@ def _check_same_data(args: argparse.Namespace) -> None:
     """Refuse, before anything is scored, runs whose scores would not compare."""
     from tagkit.data.records import Records
     from tagkit.studies import crossval
-    from tagkit.training.runs import Run
+    from tagkit.training import imported
 
     if any(map(crossval.is_crossval, args.run_folders)):
         return  # they say themselves what they were scored on
     records = Records.open(args.records) if args.records else None
-    runs = [Run.open(folder) for folder in args.run_folders]
+    runs = [imported.open_run(folder) for folder in args.run_folders]
     for run in runs:
         run.open_records(records)
     first, *others = [run for run in runs if not run.imported] or runs[:1]
@@ -175,13 +179,13 @@ def compare(args: argparse.Namespace) -> None:
     from tagkit.evaluation import compare, evaluate
     from tagkit.studies import crossval
     from tagkit.system import files
-    from tagkit.training.runs import Run
+    from tagkit.training import imported
 
     if any(map(crossval.is_crossval, args.run_folders)):
         _compare_crossvals(args)
         return
     records = Records.open(args.records) if args.records else None
-    runs = [Run.open(folder) for folder in args.run_folders]
+    runs = [imported.open_run(folder) for folder in args.run_folders]
     results = [evaluate.evaluate(run, records, args.part, args.min_positives, args.cluster_by) for run in runs]
     results = compare.told_apart(results, [str(folder) for folder in args.run_folders])
     groups = compare.group(results)
