@@ -166,7 +166,8 @@ def tone_probe(
     Every tone lasts for the receptive field and 8 more frames of the slowest stage; frames that see an edge are
     dropped. Behind a recurrence or squeeze-excitation it lasts for 32 frames, of which the second half is read, where
     the state has settled. Curves are those of the log-spaced tones; centres and bands come from a grid with further
-    tones around the peaks (`tones.refine`), and a centre that does not hold there is NaN (`Tuning.unresolved`).
+    tones around the peaks (`tones.refine`), and a centre that does not hold there is NaN (`Tuning.unresolved`). A
+    network that takes billions of multiply-accumulates for a tone gets fewer of them: more of its centres do not hold.
     """
     if phases < 3:
         raise ValueError(f"{phases} phases cannot tell a tone from its alias at 0 Hz; use at least 3.")

@@ -9,11 +9,13 @@ from tagkit import graph
 from tagkit.analysis import geometry, tuning
 from tagkit.analysis.feature_maps import frames_by_channels, run, select, trunk
 from tagkit.analysis.geometry import Stage
+from tagkit.graph.describe import macs
 
 STEADY_FRAMES = 8  # of every stage see nothing but the tone; phases average out what more would
 SETTLING_FRAMES = 32  # of a stage whose state has to settle
 FRAMES_READ = 256  # of a stage with many more frames
 SAMPLES_AT_ONCE = 2**19
+MOST_MACS = 1.5e12  # multiply-accumulates of all tones: minutes of a processor core for the largest networks
 NEAR_DB = 1.5  # below its maximum: where a channel's peak may lie
 
 
@@ -43,6 +45,7 @@ class Player:
         self.samples, self.steady_only = probe_length(stages, frames), frames == 1
         names = [stage.name for stage in stages]
         self.network = trunk(model, self.samples, names)
+        self.macs = macs(self.network) * phases * len(amplitudes)  # of a tone
         self.stages = select(geometry.stages(self.network), names)
         self.reads = [steady_frames(stage, self.samples) for stage in self.stages]
         silence = run(self.network, np.zeros((1, self.samples, 1), np.float32))
@@ -121,7 +124,8 @@ def refine(player: Player, base: np.ndarray, times: int) -> tuple[np.ndarray, li
         Hz, rising. Where they lie further apart than a stage can tell two tones from each other (half the sampling
         rate over the longest receptive field), tones between them come first: no peak hides between two tones then.
     times : int
-        As many tones as `base` has are played in the end, at most.
+        As many tones as `base` has are played in the end, at most; fewer, but all of `base`, where the network takes
+        so many multiply-accumulates for one that they would pass `MOST_MACS`.
 
     Returns
     -------
@@ -133,7 +137,7 @@ def refine(player: Player, base: np.ndarray, times: int) -> tuple[np.ndarray, li
         By stage: how far the centre moved when the tones around the peak became twice as dense, octaves; infinite
         where there was no room for more tones.
     """
-    most = times * len(base)
+    most = min(times * len(base), max(len(base), int(MOST_MACS // max(player.macs, 1))))
     resolution = player.sr / (2 * max(stage.receptive_field for stage in player.stages))
     grid = _filled(base, resolution, most // 2)
     found = player(grid)

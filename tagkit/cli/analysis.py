@@ -8,6 +8,7 @@ from tagkit.cli.command import Command
 from tagkit.system.arguments import folder, positive
 
 if TYPE_CHECKING:
+    from tagkit.analysis.portrait import Portrait
     from tagkit.data.records import Records
     from tagkit.training.runs import Run
 
@@ -21,15 +22,7 @@ def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clips", type=positive, default=4, metavar="N", help="held-out clips on the page to listen to (default: 4)"
     )
-    parser.add_argument(
-        "--measure",
-        type=positive,
-        metavar="N",
-        help="clips that the statistics are of, held-out ones first (default: 300, or all where there are fewer)",
-    )
-    parser.add_argument(
-        "--no-control", action="store_true", help="leave out the untrained network (the control), for half the time"
-    )
+    _measuring_arguments(parser)
     parser.add_argument(
         "--causes",
         type=positive,
@@ -40,6 +33,29 @@ def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _measuring_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--measure",
+        type=positive,
+        metavar="N",
+        help="clips that the statistics are of, held-out ones first (default: 300, or all where there are fewer)",
+    )
+    parser.add_argument(
+        "--no-control", action="store_true", help="leave out the untrained network (the control), for half the time"
+    )
+
+
+def _measured(args: argparse.Namespace, runs: "dict[str, Run]", records: "Records") -> "dict[str, Portrait]":
+    if args.measure == 1:
+        raise ValueError("--measure is 1; at least 2 clips are needed, and 256 for the similarity of networks.")
+    from tagkit.analysis import portrait
+
+    return {
+        name: portrait.measure(run, records, clips=args.measure, control=not args.no_control)
+        for name, run in runs.items()
+    }
+
+
 def analyse(args: argparse.Namespace) -> None:
     """Analyse trained networks: figures and numbers of their filters and channels, and a page to listen to them.
 
@@ -47,17 +63,12 @@ def analyse(args: argparse.Namespace) -> None:
     builds its filters on the one below, which channel tells which tag, and how alike the networks represent the clips.
     What is measured of a network is kept in its folder (portrait.npz) and read from there the next time.
     """
-    if args.measure == 1:
-        raise ValueError("--measure is 1; at least 2 clips are needed, and 256 for the similarity of networks.")
-    from tagkit.analysis import portrait, report
+    from tagkit.analysis import report
     from tagkit.listening import page
 
     runs, records = _open(args)
     out = args.out or next(iter(runs.values())).root
-    portraits = {
-        name: portrait.measure(run, records, clips=args.measure, control=not args.no_control)
-        for name, run in runs.items()
-    }
+    portraits = _measured(args, runs, records)
     found = list(portraits.values())
     for each in found:
         print(f"\n{each.name}\n{report.summary(each)}")
@@ -101,9 +112,7 @@ def _live_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", choices=("float16", "float32"), default="float16", help="precision in the page (default: float16)"
     )
-    parser.add_argument(
-        "--no-control", action="store_true", help="leave out the untrained network (the control), for half the time"
-    )
+    _measuring_arguments(parser)
 
 
 def live(args: argparse.Namespace) -> None:
@@ -112,13 +121,12 @@ def live(args: argparse.Namespace) -> None:
     One HTML file that runs in a browser, opened from disk or from any web server; no music leaves the browser. What is
     measured of a network is kept in its folder (portrait.npz) and read from there the next time.
     """
-    from tagkit.analysis import portrait
     from tagkit.listening.live import page
 
     runs, records = _open(args)
     for name, run in runs.items():
         page.check_windowing(name, run)  # before minutes are spent
-    portraits = {name: portrait.measure(run, records, control=not args.no_control) for name, run in runs.items()}
+    portraits = _measured(args, runs, records)
     path = args.out or next(iter(runs.values())).root / "live.html"
     written = page.of_runs(path, runs, portraits, records, precision=args.weights)
     print(f"Open {written} in a browser and drop a song on it; {written.stat().st_size / 1e6:.1f} MB.")

@@ -14,7 +14,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=folder, metavar="RUN", help="folder of a training, such as runs/demo/dm16")
+    parser.add_argument(
+        "run_folder", type=folder, metavar="RUN", help="a run folder, such as runs/demo/dm16, or a published network"
+    )
     parser.add_argument(
         "--format", choices=["keras", "savedmodel", "onnx", "litert"], required=True, help="what the package runs on"
     )

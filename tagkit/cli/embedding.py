@@ -71,7 +71,9 @@ def similar(args: argparse.Namespace) -> int:
 
 
 def _neighbours_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=folder, metavar="RUN", help="a run folder, such as runs/demo/dm16")
+    parser.add_argument(
+        "run_folder", type=folder, metavar="RUN", help="a run folder, such as runs/demo/dm16, or a published network"
+    )
     parser.add_argument("--records", type=folder, metavar="DIR", help="default: those used in training")
     parser.add_argument("--part", choices=["test", "valid", "train"], default="test", help="default: test")
     parser.add_argument("--neighbours", type=positive, default=5, metavar="N", help="of each clip (default: 5)")

@@ -78,7 +78,9 @@ def enough_resamples(text: str) -> int:
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=folder, metavar="RUN", help="a run folder, or a published network")
+    parser.add_argument(
+        "run_folder", type=folder, metavar="RUN", help="a run folder, or the name of a published network"
+    )
     add_conditions(parser)
     parser.add_argument("--resamples", type=enough_resamples, default=1000, help="bootstrap resamples (default: 1000)")
     parser.add_argument("--json", type=local, metavar="FILE", help="write the scores to this file")

@@ -167,7 +167,7 @@ class Erratic:
     """Answers every tone at random: whatever the grid, its peak is the grid's."""
 
     def __init__(self):
-        self.sr, self.stages = 16_000, stages(filterbank(np.ones((2, 1)), 100))
+        self.sr, self.macs, self.stages = 16_000, 1, stages(filterbank(np.ones((2, 1)), 100))
         self.rng = np.random.default_rng(0)
 
     def __call__(self, frequencies: np.ndarray) -> list[np.ndarray]:
@@ -196,3 +196,24 @@ def test_a_centre_that_does_not_hold_is_refused():
             sonify.sonify(maps, "conv1", 0, mode, probe=probe)
         reasons = [sonify.MODES[mode].refuses(maps.stage("conv1"), sonify.Tuned.of(tuned, c)) for c in (0, 1)]
         assert "frequency of its own" in reasons[0] and reasons[1] == ""
+
+
+def test_large_networks_are_played_fewer_tones(monkeypatch):
+    played = []
+    call = tones.Player.__call__
+    monkeypatch.setattr(tones.Player, "__call__", lambda self, f: played.append(len(f)) or call(self, f))
+    bank = filterbank(gabor_bank(CENTRES[::8], 512), 2048)
+    spectra.tone_probe(bank, tones=32, levels_dbfs=[-20])
+    assert 32 < sum(played) <= 32 * spectra.FINER
+    most = sum(played)
+    player = tones.Player(bank, stages(bank), [0.1], 5)
+    weights, filters = 512, len(CENTRES[::8])
+    assert player.macs == 5 * weights * filters * player.stages[0].frames
+    monkeypatch.setattr(tones, "MOST_MACS", player.macs * (most - 1))
+    played.clear()
+    spectra.tone_probe(bank, tones=32, levels_dbfs=[-20])
+    assert sum(played) <= most - 1
+    monkeypatch.setattr(tones, "MOST_MACS", 1.0)
+    played.clear()
+    assert np.isfinite(spectra.tone_probe(bank, tones=32, levels_dbfs=[-20]).response["conv1"]).all()
+    assert played == [32]

@@ -1,6 +1,7 @@
 """Published networks as runs: fetched, checked, used like any other."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tagkit.graph.published import networks
 from tagkit.graph.published.networks import WebFile
 from tagkit.graph.published.tensors import WeightsError
 from tagkit.graph.scorer import Scorer
+from tagkit.system import paths
 from tagkit.training import imported
 from tagkit.training.runs import Run, TrainingError
 from tests.data.faulty_server import Faults, serve
@@ -144,3 +146,18 @@ def test_the_list_says_what_was_tested(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if "mapping tested, file not" in line]) == 2
     assert main(["import"]) == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare", "neighbours --neighbours 1", "export --format keras"])
+def test_commands_take_it_by_its_name(command, run, tone_records, capsys):
+    name, *options = command.split()
+    shutil.copytree(run.root, paths.runs_dir() / "imported" / "won-samplecnn")
+    assert main([name, "won-samplecnn", *options, "--records", str(tone_records.root)]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["analyse", "live"])
+def test_analysis_takes_it_by_its_name_and_asks_for_records(command, run, capsys):
+    shutil.copytree(run.root, paths.runs_dir() / "imported" / "won-samplecnn")
+    assert main([command, "won-samplecnn"]) == 1
+    assert "was imported and has no records of its own" in capsys.readouterr().err
