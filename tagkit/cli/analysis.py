@@ -80,7 +80,7 @@ def analyse(args: argparse.Namespace) -> None:
     print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
     print(f"Numbers {report.write_numbers(found, out / 'analysis.json')}")
     if not raw:
-        print("No page to listen to: none of these networks reads the waveform.")
+        print("No page to listen to: none of these networks learned its first filters on the waveform.")
         return
     written = page.of_runs(out / "listen.html", runs, portraits, records, args.clips)
     print(f"Open {written} in a browser to listen; it needs no network.")

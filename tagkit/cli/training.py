@@ -102,6 +102,7 @@ def train(args: argparse.Namespace) -> None:
         raise ValueError("Name the run folder with --out.")
     config = settings(args)
     from tagkit.data.records import Records
+    from tagkit.graph.specs import Own
     from tagkit.training.devices import choose
     from tagkit.training.loop import train
 
@@ -115,9 +116,11 @@ def train(args: argparse.Namespace) -> None:
     if not devices.chief:
         return
     best = max(done.record["history"], key=lambda row: row["valid_roc_auc"])
+    own = isinstance(done.row.frontend, Own)
+    code = "".join(f" --code {path}" for path in args.code or [args.model.rpartition(":")[0]]) if own else ""
     print(
         f"{config.network}: best validation macro ROC-AUC {best['valid_roc_auc']:.3f} at step {best['step']} "
-        f"(split {done.record['split']}). Next: tagkit evaluate {args.out}"
+        f"(split {done.record['split']}). Next: tagkit evaluate {args.out}{code}"
     )
 
 

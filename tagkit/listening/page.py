@@ -87,13 +87,13 @@ def of_runs(
     Raises
     ------
     ValueError
-        None of the runs reads the waveform.
+        None of the runs learned its first filters on the waveform.
     RecordsError, TrainingError, PageTooLargeError
         The split has no test clips, a run has no weights yet, or the page would take 2 MB or more.
     """
     raw = {name: run for name, run in runs.items() if run.row.reads_waveform}
     if not raw:
-        raise ValueError(f"None of {', '.join(runs)} reads the waveform, so there is nothing to listen to.")
+        raise ValueError(f"None of {', '.join(runs)} learned its first filters on the waveform: nothing to listen to.")
     networks, pieces = networks_of(raw, portraits, records, clips)
     return write(path, networks, pieces)
 

@@ -258,5 +258,5 @@ def _panel(ax: Axes, found: tuple[np.ndarray, np.ndarray] | str, order: np.ndarr
 
 def _decibels(amplitude: np.ndarray) -> np.ndarray:
     """dB below the curve's own peak, with a floor a little under what is drawn."""
-    peak = max(np.nanmax(amplitude), 1e-12)
+    peak = np.fmax.reduce(amplitude, initial=1e-12)  # passes over NaN
     return 20 * np.log10(np.maximum(amplitude / peak, 10 ** ((FLOOR_DB - 20) / 20)))

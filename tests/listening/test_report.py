@@ -154,7 +154,7 @@ def test_a_spectrogram_network_has_numbers_and_no_page(tone_records, tmp_path, c
     config = TrainingConfig(model="logmel", steps=2, batch_size=4, eval_every=2)
     run = train(config, tone_records, tmp_path / "logmel", progress=False)
     assert cli.main(["analyse", str(run.root), "--measure", "8", "--no-control"]) == 0
-    assert "none of these networks reads the waveform" in capsys.readouterr().out
+    assert "none of these networks learned its first filters on the waveform" in capsys.readouterr().out
     assert (run.root / "analysis.json").is_file() and not (run.root / "listen.html").exists()
 
 

@@ -152,6 +152,7 @@ def test_an_own_front_end_is_asked_for_by_name(files, tone_records, capsys, monk
     """Trained; refused without its file; opened with it; refused where it has changed."""
     command = ["train", "--model", "my_frontend.py:energies", "--records", str(tone_records.root), "--out", "run"]
     assert cli.main([*command, *FLAGS]) == 0
+    assert "Next: tagkit evaluate run --code my_frontend.py\n" in capsys.readouterr().out
     first = Run.open("run").model(trained=False).get_weights()
     again = Run.open("run").model(trained=False).get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))  # seeded, though its author did not
