@@ -16,13 +16,13 @@ def draw_scores(results: Mapping[str, Result], folder: Path) -> list[Path]:
     paths = []
     for name, result in results.items():
         fig, ax = new(7, 0.28 * len(result.tags) + 1.2)
-        plots.per_tag_scores(
-            **comparison.by_tag(result),
-            title=f"{name}: {result.dataset}, {result.part} part of split {result.split!r}",
-            ax=ax,
-        )
+        plots.per_tag_scores(**comparison.by_tag(result), title=f"{name}: {_scored_on(result)}", ax=ax)
         paths.append(save(fig, folder / f"scores_{name}.png"))
     return paths
+
+
+def _scored_on(result: Result) -> str:
+    return f"{result.dataset}, {result.part} part of split {result.split!r}"
 
 
 def draw_result(result: Result, folder: Path) -> list[Path]:
@@ -32,7 +32,7 @@ def draw_result(result: Result, folder: Path) -> list[Path]:
         side = 2.5 + 0.55 * len(result.classes.names)
         fig, ax = new(side + 0.8, side)
         found = result.classes
-        title = f"Accuracy {found.accuracy}"
+        title = f"Accuracy {found.accuracy}\n{_scored_on(result)}"
         plots.confusion_matrix(found.confusion, found.names, title=title, ax=ax)
         paths.append(save(fig, folder / f"confusion_{result.label}.png"))
     return paths
