@@ -28,11 +28,14 @@ def models():
 
 @pytest.fixture(scope="module")
 def page(models, clips, tmp_path_factory):
-    """Two networks that run in the page."""
-    probes = [spectra.tone_probe(model, levels_dbfs=(-20.0,), tones=16, max_stride=300) for model in models]
+    """Two networks that run in the page; the first has a control."""
+    before = tiny.network("dm16", seed=1)
+    first, *others = [
+        spectra.tone_probe(model, levels_dbfs=(-20.0,), tones=16, max_stride=300) for model in (*models, before)
+    ]
     networks = [
-        network(model, clips, stages=list(probe.geometry), title=title, probe=probe)
-        for model, probe, title in zip(models, probes, ("Raw", "Bank"), strict=True)
+        network(models[0], clips, stages=list(first.geometry), title="Raw", probe=first, control=others[1]),
+        network(models[1], clips, stages=list(others[0].geometry), title="Bank", probe=others[0]),
     ]
     path = tmp_path_factory.mktemp("live") / "live.html"
     return live.write(path, networks, clips, [TAGS, TAGS], precision="float32")
@@ -168,6 +171,27 @@ def test_the_stages_of_a_stretch_are_heard_as_python_makes_them_heard(opened, mo
         expected = sonify.sonify(maps, stage["name"], channel["index"], mode, probe=tuned)
         assert sound[0] == mode
         assert np.sqrt(np.mean((np.array(sound[1]) - expected) ** 2) / np.mean(expected**2)) < 1e-3
+    assert opened.get_log("browser") == []
+
+
+def test_a_dropped_song_is_walked_through_with_the_keyboard(opened, tmp_path):
+    soundfile.write(tmp_path / "song.wav", piece(12.0), SR)
+    drop(opened, tmp_path / "song.wav")
+    state = "return [tagkit.state.stage, tagkit.state.channel, tagkit.mode(), tagkit.player.playing]"
+    assert opened.execute_script(state)[3] is False
+    opened.find_element(By.CSS_SELECTOR, "#stages [aria-checked=true]").send_keys(Keys.ARROW_RIGHT)
+    before = opened.execute_script(state)
+    assert before[0] == 1
+    opened.find_element(By.CSS_SELECTOR, "#channels [aria-checked=true]").send_keys(Keys.ARROW_RIGHT, Keys.SPACE, "c")
+    stage, channel, mode, playing = opened.execute_script(state)
+    assert (stage, mode, playing) == (1, "carrier", True) and channel != before[1]
+    heard = opened.execute_script("return Array.from(tagkit.player.sound)")
+    assert np.square(heard).mean() > 0
+    assert "before training" in opened.find_element(By.ID, "filter-words").text
+    opened.switch_to.active_element.send_keys(Keys.SPACE)
+    assert opened.execute_script(state)[3] is False
+    opened.find_element(By.CSS_SELECTOR, "#models [aria-checked=true]").send_keys(Keys.ARROW_RIGHT)
+    assert "before training" not in opened.find_element(By.ID, "filter-words").text
     assert opened.get_log("browser") == []
 
 
