@@ -23,10 +23,11 @@ from tagkit.data.records import Records
 from tagkit.system.progress import progress_bar
 from tagkit.training.runs import Run
 
-FILE_NAME, FORMAT = "portrait.npz", 2
+FILE_NAME, FORMAT = "portrait.npz", 3
 MOST_CLIPS = 300  # summarised, unless more are asked for
 CONSTRUCTED_FROM = 75  # clips: what H1 of the first stages needs; the deep ones are refused with any number
 LEVEL_DBFS = -20.0  # of the tones of the probe
+IS_LEVEL = 0.95  # ROC-AUC of the level alone from which a tag says nothing else: "loud"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Portrait:
         Every stage on the one below.
     labels : ndarray of bool (clips, tags)
         Of the clips that were summarised.
+    clips : ndarray of str (clips,)
+        The clips' ids in the records.
     pieces : ndarray of str (clips,)
         The piece (or artist) of each clip: clips of one piece belong together.
     held_out : int
@@ -85,6 +88,7 @@ class Portrait:
     control: Measured | None = field(repr=False)
     levels: list[LevelComparison] = field(repr=False)
     labels: np.ndarray = field(repr=False)
+    clips: np.ndarray = field(repr=False)
     pieces: np.ndarray = field(repr=False)
     held_out: int
     once: np.ndarray = field(repr=False)
@@ -121,8 +125,10 @@ class Portrait:
         return selectivity.of_level(self.levels_db, self.labels[self.once], self.tags)
 
     def channel_tags(self) -> dict[str, list[ChannelTag]]:
-        """By stage, the tag that is each channel's own."""
-        return {stage: selectivity.own_tags(found) for stage, found in self.selectivity().items()}
+        """By stage, the tag that is each channel's own; a tag that is the level itself only where no other is told."""
+        level = self.level_tags()
+        last = [tag for tag, auc in level.items() if max(auc, 1 - auc) >= IS_LEVEL]
+        return {stage: selectivity.own_tags(found, last) for stage, found in self.selectivity().items()}
 
     def save(self, path: Path | str) -> Path:
         """Write the portrait into one .npz file."""
@@ -206,6 +212,7 @@ def measure(
             pieces=records.clusters(test[:CONSTRUCTED_FROM]),
         ),
         labels=records.labels(indices, tags),
+        clips=records.catalog.clips.index[indices].to_numpy(str),
         pieces=records.clusters(indices).astype(str),
         held_out=len(test),
         once=once,

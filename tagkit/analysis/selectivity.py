@@ -4,7 +4,7 @@ Every channel, trained or not, tells a loud clip from a quiet one, and loudness 
 that come in here should be those of clips at one level (`level_matched`), and the level is a column of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -257,15 +257,21 @@ def count(found: Mapping[str, Selectivity]) -> int:
     return len(table(found)[["stage", "channel"]].drop_duplicates())
 
 
-def own_tags(found: Selectivity) -> list[ChannelTag]:
+def own_tags(found: Selectivity, last: Collection[str] = ()) -> list[ChannelTag]:
     """For every channel of a stage the tag that is its own.
 
     Its own is the tag that it tells best in comparison with the other channels of its stage: every channel knows a
     loud clip from a quiet one, which says nothing about any of them. Tags that it tells for sure (`ChannelTag.tested`)
     go before all others.
+
+    Parameters
+    ----------
+    last : collection of str
+        Tags that are a channel's own only where it tells no other for sure.
     """
     auc, p = found.auc["mean"], found.adjusted["mean"]
     auc, p = np.where(np.isfinite(auc), auc, 0.5), np.where(np.isfinite(p), p, 1.0)  # a tag that all or no clips have
     sure = (auc >= LEAST_AUC) & (p <= ALPHA)
-    best = (auc - np.median(auc, axis=0) + 10 * sure).argmax(axis=1)
+    order = 10 * sure - 5 * np.isin(found.tags, list(last))
+    best = (auc - np.median(auc, axis=0) + order).argmax(axis=1)
     return [ChannelTag(found.tags[k], float(auc[c, k]), float(p[c, k])) for c, k in enumerate(best)]

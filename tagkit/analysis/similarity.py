@@ -33,18 +33,21 @@ class Summaries:
     ----------
     means, maxima, spreads : dict of str -> ndarray (clips, channels)
         By stage: mean, maximum and standard deviation over time.
+    peaks : dict of str -> ndarray of int (clips, channels)
+        By stage: the frame of the maximum.
     """
 
     means: dict[str, np.ndarray] = field(repr=False)
     maxima: dict[str, np.ndarray] = field(repr=False)
     spreads: dict[str, np.ndarray] = field(repr=False)
+    peaks: dict[str, np.ndarray] = field(repr=False)
 
     def __len__(self) -> int:
         return len(next(iter(self.means.values())))
 
     def of(self, clips: np.ndarray) -> "Summaries":
         """Those of some of the clips, by index."""
-        parts = (self.means, self.maxima, self.spreads)
+        parts = (self.means, self.maxima, self.spreads, self.peaks)
         return Summaries(*({stage: x[clips] for stage, x in part.items()} for part in parts))
 
     def profiles(self) -> dict[str, np.ndarray]:
@@ -79,11 +82,12 @@ def summarise(model: keras.Model, clips: Iterable[np.ndarray], stages: Sequence[
     kept: dict[str, list] = {}
     for maps in feature_maps.stream(model, clips, stages):
         for stage, a in maps.maps.items():
-            kept.setdefault(stage, []).append((a.mean(axis=0), a.max(axis=0), a.std(axis=0)))
+            kept.setdefault(stage, []).append((a.mean(axis=0), a.max(axis=0), a.std(axis=0), a.argmax(axis=0)))
     if not kept:
         raise ValueError(f"there are no clips to summarise {model.name} with; pass at least one.")
-    joined = {stage: np.array(values) for stage, values in kept.items()}
-    return Summaries(*({stage: x[:, part] for stage, x in joined.items()} for part in range(3)))
+    parts = {stage: [np.array(part) for part in zip(*clips, strict=True)] for stage, clips in kept.items()}
+    means, maxima, spreads, peaks = ({stage: each[i] for stage, each in parts.items()} for i in range(4))
+    return Summaries(means, maxima, spreads, {stage: frames.astype(np.int32) for stage, frames in peaks.items()})
 
 
 def _hsic(k: np.ndarray, centred: np.ndarray) -> float:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from tagkit.training.runs import Run
 
 
+PROBES = "What a linear probe reads from each stage, macro ROC-AUC:"
+SOUNDS = (
+    "What share of its channel's answer a sound carries, and what its controls do (the same sound aimed at random, and "
+    "the clip's loudest parts); drop and gain of the channel's tag with the sound in place of the clip:"
+)
+
+
 def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run_folders", type=folder, nargs="+", metavar="RUN", help="run folders, or names of published networks"
@@ -29,7 +36,8 @@ def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=240,
         metavar="CLIPS",
-        help="mute each instrument in so many rendered clips (240), and see which tags and channels miss it",
+        help="experiments: mute each instrument in so many rendered clips (240), silence channels, probe stages, and "
+        "play sounds to the network again",
     )
 
 
@@ -74,7 +82,7 @@ def analyse(args: argparse.Namespace) -> None:
         print(f"\n{each.name}\n{report.summary(each)}")
     paths, missing = report.write(found, out / "figures")
     if args.causes:
-        paths += _mute(runs, portraits, args.causes, not args.no_control, out / "figures")
+        paths += _causes(runs, portraits, records, args.causes, not args.no_control, out / "figures")
     raw = {name: each for name, each in portraits.items() if runs[name].row.reads_waveform}
     paths += report.write_filters(list(raw.values()), out / "figures")
     print("", *missing, *(f"Figure {path}" for path in paths), sep="\n")
@@ -86,20 +94,28 @@ def analyse(args: argparse.Namespace) -> None:
     print(f"Open {written} in a browser to listen; it needs no network.")
 
 
-def _mute(runs: dict, portraits: dict, clips: int, control: bool, folder: Path) -> list[Path]:
-    """Print and draw what each network's tags and channels lose when an instrument is muted; the figures' paths."""
+def _causes(runs: dict, portraits: dict, records: "Records", clips: int, control: bool, folder: Path) -> list[Path]:
+    """Print and draw what experiments tell of each network's tags, channels and sounds; the figures' paths."""
     from tagkit.analysis import report
-    from tagkit.analysis.causes import muting, probes
+    from tagkit.analysis.causes import ablation, muting, probes, sounds
 
     paths = []
     for name, run in runs.items():
-        found = muting.measure(run, clips=clips, control=control)
-        print(f"\n{name}: {found.summary(portraits[name])}")
-        try:
-            print(f"What a linear probe reads from each stage, macro ROC-AUC:\n{probes.table(portraits[name])}")
-        except ValueError as reason:  # too few clips: it says what it needs
-            print(f"No probes: {reason}")
+        found, portrait = muting.measure(run, clips=clips, control=control), portraits[name]
+        print(f"\n{name}: {found.summary(portrait)}")
         paths.append(report.write_muting(found, folder))
+        experiments = {
+            "ablation": lambda run, portrait: ablation.measure(run, portrait, records).summary(),
+            "probes": lambda _, portrait: f"{PROBES}\n{probes.table(portrait)}",
+            "faithfulness": lambda run, portrait: (
+                f"{SOUNDS}\n{sounds.table(sounds.measure(run, portrait, records)).round(2).to_string()}"
+            ),
+        }
+        for what, experiment in experiments.items():
+            try:
+                print(f"\n{experiment(run, portrait)}")
+            except ValueError as reason:  # too few clips, or a network that it does not suit: it says which
+                print(f"\nNo {what}: {reason}")
     return paths
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tagkit.evaluation.result import Result
 
 GROUPS = ("artist", "song", "clip")
-PLANS = ("zoo", "recordings", "pretraining", "teacher", "hour")
+PLANS = ("zoo", "recordings", "pretraining", "teacher", "hour", "bank")
 
 
 def _crossval_arguments(parser: argparse.ArgumentParser) -> None:

@@ -185,6 +185,8 @@ class Result(Scores):
         Version of the decoder that made the records; None for results that do not say.
     agreement : float or None
         Of a student with its teacher: the correlation of their scores over the clips, the mean over tags.
+    moved : dict of str -> float, or None
+        Of a learned filter bank in a study: how far training moved its filters (`tagkit.analysis.banks.moved`).
     name, family, budget_s
         Name (an imported network has one, too), question and budget in CPU seconds that a study gave it; else empty.
     """
@@ -200,6 +202,7 @@ class Result(Scores):
     code: Mapping[str, str] = field(repr=False)
     decoding: int | None = None
     agreement: float | None = None
+    moved: Mapping[str, float] | None = None
     name: str = ""
     family: str = ""
     budget_s: float | None = None
@@ -231,8 +234,9 @@ class Result(Scores):
         training = asdict(self.training) | {"config": self.training.config.to_dict()}
         del training["config"]["init"], training["config"]["teacher"]
         content = {key: value for key, value in super().to_json().items() if self.name or key not in STUDY}
-        if self.agreement is None:
-            del content["agreement"]
+        for measured in ("agreement", "moved"):
+            if content[measured] is None:
+                del content[measured]
         return content | {"network": asdict(self.network), "training": training}
 
     @classmethod

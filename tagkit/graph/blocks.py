@@ -282,16 +282,26 @@ class Blocks:
 
     def bank(self, table: specs.Bank, x: KerasTensor) -> KerasTensor:
         """The learned filter bank of `x`, (batch, samples, 1), normalised per band: (batch, frames, bands, 1)."""
+        starts = {"mel": banks.Gabor(self.row.sr), "noise": banks.Noise(self.row.sr, self.seed_of("bank_conv"))}
+        energies = {
+            "log": banks.LogEnergy(table.pool, name="bank_energy"),
+            "pcen": banks.Pcen(table.pool, name="bank_energy"),
+            "pcen_fixed": banks.Pcen(table.pool, name="bank_energy", trainable=False),
+        }
+        for kind, known in ((table.start, starts), (table.compression, energies)):
+            if kind not in known:
+                raise ValueError(f"the bank of {self.row.name} knows no {kind!r}: take one of {', '.join(known)}")
         x = layers.Conv1D(
             2 * table.n_filters,
             table.kernel,
             strides=table.stride,
             padding="same",
             use_bias=False,
-            kernel_initializer=banks.Gabor(self.row.sr),
+            kernel_initializer=starts[table.start],
+            trainable=table.trained,
             name="bank_conv",
         )(x)
-        x = self.norm(banks.LogEnergy(table.pool, name="bank_energy")(x), "bank", scale=True)
+        x = self.norm(energies[table.compression](x), "bank", scale=True)
         return layers.Reshape((-1, x.shape[2], 1), name="bank_image")(x)
 
     def initializer(self, name: str, init: str | None = None) -> keras.Initializer:

@@ -193,12 +193,21 @@ class Bank:
         Samples.
     pool : int
         Frames over which energy is averaged.
+    start : {"mel", "noise"}
+        What the filters are before training: Gabor's at mel centres, or white noise of the same energy.
+    trained : bool
+        Whether the filters are trained.
+    compression : {"log", "pcen", "pcen_fixed"}
+        What energies become: their logarithm, or their ratio to the recent past (PCEN), trained or as it starts.
     """
 
     n_filters: int = 96
     kernel: int = 512
     stride: int = 128
     pool: int = 4
+    start: str = "mel"
+    trained: bool = True
+    compression: str = "log"
 
 
 @dataclass(frozen=True)

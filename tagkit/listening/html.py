@@ -10,7 +10,8 @@ from tagkit.analysis import signals, sonify
 from tagkit.listening.packing import Packed, PageTooLargeError, header_text
 
 MAX_PAGE_BYTES = 2_000_000
-SCRIPTS = ("synthesis.js", "draw.js", "player.js", "choice.js", "words.js", "page.js")
+MAX_POOL_BYTES = 1_500_000  # of excerpts that excite channels, base64's third included
+SCRIPTS = ("synthesis.js", "draw.js", "player.js", "choice.js", "words.js", "moments.js", "page.js")
 KERNEL = ("live/simd.js", "live/ops.js", "live/sound_ops.js", "live/graph.js")  # runs a network
 LIVE_SCRIPTS = (
     "taggram.js",
@@ -45,7 +46,7 @@ def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:
     Raises
     ------
     PageTooLargeError
-        If the page would be larger than `MAX_PAGE_BYTES`.
+        If the page would be larger than `MAX_PAGE_BYTES`, and `MAX_POOL_BYTES` more where it has a pool of excerpts.
     """
     page = _page(
         packed,
@@ -59,10 +60,10 @@ def render(packed: Packed, *, title: str, lead: str, facts: str) -> str:
         kernel="",
         script=_script(SCRIPTS, {}),
     )
-    size = len(page.encode())
-    if size > MAX_PAGE_BYTES:
+    size, most = len(page.encode()), MAX_PAGE_BYTES + (MAX_POOL_BYTES if "pool" in packed.header else 0)
+    if size > most:
         raise PageTooLargeError(
-            f"The listening page would take {size:,} bytes, more than the {MAX_PAGE_BYTES:,} that a page may have: "
+            f"The listening page would take {size:,} bytes, more than the {most:,} that a page may have: "
             "choose fewer or shorter clips, fewer networks or fewer stages."
         )
     return page

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from tagkit.analysis import feature_maps, spectra
+from tagkit.analysis import excerpts, feature_maps, spectra
+from tagkit.analysis.excerpts import Moment
 from tagkit.analysis.feature_maps import FeatureMaps
+from tagkit.analysis.portrait import Portrait
 from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.spectra import ToneProbe
+from tagkit.data.records import Records
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,34 @@ class Excerpt:
 
 
 @dataclass(frozen=True, eq=False)
+class Library:
+    """The music behind a network's portrait, in which its channels have moments that excite them most.
+
+    Attributes
+    ----------
+    portrait : Portrait
+    records : Records
+        Hold the portrait's clips.
+    """
+
+    portrait: Portrait = field(repr=False)
+    records: Records = field(repr=False)
+
+    def moments(self, stage: str, channel: int, kind: str, n: int = 3) -> list[tuple[Excerpt, Moment]]:
+        """Excerpts of 1.5 s around the moments that excite a channel "most", "median" or "least".
+
+        Errors as for `excerpts.moments`.
+        """
+        found = []
+        for moment in excerpts.moments(self.portrait, stage, channel, kind, n):
+            clip, sr = self.records.catalog[moment.clip_id], self.records.sr
+            y = excerpts.cut(self.records.waveform(moment.clip_id), sr, moment.time_s)
+            name = ": ".join(part for part in (clip.artist, clip.title) if part) or clip.clip_id
+            found.append((Excerpt(name, y, sr, clip.tags), moment))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """A network with what it made of a few clips; from `network`.
 
@@ -52,6 +83,8 @@ class Network:
         By the clip's title: the tags that the network gives it, in the order to show.
     model : keras.Model, optional
         Needed by the modes that go through the network.
+    library : Library, optional
+        The music that its channels were measured on.
     """
 
     title: str
@@ -61,6 +94,7 @@ class Network:
     channel_tags: Mapping[str, Sequence[ChannelTag]] = field(default_factory=dict, repr=False)
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
     model: keras.Model | None = field(default=None, repr=False)
+    library: Library | None = field(default=None, repr=False)
 
     @property
     def clips(self) -> list[str]:
@@ -83,6 +117,7 @@ def network(
     control: ToneProbe | None = None,
     channel_tags: Mapping[str, Sequence[ChannelTag]] | None = None,
     scores: Mapping[str, Mapping[str, float]] | None = None,
+    library: Library | None = None,
 ) -> Network:
     """Compute what page and widgets show of a network.
 
@@ -96,7 +131,7 @@ def network(
         Default: all that have a time axis.
     probe : ToneProbe, optional
         Default: measured now, at -20 dBFS.
-    control, channel_tags, scores
+    control, channel_tags, scores, library
         As in `Network`.
 
     Raises
@@ -111,4 +146,4 @@ def network(
         raise ValueError("Two of the clips have the same title; give each its own.")
     maps = dict(zip(named, feature_maps.stream(model, named.values(), stages), strict=True))
     probe = probe or spectra.tone_probe(model, stages, levels_dbfs=(-20.0,))
-    return Network(title or model.name, maps, probe, control, channel_tags or {}, scores or {}, model)
+    return Network(title or model.name, maps, probe, control, channel_tags or {}, scores or {}, model, library)

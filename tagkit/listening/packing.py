@@ -64,6 +64,13 @@ class _Blob:
         return gzip.compress(self._buffer.getvalue(), 9, mtime=0)
 
 
+def extended(packed: Packed, contents: Sequence[bytes]) -> tuple[list[int], bytes]:
+    """Where more contents start behind a page's block of bytes, and that block with them, compressed."""
+    blob = _Blob()
+    blob.add(packed.bytes())
+    return [blob.add(content) for content in contents], blob.compressed()
+
+
 def pack(
     clips: Sequence[Excerpt], networks: Sequence[Network], *, max_channels: int = 32, max_bytes: int = 1_400_000
 ) -> Packed:

@@ -15,8 +15,8 @@ from tagkit.analysis.portrait import Portrait
 from tagkit.data.catalog import Clip
 from tagkit.data.records import Records
 from tagkit.graph.scorer import Scorer
-from tagkit.listening import html
-from tagkit.listening.network import Excerpt, Network, network
+from tagkit.listening import html, pool, telling
+from tagkit.listening.network import Excerpt, Library, Network, network
 from tagkit.listening.packing import PageTooLargeError, pack
 from tagkit.system import files
 from tagkit.training.runs import Run
@@ -40,6 +40,8 @@ def write(
     max_channels: int = 32,
     title: str = TITLE,
     lead: str = LEAD,
+    faithful: bool = True,
+    library: Sequence[Library] = (),
 ) -> Path:
     """Write the listening page of one or several networks for a few clips.
 
@@ -55,13 +57,23 @@ def write(
         Channels kept of a stage, at most; fewer where the page would grow too large.
     title, lead : str
         Heading and opening sentence.
+    faithful : bool
+        Measure how much of a channel's answer each sound carries, and open with the most telling one: for one network
+        and four clips of 7 s about a minute. Networks without a model are left out.
+    library : sequence of Library, optional
+        Of each network, all of the same clips: the page then plays the moments of these that excite a channel most,
+        middling and least.
 
     Raises
     ------
     PageTooLargeError
-        The page would take 2 MB or more even with the fewest channels.
+        The page would take 2 MB or more even with the fewest channels, without the excerpts.
     """
     packed = pack(clips, networks, max_channels=max_channels, max_bytes=html.data_budget())
+    if faithful:
+        packed = telling.add(packed, networks, clips)
+    if library:
+        packed = pool.add(packed, [each.portrait for each in library], library[0].records)
     text = html.render(packed, title=title, lead=lead, facts=facts(networks))
     with files.atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -95,7 +107,7 @@ def of_runs(
     if not raw:
         raise ValueError(f"None of {', '.join(runs)} learned its first filters on the waveform: nothing to listen to.")
     networks, pieces = networks_of(raw, portraits, records, clips)
-    return write(path, networks, pieces)
+    return write(path, networks, pieces, library=[Library(portraits[name], records) for name in raw])
 
 
 def networks_of(

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from tagkit.graph.specs import WINDOWINGS
+from tagkit.graph.literature import LEARNED_BANK
+from tagkit.graph.specs import WINDOWINGS, Bank, Row
 from tagkit.training.config import TrainingConfig
 
 
@@ -41,8 +42,8 @@ class Entry:
 
     Attributes
     ----------
-    model : str
-        A row of the zoo.
+    model : str or Row
+        A row of the zoo, or one of the study's own, which then has a name here.
     family : str
         The question it belongs to, by which results are grouped.
     settings : dict
@@ -54,7 +55,7 @@ class Entry:
     pretraining : Pretraining, optional
     """
 
-    model: str
+    model: str | Row
     family: str
     settings: dict = field(default_factory=dict)
     name: str = ""
@@ -254,4 +255,27 @@ HOUR = Plan(
     best_of=("raw",),
 )
 
-PLANS = {plan.name: plan for plan in (ZOO, RECORDINGS, PRETRAINING, TEACHER, HOUR)}
+
+def bank(name: str, **changes: object) -> Row:
+    """tdfbank with another bank, under another name; `changes` are fields of `specs.Bank`."""
+    return replace(LEARNED_BANK[0], name=name, frontend=Bank(**changes))
+
+
+BANKS = {
+    "filters trained, log": bank("bank_log"),
+    "filters fixed, log": bank("bank_fixed_log", trained=False),
+    "filters trained, PCEN trained": bank("bank_pcen", compression="pcen"),
+    "filters trained, PCEN fixed": bank("bank_pcen_fixed", compression="pcen_fixed"),
+    "filters fixed, PCEN trained": bank("bank_fixed_pcen", trained=False, compression="pcen"),
+    "filters trained from noise, log": bank("bank_noise_log", start="noise"),
+}
+BANK = Plan(
+    "bank",
+    "demo",
+    tuple(Entry(row, "bank", name=name) for name, row in BANKS.items()),
+    budget_s=60,
+    seeds=3,
+    base=PLAIN,
+)
+
+PLANS = {plan.name: plan for plan in (ZOO, RECORDINGS, PRETRAINING, TEACHER, HOUR, BANK)}

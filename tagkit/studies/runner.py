@@ -16,6 +16,7 @@ from tagkit.data import demo
 from tagkit.data.prepare import prepare
 from tagkit.data.records import Records
 from tagkit.evaluation.result import Result
+from tagkit.graph.specs import Bank
 from tagkit.studies import pool
 from tagkit.studies.plans import PLAIN, Entry, Plan
 from tagkit.studies.pool import StudyError
@@ -133,7 +134,8 @@ def _check_terms(plan: Plan, entry: Entry, result: Result, records: Records) -> 
 
 def _config(plan: Plan, entry: Entry, seed: int) -> TrainingConfig:
     """The settings of a training, except its steps, which follow from the budget."""
-    return replace(plan.base, model=entry.model, seed=seed, **entry.settings).settled("multi-label")
+    settled = replace(plan.base, model=entry.model, seed=seed, **entry.settings).settled("multi-label")
+    return replace(settled, model=entry.model)  # a row of the study's own is in no zoo, where its name would be sought
 
 
 def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
@@ -156,6 +158,7 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
     KeyboardInterrupt
         On Ctrl-C or SIGTERM, once the training is saved.
     """
+    from tagkit.analysis import banks
     from tagkit.evaluation import evaluate
     from tagkit.training.loop import train
 
@@ -171,6 +174,8 @@ def train_one(plan: Plan, entry: Entry, seed: int, records_root: Path) -> None:
         run = train(_with_steps(plan, config, steps), records, out, progress=False)
         scored = evaluate.evaluate(run, records, min_positives=plan.min_positives, progress=False)
         about = {"name": entry.label, "family": entry.family, "budget_s": plan.budget(entry)}
+        if isinstance(run.row.frontend, Bank):
+            about["moved"] = banks.moved(run)
         Store(plan.name).add(replace(scored, **about))
 
 

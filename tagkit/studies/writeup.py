@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from tagkit import audio, plots
@@ -46,6 +47,19 @@ LONGER = (
     "The zoo's minute on 195 clips is enough for cheap networks alone. Here the same networks are trained for longer, "
     "on 64 pieces, and tested on pieces that none has heard. Every span is a training of its own, from the start, with "
     "the same learning rate (1e-3, tuned for none), which decays to 0 at its end."
+)
+
+PLAIN_BANK = "filters trained, log"
+BANKS = (
+    "`tdfbank` reads the waveform through 96 pairs of filters that start as Gabor's at mel centres, takes the "
+    f"logarithm of their energies (*{PLAIN_BANK}*), and has logmel's trunk behind. Here its parts are changed one by "
+    "one: filters that stay as they start; PCEN (Wang et al. 2017), which divides each energy by its own recent past, "
+    "trained or fixed at its start, in place of the logarithm; filters that start as white noise of the same energy."
+)
+MOVED = (
+    "How far training moved the filters, medians over filters and seeds. *Centre* (half of a pair's power lies below) "
+    "and *width* (of the middle half of its power) by so many octaves, whichever way; *width ratio* is after to "
+    "before; *change* is the norm of what was added to a kernel over the kernel's own before training."
 )
 
 # What networks are given, as evaluation records it.
@@ -286,6 +300,21 @@ def _reference(models: Mapping[str, Group]) -> str:
     return (models.get("logmel") or compare.best(list(models.values()))).name
 
 
+def _bank(groups: Sequence[Group]) -> str:
+    groups = _needed(groups, "bank", "network with a learned bank")
+    measures = {"centre": "centre", "width": "width", "width ratio": "width_ratio", "change": "change"}
+    rows = {
+        g.name: {title: f"{np.median([r.moved[key] for r in g.results]):.2g}" for title, key in measures.items()}
+        for g in groups
+        if all(r.moved for r in g.results)
+    }
+    moved = compare.markdown(pd.DataFrame.from_dict(rows, orient="index"), "network")
+    reference = next(iter(g.name for g in groups if g.name == PLAIN_BANK), groups[0].name)
+    text = [f"## What is learned in a learned bank\n\n{BANKS}\n\n{_terms(groups)}\n"]
+    text += [_picture("Scores of learned banks", "results_bank"), _table(groups, reference), f"\n{MOVED}\n", moved]
+    return "\n".join(text) + "\n"
+
+
 def _needed(groups: Sequence[Group], study: str, what: str) -> Sequence[Group]:
     """The groups that a section cannot do without; ComparisonError if there are none."""
     if not groups:
@@ -329,6 +358,7 @@ _TITLES = {
     "pretraining": "Real recordings, with and without pre-training",
     "teacher": "Real recordings, taught by tags or by a teacher",
     "hour": "Rendered music, longer training",
+    "bank": "Learned filter banks on rendered music",
 }
 _SECTIONS: dict[str, Callable[[Sequence[Group]], str]] = {
     "zoo": _zoo,
@@ -336,4 +366,5 @@ _SECTIONS: dict[str, Callable[[Sequence[Group]], str]] = {
     "recordings": _recordings,
     "pretraining": _pretraining,
     "teacher": _teacher,
+    "bank": _bank,
 }

@@ -66,6 +66,14 @@ def test_a_channels_own_tag_is_not_the_one_that_all_of_them_know():
     assert not selectivity.ChannelTag("b", 0.99).tested
 
 
+def test_a_tag_that_comes_last_is_told_only_where_no_other_is():
+    auc = np.array([[0.99, 0.85, 0.5], [0.99, 0.5, 0.6], [0.5, 0.6, 0.5], [0.5, 0.8, 0.5]])  # channels, tags
+    p = np.where(auc > 0.8, 1e-5, 1.0)
+    found = selectivity.Selectivity({"mean": auc}, {"mean": p}, ("loud", "harp", "flute"), np.full(3, 9))
+    assert [own.tag for own in selectivity.own_tags(found)] == ["loud", "loud", "flute", "harp"]
+    assert [own.tag for own in selectivity.own_tags(found, ["loud"])] == ["harp", "loud", "flute", "harp"]
+
+
 def test_pieces_are_counted_once():
     assert selectivity.first_of_each(["b", "a", "b", "c", "a"]).tolist() == [0, 1, 3]
 

@@ -98,6 +98,7 @@ def test_summaries_are_those_of_every_clip(clips):
     np.testing.assert_allclose(found.maxima["conv3"][3], maps.maps["conv3"].max(axis=0))
     assert found.of(np.array([3, 5])).means["conv3"].shape == (2, 12)
     np.testing.assert_allclose(found.spreads["conv3"][3], maps.maps["conv3"].std(axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(found.peaks["conv3"][3], maps.maps["conv3"].argmax(axis=0))
     with pytest.raises(ValueError, match="no clips"):
         similarity.summarise(model, [])
 
@@ -107,7 +108,7 @@ def test_profiles_do_not_hear_the_level():
     spread = np.exp(rng.normal(size=(40, 8)))
     spread[:, 2] = 0  # a dead channel
     louder = spread * np.exp(rng.normal(size=(40, 1)))
-    quiet, loud = (similarity.Summaries({}, {}, {"conv1": x}).profiles()["conv1"] for x in (spread, louder))
+    quiet, loud = (similarity.Summaries({}, {}, {"conv1": x}, {}).profiles()["conv1"] for x in (spread, louder))
     assert quiet.shape == (40, 7)
     np.testing.assert_allclose(loud, quiet, atol=1e-9)
 

@@ -102,7 +102,7 @@ def listening_page(network, probe, clips, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "listen.html"
     scores = {"A scale": {"plucked": 0.9}, "Noise": {"drums": 0.8}}
     seen = listen.network(network, clips, title="A raw network", probe=probe, scores=scores)
-    return listen.write(path, [seen], clips)
+    return listen.write(path, [seen], clips, faithful=False)
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +128,7 @@ def page_of_two(network, other_network, probe, clips, tmp_path_factory):
         listen.network(other_network, clips, stages=stages, title="Other", probe=before),
     ]
     path = tmp_path_factory.mktemp("two") / "listen.html"
-    return listen.write(path, networks, clips, max_channels=8)
+    return listen.write(path, networks, clips, max_channels=8, faithful=False)
 
 
 def load(browser, page):

@@ -12,6 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from tagkit.analysis import feature_maps, sonify
 from tagkit.listening import html
 from tagkit.listening.packing import dequantise
+from tests.browser.conftest import load
 
 SR = 16000
 
@@ -230,3 +231,60 @@ def test_the_untrained_curve_and_the_channels_that_tell_a_tag(opened_two, page_o
     assert not opened_two.find_element(By.ID, "finds").is_displayed()
     assert "before training" not in opened_two.find_element(By.ID, "filter-words").text
     assert opened_two.get_log("browser") == []
+
+
+@pytest.fixture
+def opened_pool(chromium, network, probe, clips, tmp_path_factory):
+    """The page of one network whose channels point into a pool of two excerpts, and that opens with a channel."""
+    from tagkit.listening import packing, pool
+    from tagkit.listening import page as listen
+
+    seen = listen.network(network, clips, title="A raw network", probe=probe)
+    packed = packing.pack(clips, [seen], max_channels=4)
+    mp3s = [pool.encode(clip.y[: round(1.5 * SR)], SR) for clip in clips]
+    starts, blob = packing.extended(packed, mp3s)
+    pooled = [
+        {"title": clip.title, "tags": ["harp"], "start_s": 61.5, "mp3": {"at": at, "bytes": len(mp3)}}
+        for clip, at, mp3 in zip(clips, starts, mp3s, strict=True)
+    ]
+    header = packed.header | {"pool": pooled, "pool_pieces": 40}
+    header["opening"] = {"model": 0, "stage": 2, "channel": 1, "clip": 1}
+    for stage in header["models"][0]["stages"]:
+        for channel in stage["channels"]:
+            channel["moments"] = {"most": [[0, 1], [1, 4]], "median": [[1, 20]], "least": []}
+            channel["carried"] = {"gated": [[0.5, 0.1], [0.83, 0.24]]}
+    path = tmp_path_factory.mktemp("pool") / "listen.html"
+    path.write_text(html.render(packing.Packed(header, blob), title="T", lead="L", facts="F"), encoding="utf-8")
+    return load(chromium, path)
+
+
+def test_it_opens_with_the_most_telling_sound_and_says_how_telling(opened_pool):
+    state = opened_pool.execute_script("return tagkit.state")
+    assert (state["stage"], state["channel"], state["clip"]) == (2, 1, 1)
+    assert "carries 83 % of the channel's answer" in opened_pool.find_element(By.ID, "mode-words").text.replace(
+        "\xa0", " "
+    )
+    assert "83" in opened_pool.find_element(By.CSS_SELECTOR, "#modes [data-value=gated]").text
+
+
+def test_moments_of_other_music_are_played_in_turn(opened_pool):
+    assert opened_pool.execute_script("return [...document.querySelectorAll('#moments-list button')].length") == 2
+    played = opened_pool.execute_async_script(
+        "const done = arguments[0];"
+        "Moments.play('most').then(async (one) => { const other = await Moments.play('most');"
+        "  done([one.title, other.title, one.sound.duration, document.getElementById('moment-words').textContent]); })"
+    )
+    assert played[:2] == ["A scale", "Noise"]
+    assert played[2] == pytest.approx(1.5, abs=0.2)
+    assert (
+        played[3]
+        == "Noise, from 1:01 (harp). Rank 4 of 40 pieces by how much the strongest moment excites this channel."
+    )
+    click(opened_pool, "#moments-list [data-kind=median]")
+    assert opened_pool.find_element(By.ID, "moment-words").text.startswith("Noise, from 1:01")
+
+
+def test_numbers_on_tiles_are_not_cut_off(opened_two):
+    texts = "[...document.querySelectorAll('.channel .tag, .channel .tag span, .channel .name span')]"
+    cut = "each.clientWidth > 0 && each.scrollWidth > each.clientWidth + 1"
+    assert opened_two.execute_script(f"return {texts}.filter((each) => {cut}).map((each) => each.textContent)") == []

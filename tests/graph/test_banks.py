@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import librosa
 import numpy as np
@@ -5,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tagkit.graph import zoo
-from tagkit.graph.layers.banks import Gabor, LogEnergy
+from tagkit.graph.layers.banks import Gabor, LogEnergy, Noise, Pcen
+from tagkit.graph.specs import Bank
 
 SR = 16_000
 
@@ -66,3 +69,42 @@ def test_every_tap_of_the_bank_is_trained():
     assert "bank_conv/kernel" in names
     again = keras.models.clone_model(model)
     assert again.get_layer("bank_conv").kernel_initializer.get_config() == {"sr": SR, "peak": 64.0}
+
+
+def test_noise_has_the_energy_of_the_filters_in_whose_place_it_is(bank):
+    noise = np.array(Noise(SR, seed=3)((1024, 1, 192)))[:, 0]
+    np.testing.assert_allclose(np.square(noise).sum(axis=0), np.square(bank).sum(axis=0), rtol=1e-4)
+    assert np.array_equal(noise, np.array(Noise(SR, seed=3)((1024, 1, 192)))[:, 0])
+    assert abs(np.corrcoef(noise[:, 5], noise[:, 6])[0, 1]) < 0.2
+
+
+def test_pcen_is_what_its_formula_says_sample_by_sample():
+    x = np.random.default_rng(1).normal(size=(2, 24, 6)).astype("float32") * 30
+    layer = Pcen(pool=4, floor=0.16, smoothing=0.1)
+    found = np.asarray(layer(x))
+    energy = (x[..., :3] ** 2 + x[..., 3:] ** 2).reshape(2, 6, 4, 3).mean(axis=2).astype(float)
+    for frame in range(6):
+        weights = 0.9 ** np.arange(frame, -1, -1)
+        past = (weights[:, None] * energy[:, : frame + 1]).sum(axis=1) / weights.sum()
+        expected = (energy[:, frame] / (0.16 + past) ** 0.98 + 2) ** 0.5 - 2**0.5
+        np.testing.assert_allclose(found[:, frame], expected, rtol=1e-4, atol=1e-5)
+    assert found.shape == layer.compute_output_shape((2, 24, 6)) and len(layer.trainable_variables) == 3
+    louder = np.asarray(layer(3 * x))[:, 1:]
+    assert np.abs(louder - found[:, 1:]).max() < 0.1 * np.abs(found).max(), "the level of the past is taken out"
+
+
+def test_banks_differ_in_what_is_trained():
+    from tagkit.studies.plans import BANKS
+
+    trained = {}
+    for name, row in BANKS.items():
+        model = zoo.build(row, 5)
+        trained[name] = {v.path for v in model.trainable_variables}
+        kernels = np.asarray(model.get_layer("bank_conv").kernel)
+        gabor = np.asarray(Gabor(SR)(kernels.shape))
+        assert np.allclose(kernels, gabor, atol=1e-4) != ("noise" in name)
+    for name, paths in trained.items():
+        assert ("bank_conv/kernel" in paths) == ("filters trained" in name)
+        assert any("log_a" in path for path in paths) == ("PCEN trained" in name)
+    with pytest.raises(ValueError, match="bank of odd knows no 'cubic': take one of log, pcen, pcen_fixed"):
+        zoo.build(dataclasses.replace(BANKS["filters fixed, log"], name="odd", frontend=Bank(compression="cubic")), 5)

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+from types import SimpleNamespace
 
 import matplotlib
 
@@ -18,6 +19,7 @@ from tagkit.analysis.selectivity import ChannelTag
 from tagkit.analysis.sonify import CannotPlay
 from tagkit.graph import zoo
 from tagkit.listening import widgets
+from tagkit.listening.network import Excerpt
 
 SR = 16000
 
@@ -118,7 +120,8 @@ def test_every_mode_can_be_heard_and_the_mask_says_how_far_it_can_be_trusted(see
         assert sound.shape == seen.maps["first"].y.shape and np.abs(sound).max() > 0.1
     error = attribution.masked(seen.model, seen.maps["first"].y, "conv1", 7).error
     assert f"re-encoding error {error:.2f}" in widgets.fidelity(seen, "first", "conv1", 7, "mask")
-    assert widgets.fidelity(seen, "first", "conv1", 7, "carrier") == ""
+    assert "of the channel's answer; aimed at random" in widgets.fidelity(seen, "first", "conv1", 7, "carrier")
+    assert widgets.fidelity(seen, "first", "conv1", 7, "raw") == ""
     with pytest.raises(CannotPlay, match="pass model="):
         widgets.hear(dataclasses.replace(seen, model=None), "first", "conv1", 7, "saliency")
 
@@ -182,6 +185,32 @@ def test_the_ab_widget_plays_two(seen, other, capsys):
     mode = dropdowns(widget)["mode"]
     mode.value = "raw"
     assert capsys.readouterr().out.count("Audio") == 2
+
+
+class Library:
+    """Stands in for a portrait and its records: two moments, of which the explorer knows no more than that."""
+
+    def moments(self, stage, channel, kind, n=3):
+        excerpt = Excerpt(f"{kind} of {stage} {channel}", piece(2), SR, ("harp",))
+        return [(excerpt, SimpleNamespace(time_s=1.5, rank=rank, pieces=9)) for rank in (1, 2)]
+
+
+def test_moments_that_excite_a_channel_are_played(seen, capsys):
+    with pytest.raises(ValueError, match="pass library="):
+        widgets.moments(seen, "conv2", 5)
+    known = dataclasses.replace(seen, library=Library())
+    (words, sound), _ = widgets.moments(known, "conv2", 5, "least")
+    assert words == "least of conv2 5, around 1.5 s (harp): rank 1 of 9 pieces"
+    assert np.abs(decoded(sound)[0]).max() > 0.3
+    grid = widgets.moment_players(known, "conv2", 5)
+    assert [cell.value.count("<audio") for cell in grid.children] == [2, 2, 2]
+    explorer = widgets.explorer([known])
+    (kind,) = [each for each in explorer.children[1].children if isinstance(each, ipywidgets.ToggleButtons)]
+    capsys.readouterr()
+    kind.value = "most"
+    assert capsys.readouterr().out.count("Audio") == 2
+    dropdowns(explorer)["channel"].value = 7
+    assert capsys.readouterr().out.count("Audio") == 3, "the channel's own sound, and its moments"
 
 
 def test_networks_need_their_own_titles(seen):

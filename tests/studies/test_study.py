@@ -21,6 +21,7 @@ from tagkit.studies.plans import PLANS, Entry, Plan
 from tagkit.studies.store import Store
 from tagkit.system import files
 from tagkit.training.config import TrainingConfig
+from tagkit.training.runs import Run
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SMALL = Plan(
@@ -247,6 +248,21 @@ def test_names_of_losses_and_plans_agree():
     assert tuple(losses.LOSSES) == config.LOSSES
     assert ("split", "none", *(windowing.PREFIX + name for name in windowing.METHODS)) == WINDOWINGS
     assert tuple(PLANS) == studying.PLANS
+
+
+def test_a_row_of_the_studys_own_is_what_is_trained(home, tone_records):
+    """Not the row of the zoo that it was made from: filters that are fixed stay, noise is not Gabor's filters."""
+    fixed = [e for e in PLANS["bank"].entries if e.label == "filters fixed, PCEN trained"]
+    study = replace(PLANS["bank"], entries=tuple(fixed), budget_s=0, seeds=1, base=SMALL.base, validations=1)
+    runner.run(study, tone_records, jobs=0, progress=False)
+    (result,) = Store("bank").read().values()
+    assert result.model == "bank_fixed_pcen" and result.network.input == "learned bank"
+    trained = Run.open(runner.run_folder(study, fixed[0], 0))
+    assert trained.row == fixed[0].model and "bank_conv/kernel" not in {
+        v.path for v in trained.model().trainable_variables
+    }
+    assert result.moved["change"] == 0 and result.moved["centre"] == 0
+    assert "| filters fixed, PCEN trained |" in writeup.write()[0].read_text()
 
 
 def test_an_unknown_entry_is_named(home, tone_records):

@@ -49,6 +49,30 @@ class Gabor(keras.initializers.Initializer):
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
+class Noise(keras.initializers.Initializer):
+    """White noise, kernels (taps, 1, 2 n), each with the energy of the kernel that `Gabor` has in its place.
+
+    Parameters
+    ----------
+    sr
+        Hz.
+    """
+
+    def __init__(self, sr: int = 16_000, seed: int = 0):
+        self.sr, self.seed = sr, seed
+
+    def __call__(self, shape: tuple[int, int, int], dtype: str | None = None) -> KerasTensor:
+        """Kernels of `shape`, (taps, 1, 2 n)."""
+        energy = ops.sum(ops.square(Gabor(self.sr)(shape, dtype)), axis=0, keepdims=True)
+        noise = keras.random.normal(shape, dtype=dtype or "float32", seed=self.seed)
+        return noise * ops.sqrt(energy / ops.sum(ops.square(noise), axis=0, keepdims=True))
+
+    def get_config(self) -> dict:
+        """Return the constructor's arguments."""
+        return {"sr": self.sr, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
 class LogEnergy(keras.layers.Layer):
     """10 log10(mean(a^2 + b^2) + floor) of pairs (a, b) over `pool` frames, without overlap, in float32.
 
@@ -70,9 +94,12 @@ class LogEnergy(keras.layers.Layer):
 
     def call(self, x: KerasTensor) -> KerasTensor:
         """Map `x`, (batch, frames, 2 n), to (batch, frames // pool, n)."""
+        return 10.0 * ops.log10(self.energy(x) + self.floor)
+
+    def energy(self, x: KerasTensor) -> KerasTensor:
+        """Mean energy of the pairs in `x`, (batch, frames, 2 n): (batch, frames // pool, n)."""
         cosine, sine = ops.split(ops.square(x), 2, axis=-1)
-        energy = ops.average_pool(cosine + sine, self.pool, padding="valid", data_format="channels_last")
-        return 10.0 * ops.log10(energy + self.floor)
+        return ops.average_pool(cosine + sine, self.pool, padding="valid", data_format="channels_last")
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Half the channels, and one frame of each `pool` frames."""
@@ -86,3 +113,54 @@ class LogEnergy(keras.layers.Layer):
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
         return {**super().get_config(), "pool": self.pool, "floor": self.floor}
+
+
+@keras.saving.register_keras_serializable(package="tagkit")
+class Pcen(LogEnergy):
+    """Energies of pairs, each divided by its own recent past, then compressed: (E / (floor + M)^a + d)^r - d^r.
+
+    Per-channel energy normalisation of Wang et al. 2017, Trainable frontend for robust and far-field keyword spotting,
+    ICASSP. M is the mean of the energy so far, weighted by (1 - s)^age; a, d and r are trained for every band and start
+    at the paper's .98, 2 and .5. Shapes as for `LogEnergy`.
+
+    Parameters
+    ----------
+    pool, floor
+        As for `LogEnergy`.
+    smoothing
+        s, for each frame of the output: .08 of 32 ms is the paper's .025 of 10 ms.
+    """
+
+    STARTS = (("a", 0.98), ("d", 2.0), ("r", 0.5))
+
+    def __init__(self, pool: int = 1, floor: float = 0.16, smoothing: float = 0.08, **kwargs: object):
+        super().__init__(pool, floor, **kwargs)
+        self.smoothing = smoothing
+
+    def build(self, input_shape: tuple) -> None:
+        """Make the logarithms of a, d and r, one each for every band."""
+        bands = (input_shape[-1] // 2,)
+        self.logs = [
+            self.add_weight(shape=bands, initializer=keras.initializers.Constant(np.log(start)), name=f"log_{name}")
+            for name, start in self.STARTS
+        ]
+        super().build(input_shape)
+
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """Map `x`, (batch, frames, 2 n), to (batch, frames // pool, n)."""
+        energy = self.energy(x)
+        past = ops.swapaxes(ops.matmul(ops.swapaxes(energy, 1, 2), self._weights(energy.shape[1])), 1, 2)
+        a, d, r = map(ops.exp, self.logs)
+        return ops.power(energy * ops.power(self.floor + past, -a) + d, r) - ops.power(d, r)
+
+    def _weights(self, frames: int | None) -> np.ndarray:
+        """What each frame (rows) counts in the mean at each frame (columns)."""
+        if frames is None:
+            raise ValueError("PCEN needs to know its input's length: build the model with samples=... given.")
+        age = np.arange(frames) - np.arange(frames)[:, None]
+        weights = np.where(age >= 0, (1 - self.smoothing) ** np.maximum(age, 0), 0)
+        return (weights / weights.sum(axis=0)).astype(np.float32)
+
+    def get_config(self) -> dict:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "smoothing": self.smoothing}

@@ -32,6 +32,13 @@ function refusal(name, v = view()) {
   return v.stage.refused[name] || v.channel.refused[name] || "";
 }
 
+// How much of the channel's answer to the piece a mode's sound carries, and what other channels' sounds carry of it;
+// null where it was not measured.
+function carried(name, v = view()) {
+  const known = v.channel.carried && v.channel.carried[name];
+  return known ? known[tagkit.state.clip] : null;
+}
+
 // The mode that plays: the wanted one, or the nearest that makes sense here.
 function mode(v = view()) {
   return [tagkit.state.mode, "gated", "carrier", "original"].find((name) => !refusal(name, v));

@@ -85,7 +85,7 @@ function renderChannels() {
     const curve = channelCurve(value);
     const centre = each.centre_hz ? hertz(each.centre_hz) : "–";
     const drawn = curve ? `<path d="${Draw.outline(stage().frequencies_hz, curve)}"/>` : "";
-    const tag = each.tag ? `<span class="tag">${escape(each.tag)} ${each.auc.toFixed(2)}${each.tested ? " ✓" : ""}</span>` : "";
+    const tag = each.tag ? `<span class="tag">${escape(each.tag)} <span>${each.auc.toFixed(2)}${each.tested ? " ✓" : ""}</span></span>` : "";
     return {
       value,
       kind: "channel",
@@ -106,7 +106,11 @@ function renderFilter() {
 }
 
 function renderModes() {
-  const items = MODES.map((name) => ({ value: name, kind: "mode", html: title(name), disabled: refusal(name) }));
+  const items = MODES.map((name) => {
+    const known = refusal(name) ? null : carried(name);
+    const html = known ? `${title(name)} <small>${percent(known[0])}</small>` : title(name);
+    return { value: name, kind: "mode", html, disabled: refusal(name) };
+  });
   radios($("modes"), items, mode(), (value) => select({ mode: value }));
   $("mode-words").innerHTML = modeWords();
   const what = mode() === "original" ? "" : `${model().title}, ${stage().name}, channel ${channel().index} · `;
@@ -192,6 +196,7 @@ function render(changed = () => true) {
   if (changed("model")) renderFinds();
   if (changed("model") || changed("stage") || changed("channel")) renderChannels();
   renderFilter();
+  if (changed("model") || changed("stage") || changed("channel")) Moments.render();
   renderModes();
   renderLanes();
 }
@@ -242,16 +247,19 @@ function recall() {
   const at = (list, test) => Math.max(0, list.findIndex(test));
   state.model = at(header.models, (each) => each.title === words.get("model"));
   state.stage = at(model().stages, (each) => each.name === words.get("stage"));
-  const [best] = tagkit.live && !words.has("stage") ? finds() : [];
-  if (best) state.stage = best.s; // the channel that tells its tag best is shown first
+  const opening = words.has("stage") ? null : header.opening; // the most telling sound, where it was measured
+  if (opening) state.model = opening.model;
+  const [best] = opening ? [{ s: opening.stage, c: opening.channel }] : tagkit.live && !words.has("stage") ? finds() : [];
+  if (best) state.stage = best.s; // else the channel that tells its tag best is shown first
   const wanted = best ? best.c : stage().channels.findIndex((each) => String(each.index) === words.get("channel"));
   state.channel = wanted >= 0 ? wanted : order().reduce((best, i) => (stage().channels[i].energy > stage().channels[best].energy ? i : best));
   tagkit.choices = header.models.map(() => ({ stage: 0, channel: 0 }));
-  state.clip = Math.min(Number(words.get("clip")) || 0, header.clips.length - 1);
+  state.clip = Math.min(Number(words.get("clip") || (opening && opening.clip)) || 0, header.clips.length - 1);
   if (MODES.includes(words.get("mode"))) state.mode = words.get("mode");
 }
 
 function toggle(playing = !player.playing) {
+  if (playing) Moments.stop();
   if (playing && tagkit.live) tagkit.live.quiet();
   if (playing) player.play();
   else player.stop();

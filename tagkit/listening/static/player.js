@@ -19,8 +19,7 @@ class Player {
     if (this.playing) this.play(position);
   }
 
-  // `position` in seconds.
-  play(position = 0) {
+  open() {
     if (!this.context) {
       this.context = new AudioContext();
       this.gain = this.context.createGain();
@@ -28,6 +27,22 @@ class Player {
       this.setVolume(this.volume);
     }
     this.context.resume();
+  }
+
+  // A sound (AudioBuffer) beside the loop, from its start to its end; returns what can stop it.
+  once(buffer, ended) {
+    this.open();
+    const source = this.context.createBufferSource();
+    source.buffer = buffer;
+    source.connect(this.gain);
+    source.onended = ended;
+    source.start();
+    return source;
+  }
+
+  // `position` in seconds.
+  play(position = 0) {
+    this.open();
     this.fade();
     const buffer = this.context.createBuffer(1, this.sound.length, this.sr);
     buffer.copyToChannel(this.sound, 0);

@@ -11,6 +11,8 @@ function note(hz) {
   return `${NOTES[((key % 12) + 12) % 12]}${Math.floor(key / 12) - 1}`;
 }
 
+const percent = (share) => `${Math.round(share * 100)}\u00a0%`;
+
 function milliseconds(samples) {
   const ms = (samples / tagkit.header.sr) * 1000;
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
@@ -51,6 +53,8 @@ function modeWords() {
     gated: `The piece ${band}, let through as far as the channel is active.`,
   };
   const parts = [silent ? "This channel stays silent in this piece." : told[mode()]];
+  const known = silent ? null : carried(mode());
+  if (known) parts.push(`It carries ${percent(known[0])} of the channel's answer to the piece; sounds of other channels of ${stage().name}, as loud, carry ${percent(known[1])} of it on average.`);
   for (const name of MODES) {
     if (refusal(name)) parts.push(`<span class="refused"><b>${title(name)}</b> is not offered here: ${refusal(name)}</span>`);
   }

@@ -4,8 +4,8 @@ What a widget does stands in plain functions (`channel_choices`, `hear`, `draw`,
 without any widget: an exception inside a widget's callback would not stop a notebook.
 """
 
-from tagkit.listening.network import Network, network
-from tagkit.listening.widgets.panels import ab, examples, explorer, nine_players
+from tagkit.listening.network import Library, Network, network
+from tagkit.listening.widgets.panels import ab, examples, explorer, moment_players, nine_players
 from tagkit.listening.widgets.seen import (
     MODES,
     SORTINGS,
@@ -18,6 +18,7 @@ from tagkit.listening.widgets.seen import (
     example,
     fidelity,
     hear,
+    moments,
     nine,
     player,
 )
@@ -25,6 +26,7 @@ from tagkit.listening.widgets.seen import (
 __all__ = [
     "MODES",
     "SORTINGS",
+    "Library",
     "Network",
     "ab",
     "channel_choices",
@@ -38,6 +40,8 @@ __all__ = [
     "explorer",
     "fidelity",
     "hear",
+    "moment_players",
+    "moments",
     "network",
     "nine",
     "nine_players",

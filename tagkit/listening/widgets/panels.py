@@ -8,7 +8,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from tagkit import audio, plots
-from tagkit.analysis import sonify
+from tagkit.analysis import excerpts, sonify
 from tagkit.analysis.signals import CannotPlay
 from tagkit.data.catalog import Catalog
 from tagkit.listening.network import Network
@@ -21,6 +21,7 @@ from tagkit.listening.widgets.seen import (
     draw,
     example,
     hear,
+    moments,
     nine,
     player,
 )
@@ -29,17 +30,43 @@ EXAMPLE_SR = 16_000
 
 
 def explorer(networks: Sequence[Network]) -> ipywidgets.Widget:
-    """Choose network, stage, channel, clip and mode; see the channel and hear it."""
+    """Choose network, stage, channel, clip and mode; see the channel and hear it.
+
+    Networks with a library also have buttons for the moments of its music that excite the channel most, middling and
+    least.
+    """
     picker = _Picker(networks)
     clip = ipywidgets.Dropdown(options=networks[0].clips, description="clip")
     mode = ipywidgets.Dropdown(options=MODES, value="carrier", description="mode")
+    kind = ipywidgets.ToggleButtons(options=excerpts.KINDS, value=None, description="excites it")
 
     def show() -> None:
         seen, stage, channel = picker.chosen()
         display(draw(seen, clip.value, stage, channel, mode.value))
         _play(lambda: hear(seen, clip.value, stage, channel, mode.value), seen.maps[clip.value].sr)
 
-    return _with_output([picker.box, clip, mode], [picker], [clip, mode], show)
+    def show_moments() -> None:
+        seen, stage, channel = picker.chosen()
+        if kind.value and seen.library:
+            for words, sound in moments(seen, stage, channel, kind.value):
+                display(Markdown(words), sound)
+
+    above = _with_output([picker.box, clip, mode], [picker], [clip, mode], show)
+    if not any(each.library for each in networks):
+        return above
+    return ipywidgets.VBox([above, _with_output([kind], [picker], [kind], show_moments)])
+
+
+def moment_players(seen: Network, stage: str, channel: int, n: int = 2) -> ipywidgets.Widget:
+    """Players for the moments that excite a channel most, middling and least, a column each, of so many pieces.
+
+    Errors as for `moments`.
+    """
+    columns = []
+    for kind in excerpts.KINDS:
+        cells = [f"<p>{words}</p>{sound._repr_html_()}" for words, sound in moments(seen, stage, channel, kind, n)]
+        columns.append(ipywidgets.HTML(f"<b>{kind}</b>" + "".join(cells)))
+    return ipywidgets.GridBox(columns, layout=ipywidgets.Layout(grid_template_columns="repeat(3, 1fr)", grid_gap="1em"))
 
 
 def ab(networks: Sequence[Network]) -> ipywidgets.Widget:
@@ -119,7 +146,7 @@ class _Picker:
         self.stage = ipywidgets.Dropdown(description="stage")
         self.sorting = ipywidgets.Dropdown(description="sort by")
         self.channel = ipywidgets.Dropdown(description="channel")
-        self._listener: Callable[[], None] = lambda: None
+        self._listeners: list[Callable[[], None]] = []
         self._refreshing = False
         self.refresh()
         for each in (self.network, self.stage, self.sorting):
@@ -130,7 +157,7 @@ class _Picker:
 
     def observe(self, listener: Callable[[], None]) -> None:
         """Call `listener` once after every change, also where another stage keeps the channel's number."""
-        self._listener = listener
+        self._listeners.append(listener)
 
     def refresh(self, _: object = None) -> None:
         if self._refreshing:  # refreshing changes the dropdowns, which must not start it again
@@ -144,11 +171,12 @@ class _Picker:
             _offer(self.channel, channel_choices(seen, self.stage.value, self.sorting.value))
         finally:
             self._refreshing = False
-        self._listener()
+        self._changed()
 
     def _changed(self, _: object = None) -> None:
         if not self._refreshing:
-            self._listener()
+            for listener in self._listeners:
+                listener()
 
     def chosen(self) -> tuple[Network, str, int]:
         return self.networks[self.network.value], self.stage.value, self.channel.value

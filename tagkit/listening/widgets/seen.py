@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from tagkit import audio, plots
 from tagkit.analysis import sonify
+from tagkit.analysis.causes import faithfulness
+from tagkit.analysis.feature_maps import FeatureExtractor
 from tagkit.analysis.signals import CannotPlay
 from tagkit.data.catalog import Catalog, Clip
 from tagkit.listening.network import Network
@@ -121,17 +123,54 @@ def hear(seen: Network, clip: str, stage: str, channel: int, mode: str = "carrie
 def fidelity(seen: Network, clip: str, stage: str, channel: int, mode: str) -> str:
     """How far the sound is the channel's, where that can be measured, in words; else "".
 
-    For "mask" it is the re-encoding error (0 where the masked clip excites the channel as the clip did) beside that of
-    its control, which points at nothing in the clip. Parameters and errors as for `hear`.
+    For gated, mask and carrier it is the share of the channel's answer that the sound carries, beside its controls
+    (`tagkit.analysis.causes.faithfulness`); for "mask" also the re-encoding error (0 where the masked clip excites the
+    channel as the clip did) beside that of its control, which points at nothing in the clip. Parameters and errors as
+    for `hear`.
     """
-    sound = _heard(seen, clip, stage, channel, mode)
+    sound, words = _heard(seen, clip, stage, channel, mode), ""
+    if seen.model and mode in faithfulness.MODES:
+        maps, extract = seen.maps[clip], _extractor(seen, stage)
+        words = faithfulness.of_sound(seen.model, maps, stage, channel, mode, seen.probe, extract=extract).words()
     if sound.error is None:
-        return ""
+        return words
     better = "" if sound.error < sound.control else ": the mask says nothing about this channel"
     return (
-        f"re-encoding error {sound.error:.2f} (0: the channel takes the sound for the clip); "
+        f"{words}; re-encoding error {sound.error:.2f} (0: the channel takes the sound for the clip); "
         f"the clip turned down, or silence: {sound.control:.2f}{better}"
     )
+
+
+def moments(seen: Network, stage: str, channel: int, kind: str = "most", n: int = 3) -> list[tuple[str, Audio]]:
+    """Words and a player for each of the moments that excite a channel "most", "median" or "least".
+
+    Parameters
+    ----------
+    n : int
+        How many.
+
+    Raises
+    ------
+    ValueError
+        The network was made without a library, or there is no such stage or kind.
+    IndexError
+        The stage has no such channel.
+    """
+    if seen.library is None:
+        raise ValueError(f"{seen.title} has no music to look for excerpts in: pass library=Library(portrait, records).")
+    return [
+        (
+            f"{excerpt.title}, around {moment.time_s:.1f} s ({', '.join(excerpt.tags)}): "
+            f"rank {moment.rank} of {moment.pieces} pieces",
+            player(sonify.level(excerpt.y), excerpt.sr),
+        )
+        for excerpt, moment in seen.library.moments(stage, channel, kind, n)
+    ]
+
+
+@lru_cache(maxsize=4)
+def _extractor(seen: Network, stage: str) -> FeatureExtractor:
+    return FeatureExtractor(seen.model, [stage])
 
 
 @lru_cache(maxsize=1)  # picture, player and words ask for the same sound

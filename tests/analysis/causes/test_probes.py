@@ -18,7 +18,7 @@ def portrait(rng, clips=120, held_out=40, told_by="conv2"):
     if told_by:
         both = labels[:, 0] * 2.0 + own[told_by][:, 3]  # channel 3 alone says little: channel 4 holds what hides it
         own[told_by] = np.column_stack([own[told_by][:, :3], both, own[told_by][:, 3], own[told_by][:, 5]])
-    heard = Summaries(own, {stage: rng.normal(0, 1, x.shape) for stage, x in own.items()}, own)
+    heard = Summaries(own, {stage: rng.normal(0, 1, x.shape) for stage, x in own.items()}, own, {})
     return SimpleNamespace(
         name="known",
         tags=("a", "b"),
