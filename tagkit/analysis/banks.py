@@ -49,14 +49,23 @@ def moved(run: Run) -> dict[str, float]:
     Returns
     -------
     dict of str -> float
-        "centre" and "width": octaves, whichever way. "width_ratio": after to before. "change": the norm of what was
-        added to a kernel over the kernel's own before training.
+        "centre" and "width": octaves, whichever way. "width_ratio": after to before. "change": the share of a kernel's
+        norm that is not the kernel as it was, at any level: 0 if only its level changed, as weight decay makes it, and
+        1 if nothing of it is left.
     """
     before, after = (filters(run.model(trained)) for trained in (False, True))
     octaves = {
         name: float(np.median(np.abs(np.log2(getattr(after, f"{name}_hz") / getattr(before, f"{name}_hz")))))
         for name in ("centre", "width")
     }
-    added, own = (np.linalg.norm(x, axis=0) for x in (after.kernels - before.kernels, before.kernels))
     ratio = float(np.median(after.width_hz / before.width_hz))
-    return octaves | {"width_ratio": ratio, "change": float(np.median(added / np.maximum(own, 1e-12)))}
+    return octaves | {"width_ratio": ratio, "change": float(np.median(_change(before.kernels, after.kernels)))}
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Of each kernel (taps, filters), the share of its norm that its own past cannot be scaled to."""
+    a, b = before.astype(np.float64), after.astype(np.float64)
+    own, now = np.linalg.norm(a, axis=0), np.linalg.norm(b, axis=0)
+    direction = np.divide(a, own, out=np.zeros_like(a), where=own > 0)
+    added = np.linalg.norm(b - direction * (direction * b).sum(axis=0), axis=0)
+    return np.divide(added, now, out=np.zeros_like(now), where=now > 0)

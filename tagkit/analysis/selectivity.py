@@ -84,7 +84,7 @@ def selectivity(means: np.ndarray, maxima: np.ndarray, labels: np.ndarray, tags:
     independent: count clips of one piece once (`first_of_each`).
     """
     labels = np.asarray(labels, bool)
-    found = {kind: _auc(np.asarray(x, np.float64), labels) for kind, x in (("mean", means), ("max", maxima))}
+    found = {kind: areas(np.asarray(x, np.float64), labels) for kind, x in (("mean", means), ("max", maxima))}
     adjusted = _adjusted(np.stack([found[kind][1] for kind in found]))
     return Selectivity(
         auc={kind: found[kind][0] for kind in found},
@@ -102,7 +102,7 @@ def level_matched(y: np.ndarray, rms: float = 0.1) -> np.ndarray:
 
 def of_level(levels_db: np.ndarray, labels: np.ndarray, tags: Sequence[str]) -> dict[str, float]:
     """ROC-AUC of the clips' own level (clips,) for every tag: what loudness alone tells, and no channel needs to."""
-    auc = _auc(np.asarray(levels_db, np.float64)[:, None], np.asarray(labels, bool))[0][0]
+    auc = areas(np.asarray(levels_db, np.float64)[:, None], np.asarray(labels, bool))[0][0]
     return dict(zip(tags, map(float, auc), strict=True))
 
 
@@ -113,8 +113,8 @@ def _adjusted(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def _auc(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ROC-AUC and two-sided p (channels, tags)."""
+def areas(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ROC-AUC of numbers (clips, channels) for tags (clips, tags), and its two-sided p, each (channels, tags)."""
     return _auc_of_ranks(stats.rankdata(x, axis=0), labels)
 
 

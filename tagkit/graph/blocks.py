@@ -282,11 +282,15 @@ class Blocks:
 
     def bank(self, table: specs.Bank, x: KerasTensor) -> KerasTensor:
         """The learned filter bank of `x`, (batch, samples, 1), normalised per band: (batch, frames, bands, 1)."""
-        starts = {"mel": banks.Gabor(self.row.sr), "noise": banks.Noise(self.row.sr, self.seed_of("bank_conv"))}
+        starts = {
+            "mel": banks.Gabor(self.row.sr, table.peak),
+            "noise": banks.Noise(self.row.sr, table.peak, self.seed_of("bank_conv")),
+        }
+        floor = banks.FLOOR * (table.peak / banks.PEAK) ** 2
         energies = {
-            "log": banks.LogEnergy(table.pool, name="bank_energy"),
-            "pcen": banks.Pcen(table.pool, name="bank_energy"),
-            "pcen_fixed": banks.Pcen(table.pool, name="bank_energy", trainable=False),
+            "log": banks.LogEnergy(table.pool, floor, name="bank_energy"),
+            "pcen": banks.Pcen(table.pool, floor, name="bank_energy"),
+            "pcen_fixed": banks.Pcen(table.pool, floor, name="bank_energy", trainable=False),
         }
         for kind, known in ((table.start, starts), (table.compression, energies)):
             if kind not in known:

@@ -195,6 +195,9 @@ class Bank:
         Frames over which energy is averaged.
     start : {"mel", "noise"}
         What the filters are before training: Gabor's at mel centres, or white noise of the same energy.
+    peak : float
+        Of Gabor's filters. Adam moves every tap by about the learning rate a step, so the lower the peak, the farther
+        training can take a filter from its start.
     trained : bool
         Whether the filters are trained.
     compression : {"log", "pcen", "pcen_fixed"}
@@ -206,6 +209,7 @@ class Bank:
     stride: int = 128
     pool: int = 4
     start: str = "mel"
+    peak: float = 64.0
     trained: bool = True
     compression: str = "log"
 

@@ -267,7 +267,8 @@ BANKS = {
     "filters trained, PCEN trained": bank("bank_pcen", compression="pcen"),
     "filters trained, PCEN fixed": bank("bank_pcen_fixed", compression="pcen_fixed"),
     "filters fixed, PCEN trained": bank("bank_fixed_pcen", trained=False, compression="pcen"),
-    "filters trained from noise, log": bank("bank_noise_log", start="noise"),
+    "filters trained from peak 1, log": bank("bank_low_log", peak=1.0),
+    "filters trained from noise, log": bank("bank_noise_log", start="noise", peak=1.0),
 }
 BANK = Plan(
     "bank",

@@ -54,12 +54,14 @@ BANKS = (
     "`tdfbank` reads the waveform through 96 pairs of filters that start as Gabor's at mel centres, takes the "
     f"logarithm of their energies (*{PLAIN_BANK}*), and has logmel's trunk behind. Here its parts are changed one by "
     "one: filters that stay as they start; PCEN (Wang et al. 2017), which divides each energy by its own recent past, "
-    "trained or fixed at its start, in place of the logarithm; filters that start as white noise of the same energy."
+    "trained or fixed at its start, in place of the logarithm. Adam moves every tap by about the learning rate a step, "
+    "which is little beside the peak of 64 that the filters have at their start, so training cannot take them far; "
+    "*from peak 1* it can, and so it can the white noise of the same energy that they start as in the last row."
 )
 MOVED = (
     "How far training moved the filters, medians over filters and seeds. *Centre* (half of a pair's power lies below) "
     "and *width* (of the middle half of its power) by so many octaves, whichever way; *width ratio* is after to "
-    "before; *change* is the norm of what was added to a kernel over the kernel's own before training."
+    "before; *change* is the share of a kernel's norm that is not the kernel as it was, at any level."
 )
 
 # What networks are given, as evaluation records it.

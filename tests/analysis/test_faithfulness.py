@@ -75,7 +75,7 @@ def test_a_share_is_that_of_the_best_gain_up_to_1():
 def test_every_sound_of_a_stage_carries_its_own_channel(extract, network):
     y = clip()
     maps = feature_maps.compute(network, y)
-    sounds = [faithfulness._AIMS["gated"](faithfulness.Scene(maps, "conv1", c, tuned(c)))[0] for c in range(3)]
+    sounds = [faithfulness.AIMS["gated"](faithfulness.Scene(maps, "conv1", c, tuned(c)))[0] for c in range(3)]
     shares = faithfulness.matrix(extract, y, "conv1", [0, 1, 2], [*sounds, None])
     assert np.diag(shares[:3]).min() > 0.85
     assert shares[:3][~np.eye(3, dtype=bool)].max() < 0.3
@@ -105,7 +105,7 @@ def test_a_sound_that_is_aimed_at_random_passes_for_faithful_as_rarely_as_stated
     differences = []
     for seed in range(trials):
         rng, maps = np.random.default_rng([7, seed]), extract(clip(seed)[: SR // 2])
-        _, aim = faithfulness._AIMS["carrier"](faithfulness.Scene(maps, "conv1", 1, tuned(1)))
+        _, aim = faithfulness.AIMS["carrier"](faithfulness.Scene(maps, "conv1", 1, tuned(1)))
         shares = faithfulness.matrix(extract, maps.y, "conv1", [1], [aim(rng) for _ in range(draws + 1)])[:, 0]
         one = faithfulness.Faithfulness(shares[0], shares[1:], 0.0)
         small += one.p <= 0.05

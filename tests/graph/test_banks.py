@@ -71,6 +71,17 @@ def test_every_tap_of_the_bank_is_trained():
     assert again.get_layer("bank_conv").kernel_initializer.get_config() == {"sr": SR, "peak": 64.0}
 
 
+def test_a_lower_peak_lowers_the_bank_and_its_floor_alike():
+    x = 0.1 * np.random.default_rng(2).normal(size=(1, 16_000, 1)).astype("float32")
+    x[:, :4000] = 0
+    front = {}
+    for peak in (64.0, 1.0):
+        model = zoo.build(dataclasses.replace(zoo.find("tdfbank"), name="b", frontend=Bank(peak=peak)), 5)
+        upto = keras.Model(model.inputs[0], model.get_layer("bank_energy").output)
+        front[peak] = np.asarray(upto(np.resize(x, (1, model.input_shape[1], 1))))
+    np.testing.assert_allclose(front[64.0] - 20 * np.log10(64), front[1.0], atol=0.01)
+
+
 def test_noise_has_the_energy_of_the_filters_in_whose_place_it_is(bank):
     noise = np.array(Noise(SR, seed=3)((1024, 1, 192)))[:, 0]
     np.testing.assert_allclose(np.square(noise).sum(axis=0), np.square(bank).sum(axis=0), rtol=1e-4)
@@ -101,7 +112,7 @@ def test_banks_differ_in_what_is_trained():
         model = zoo.build(row, 5)
         trained[name] = {v.path for v in model.trainable_variables}
         kernels = np.asarray(model.get_layer("bank_conv").kernel)
-        gabor = np.asarray(Gabor(SR)(kernels.shape))
+        gabor = np.asarray(Gabor(SR, row.frontend.peak)(kernels.shape))
         assert np.allclose(kernels, gabor, atol=1e-4) != ("noise" in name)
     for name, paths in trained.items():
         assert ("bank_conv/kernel" in paths) == ("filters trained" in name)

@@ -261,7 +261,7 @@ def test_a_row_of_the_studys_own_is_what_is_trained(home, tone_records):
     assert trained.row == fixed[0].model and "bank_conv/kernel" not in {
         v.path for v in trained.model().trainable_variables
     }
-    assert result.moved["change"] == 0 and result.moved["centre"] == 0
+    assert result.moved["change"] < 1e-6 and result.moved["centre"] == 0
     assert "| filters fixed, PCEN trained |" in writeup.write()[0].read_text()
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from tagkit.analysis import geometry, selectivity
 from tagkit.analysis.causes.statistics import effect
@@ -285,7 +284,7 @@ def _row(before: np.ndarray, after: np.ndarray, has: np.ndarray) -> dict[str, fl
     drops = before[has] - after[:, has]
     own, random = drops[0], drops[1:]
     beyond = effect((own - random.mean(axis=0))[:, None], np.arange(has.sum()))
-    aucs = [roc_auc_score(has, scores) for scores in (before, *after)]
+    aucs = selectivity.areas(np.stack([before, *after], axis=1), has[:, None])[0][:, 0]
     return {
         "speakers": float(own.mean()),
         "random": float(random.mean()),

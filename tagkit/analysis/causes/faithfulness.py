@@ -149,10 +149,10 @@ def of_sound(
     CannotPlay
         There is no such sound.
     """
-    if mode not in _AIMS:
-        raise CannotPlay(f"faithfulness is measured of {', '.join(_AIMS)}, not of {mode!r}.")
+    if mode not in AIMS:
+        raise CannotPlay(f"faithfulness is measured of {', '.join(AIMS)}, not of {mode!r}.")
     scene, rng = Scene(maps, stage, channel, probe, model), np.random.default_rng(seed)
-    sound, aim = _AIMS[mode](scene)
+    sound, aim = AIMS[mode](scene)
     controls = [*(aim(rng) for _ in range(draws)), loudest(maps.y, size(sound, maps.sr), maps.sr)]
     found = matrix(extract or FeatureExtractor(model, [stage]), maps.y, stage, [channel], [sound, *controls])[:, 0]
     return Faithfulness(float(found[0]), found[1:-1], float(found[-1]))
@@ -194,7 +194,7 @@ def _mask(scene: Scene) -> tuple[np.ndarray, Aim]:
     return sound, aim
 
 
-_AIMS: Mapping[str, Callable[[Scene], tuple[np.ndarray, Aim]]] = {"gated": _gated, "mask": _mask, "carrier": _carrier}
+AIMS: Mapping[str, Callable[[Scene], tuple[np.ndarray, Aim]]] = {"gated": _gated, "mask": _mask, "carrier": _carrier}
 
 
 def _turned(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from keras import KerasTensor, ops
 
 FWHM = 2 * np.sqrt(2 * np.log(2))  # full width at half maximum of a Gaussian, in standard deviations
+PEAK, FLOOR = 64.0, 0.16  # of filters, and of their energy: they belong together
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
@@ -29,7 +30,7 @@ class Gabor(keras.initializers.Initializer):
         Of the envelope, before training.
     """
 
-    def __init__(self, sr: int = 16_000, peak: float = 64.0):
+    def __init__(self, sr: int = 16_000, peak: float = PEAK):
         self.sr, self.peak = sr, peak
 
     def __call__(self, shape: tuple[int, int, int], dtype: str | None = None) -> KerasTensor:
@@ -56,20 +57,22 @@ class Noise(keras.initializers.Initializer):
     ----------
     sr
         Hz.
+    peak
+        Of the Gabor filters.
     """
 
-    def __init__(self, sr: int = 16_000, seed: int = 0):
-        self.sr, self.seed = sr, seed
+    def __init__(self, sr: int = 16_000, peak: float = PEAK, seed: int = 0):
+        self.sr, self.peak, self.seed = sr, peak, seed
 
     def __call__(self, shape: tuple[int, int, int], dtype: str | None = None) -> KerasTensor:
         """Kernels of `shape`, (taps, 1, 2 n)."""
-        energy = ops.sum(ops.square(Gabor(self.sr)(shape, dtype)), axis=0, keepdims=True)
+        energy = ops.sum(ops.square(Gabor(self.sr, self.peak)(shape, dtype)), axis=0, keepdims=True)
         noise = keras.random.normal(shape, dtype=dtype or "float32", seed=self.seed)
         return noise * ops.sqrt(energy / ops.sum(ops.square(noise), axis=0, keepdims=True))
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
-        return {"sr": self.sr, "seed": self.seed}
+        return {"sr": self.sr, "peak": self.peak, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="tagkit")
@@ -88,7 +91,7 @@ class LogEnergy(keras.layers.Layer):
         is that of a tone 85 (treble: 73) dB below full scale.
     """
 
-    def __init__(self, pool: int = 1, floor: float = 0.16, **kwargs: object):
+    def __init__(self, pool: int = 1, floor: float = FLOOR, **kwargs: object):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.pool, self.floor = pool, floor
 
@@ -133,7 +136,7 @@ class Pcen(LogEnergy):
 
     STARTS = (("a", 0.98), ("d", 2.0), ("r", 0.5))
 
-    def __init__(self, pool: int = 1, floor: float = 0.16, smoothing: float = 0.08, **kwargs: object):
+    def __init__(self, pool: int = 1, floor: float = FLOOR, smoothing: float = 0.08, **kwargs: object):
         super().__init__(pool, floor, **kwargs)
         self.smoothing = smoothing
 

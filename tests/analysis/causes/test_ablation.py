@@ -92,22 +92,68 @@ def test_speakers_that_are_not_are_told_from_those_that_are(readers):
     assert not np.allclose(nothing[0], nothing[1], atol=1e-3)
 
 
-def test_chance_passes_for_speakers_as_rarely_as_stated():
-    """The null on independent data: a network whose tags read channels at random, and channels that are chosen so."""
-    rng, trials = np.random.default_rng(2), 160
-    weights = rng.normal(size=(CHANNELS, trials)).astype(np.float32)
-    silenced = Silenced(network(weights), "conv1", np.zeros(CHANNELS))
-    windows = clips(3)
-    silenced.fill = silenced.maps(clips(4)).mean(axis=(0, 1))
-    labels = rng.random((CLIPS, trials)) < 0.4
-    speakers = np.array([rng.choice(CHANNELS, 4, replace=False) for _ in range(trials)])
-    tags = [str(t) for t in range(trials)]
+class Linear:
+    """What `Silenced` does to `network`, which is linear in its channels' means, without TensorFlow: for many tags."""
+
+    def __init__(self, means, weights, fill):
+        self.means, self.weights, self.fill = means, weights, fill
+
+    def maps(self, windows):
+        return self.means
+
+    def energy(self, maps):
+        return np.square(maps - self.fill).mean(axis=0)
+
+    def logits(self, maps, sets=((),)):
+        x = np.repeat(maps[None], len(sets), axis=0)
+        for changed, channels in zip(x, sets, strict=True):
+            changed[:, list(channels)] = self.fill[list(channels)]
+        return x @ self.weights
+
+
+@pytest.fixture(scope="module")
+def means():
+    """Of the channels in 60 clips (clips, channels), and over other clips (channels,)."""
+    silenced = Silenced(network(np.zeros((CHANNELS, 1), np.float32)), "conv1", np.zeros(CHANNELS))
+    return silenced.maps(clips(3)).mean(axis=1), silenced.maps(clips(4)).mean(axis=(0, 1))
+
+
+def chance(means, trials=1000, at_once=20):
+    """p of tags that read channels at random, for speakers that are chosen at random: each is one question."""
+    rng, p = np.random.default_rng(11), []
+    for seed in range(trials // at_once):
+        linear = Linear(means[0], rng.normal(size=(CHANNELS, at_once)), means[1])
+        labels = rng.random((CLIPS, at_once)) < 0.4
+        speakers = np.array([rng.choice(CHANNELS, 4, replace=False) for _ in range(at_once)])
+        settings = {"tags": [str(t) for t in range(at_once)], "draws": 19, "progress": False, "seed": seed}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ablation, "holm", lambda p: p)
+            p += list(ablation.compare(linear, None, labels, speakers, **settings).of_tags()["p"])
+    return np.array(p)
+
+
+def test_chance_passes_for_speakers_as_rarely_as_stated(means):
+    """The null on independent data, and what it is with random channels that are never the speakers themselves."""
+    small = int((chance(means) <= 0.05).sum())
+    assert stats.binomtest(small, 1000, 0.05).pvalue > 0.01, f"{small} of 1000"
+
+    def others(energy, own, draws, rng):
+        blocks = np.array_split(np.argsort(energy), CHANNELS // 8)
+        for _ in range(draws):
+            drawn = [rng.choice(np.setdiff1d(block, own), np.isin(block, own).sum(), replace=False) for block in blocks]
+            yield np.concatenate(drawn)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ablation, "holm", lambda p: p)  # one question each
-        found = ablation.compare(silenced, windows, labels, speakers, tags=tags, draws=39, progress=False)
-    small = int((found.of_tags()["p"] <= 0.05).sum())
-    low, high = stats.binomtest(small, trials).proportion_ci(0.999)
-    assert low <= 0.05 <= high
+        patch.setattr(ablation, "matched", others)
+        wrong = int((chance(means) <= 0.05).sum())
+    assert stats.binomtest(wrong, 1000, 0.05).pvalue < 0.001, f"{wrong} of 1000"
+
+
+def test_the_null_silences_as_networks_do(means):
+    weights = np.random.default_rng(1).normal(size=(CHANNELS, 3)).astype(np.float32)
+    silenced, sets = Silenced(network(weights), "conv1", means[1]), [(), (7,), (3, 20, 47)]
+    expected = Linear(means[0], weights, means[1]).logits(means[0], sets)
+    np.testing.assert_allclose(silenced.logits(silenced.maps(clips(3)), sets), expected, atol=1e-5)
 
 
 def test_random_channels_vary_about_as_much():
