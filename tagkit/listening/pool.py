@@ -6,7 +6,7 @@ ones of many channels, and every channel points at the excerpts that are its own
 
 import heapq
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import soundfile as sf
@@ -32,14 +32,17 @@ def accepted(kind: str, pieces: int) -> range:
     return excerpts.ranks(kind, pieces, few if kind == "most" else max(round(SHARE * pieces), few))
 
 
-def choose(reached: Mapping[Place, Iterable[tuple[Wish, int]]], most: int) -> dict[Wish, dict[int, Place]]:
-    """Choose at most so many places that together grant as many wishes as possible.
+def choose(
+    reached: Mapping[Place, Iterable[tuple[Wish, int]]], fits: Callable[[Place], bool]
+) -> dict[Wish, dict[int, Place]]:
+    """Choose places that together grant as many wishes as possible, until one no longer fits.
 
     Parameters
     ----------
     reached : dict of Place -> iterable of (Wish, rank)
         Which wishes a place would grant, and with a piece of which rank.
-    most : int
+    fits : callable
+        Asked once of each place that is about to be chosen.
 
     Returns
     -------
@@ -63,14 +66,14 @@ def choose(reached: Mapping[Place, Iterable[tuple[Wish, int]]], most: int) -> di
 
     queue = [(-len(wishes), place) for place, wishes in options.items()]
     heapq.heapify(queue)
-    chosen = 0
-    while queue and chosen < most:
+    while queue:
         _, place = heapq.heappop(queue)  # what it grants can only have shrunk: look again before it is taken
         gains = new(place)
         if queue and len(gains) < -queue[0][0]:
             heapq.heappush(queue, (-len(gains), place))
         elif gains:
-            chosen += 1
+            if not fits(place):
+                break
             for wish, rank in gains:
                 granted.setdefault(wish, {})[rank] = place
     return granted
@@ -96,21 +99,22 @@ def add(packed: Packed, portraits: Sequence[Portrait], records: Records, max_byt
     """
     if any(not np.array_equal(each.clips, portraits[0].clips) for each in portraits):
         raise ValueError("The portraits of a page must be of the same clips; measure them with the same settings.")
-    reached = _reached(packed.header, portraits)
-    sample = encode(_sound(records, portraits[0], next(iter(reached))), records.sr)
-    granted = choose(reached, most=int(max_bytes * 3 / 4 / len(sample)))
-    places, contents, spent = [], [], 0
-    for place in sorted({place for by_rank in granted.values() for place in by_rank.values()}):
+    contents: dict[Place, bytes] = {}
+
+    def fits(place: Place) -> bool:
         content = encode(_sound(records, portraits[0], place), records.sr)
-        if (spent := spent + len(content)) <= max_bytes * 3 // 4:
-            places.append(place)
-            contents.append(content)
-    starts, blob = extended(packed, contents)
+        if sum(map(len, contents.values())) + len(content) > max_bytes * 3 // 4:  # base64 makes four bytes of three
+            return False
+        contents[place] = content
+        return True
+
+    granted = choose(_reached(packed.header, portraits), fits)
+    starts, blob = extended(packed, list(contents.values()))
     pool = [
         _described(records, portraits[0], place) | {"mp3": {"at": at, "bytes": len(content)}}
-        for place, content, at in zip(places, contents, starts, strict=True)
+        for (place, content), at in zip(contents.items(), starts, strict=True)
     ]
-    models = [_pointing(m, model, granted, places) for m, model in enumerate(packed.header["models"])]
+    models = [_pointing(m, model, granted, list(contents)) for m, model in enumerate(packed.header["models"])]
     pieces = len(set(portraits[0].pieces))
     return Packed(packed.header | {"models": models, "pool": pool, "pool_pieces": pieces}, blob)
 
@@ -168,7 +172,7 @@ def _pointing(m: int, model: Mapping, granted: Mapping[Wish, Mapping[int, Place]
     def pointers(stage: str, channel: int, kind: str) -> list[list[int]]:
         found = granted.get((m, stage, channel, kind), {})
         ranked = sorted(found.items(), reverse=kind == "least")
-        return [[number[place], rank + 1] for rank, place in ranked if place in number]
+        return [[number[place], rank + 1] for rank, place in ranked]
 
     stages = [
         stage
