@@ -1,6 +1,9 @@
 """One channel's map as a signal at the clip's rate: the map itself, a tone, or a part of the clip."""
 
+from functools import lru_cache
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal
 
 from tagkit.analysis.geometry import Stage
@@ -41,11 +44,20 @@ def upsample(a: np.ndarray, stage: Stage, samples: int, edges: str = "constant")
     before = max(-(-start // stride), 0) + TAPS_EACH_SIDE
     after = max(-(-(samples - start) // stride) - len(a), 0) + TAPS_EACH_SIDE
     padded = np.pad(np.asarray(a, np.float64), (before, after), mode=edges)
-    if stride > 1:
-        taps = signal.firwin(2 * TAPS_EACH_SIDE * stride + 1, 1 / stride, window=("kaiser", signal.kaiser_beta(80)))
-        padded = signal.resample_poly(padded, stride, 1, window=taps)
     first = before * stride - start
-    return padded[first : first + samples]
+    if stride == 1:
+        return padded[first : first + samples]
+    frames = slice(first // stride, (first + samples - 1) // stride + 1)
+    around = sliding_window_view(np.pad(padded, TAPS_EACH_SIDE), 2 * TAPS_EACH_SIDE + 1)[frames, ::-1]
+    whole = (around @ _phases(stride)).ravel()
+    return whole[first % stride :][:samples]
+
+
+@lru_cache(maxsize=16)  # a million taps at the deepest stages, and every channel of a stage needs the same
+def _phases(stride: int) -> np.ndarray:
+    """The interpolation filter, a column for each place between two frames (taps, stride)."""
+    taps = signal.firwin(2 * TAPS_EACH_SIDE * stride + 1, 1 / stride, window=("kaiser", signal.kaiser_beta(80)))
+    return stride * np.pad(taps, (0, stride - 1)).reshape(-1, stride)
 
 
 def envelope(a: np.ndarray, stage: Stage, samples: int) -> np.ndarray:
