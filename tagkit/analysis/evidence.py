@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tagkit import audio
 from tagkit.analysis import geometry
 from tagkit.analysis.feature_maps import select
 from tagkit.data.windows import window_starts
@@ -45,7 +46,7 @@ def evidence(model: keras.Model, y: np.ndarray, tag: int, stages: Sequence[str] 
     sums = {stage.name: 0.0 for stage in chosen}
     for start in starts:
         cut = np.asarray(y[start : start + window], np.float32)
-        x = tf.constant(np.pad(cut, (0, window - len(cut)))[None, :, None])
+        x = tf.constant(audio.filled(cut, window)[None, :, None])
         with tf.GradientTape() as tape:
             tape.watch(x)
             *maps, logits = taps(x, training=False)

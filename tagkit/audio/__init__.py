@@ -3,7 +3,7 @@
 from tagkit.audio.decode import DECODING, Decoded, duration, from_array, load, load_int16, read
 from tagkit.audio.encode import save
 from tagkit.audio.formats import SUFFIXES, AudioError, TooLongError, to_float, to_int16
-from tagkit.audio.samples import is_silent, remove_offset
+from tagkit.audio.samples import filled, is_silent, level_db, remove_offset
 
 __all__ = [
     "DECODING",
@@ -12,8 +12,10 @@ __all__ = [
     "Decoded",
     "TooLongError",
     "duration",
+    "filled",
     "from_array",
     "is_silent",
+    "level_db",
     "load",
     "load_int16",
     "read",

@@ -25,6 +25,18 @@ def dbfs(power: float) -> float:
     return 10 * float(np.log10(max(power, 1e-12)))
 
 
+def level_db(y: np.ndarray) -> float:
+    """Root mean square level in dBFS: 0 for a square wave at full scale, -3 for a sine, -120 for digital silence.
+
+    Parameters
+    ----------
+    y : array (samples,) of int16
+    """
+    cuts = range(0, len(y), BLOCK_SAMPLES)  # a long file lies on disk
+    power = sum(float(np.square(y[k : k + BLOCK_SAMPLES], dtype=np.float64).sum()) for k in cuts)
+    return dbfs(power / len(y) / 32_768**2)
+
+
 def is_silent(y: np.ndarray) -> bool:
     """Whether there is nothing to hear: no sample rises above -80 dBFS, which is 3 of the steps of 16 bits.
 
@@ -33,6 +45,14 @@ def is_silent(y: np.ndarray) -> bool:
     y : array (samples,) of int16
     """
     return max(int(y.max()), -int(y.min())) <= 32_768 * 10 ** (SILENCE_DBFS / 20)
+
+
+def filled(y: np.ndarray, length: int) -> np.ndarray:
+    """A sound (samples,) repeated from its start until it fills `length`; longer ones are cut. Nothing gives zeros.
+
+    This is how a network hears what is shorter than its window: docs/trust.md has what padding would do.
+    """
+    return np.resize(y, length) if len(y) else np.zeros(length, y.dtype)
 
 
 class Mixdown:

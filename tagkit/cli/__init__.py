@@ -24,13 +24,14 @@ from tagkit.cli import (
     predictions,
     scoring,
     studying,
+    tagging,
     training,
 )
 from tagkit.deploy import storage
 from tagkit.system import quiet
 from tagkit.system.arguments import RemoteFolder, local
 
-_FAMILIES = (demo, data, training, importing, scoring, embedding, predictions, analysis, deploying, studying)
+_FAMILIES = (demo, data, training, importing, scoring, tagging, embedding, predictions, analysis, deploying, studying)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

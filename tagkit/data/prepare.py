@@ -214,7 +214,7 @@ def _append(
         start = max(len(y) - round(seconds * sr), 0) // 2
         y = y[start : start + round(seconds * sr)]
     if len(y) < SHORT_S * sr:
-        remarks.append(f"lasts {len(y) / sr:.2f} s, much less than the window of a network")
+        remarks.append(f"lasts {len(y) / sr:.2f} s, much less than the window of a network: it is repeated to fill one")
     source = digest(full)
     waveform = y.astype("<i2", copy=False).view(np.uint8)
     waveform.flags.writeable = False  # google_crc32c takes no other

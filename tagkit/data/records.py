@@ -165,8 +165,8 @@ class Records:
     def read(self, index: int, start: int = 0, length: int | None = None) -> np.ndarray:
         """Samples of one clip from `start`, as int16 (length,), read-only.
 
-        Samples past the clip's end are zeros. Without `length`, the clip to its end. RecordsError where its shard is
-        cut short.
+        What is there is repeated to fill `length` (`tagkit.audio.filled`). Without `length`, the clip to its
+        end. RecordsError where its shard is cut short.
         """
         shard, offset, samples = self._places[index].tolist()
         start = min(start, samples)
@@ -177,7 +177,7 @@ class Records:
         if len(data) < 2 * there:
             raise RecordsError(f"{file.path} is cut short; remove it and prepare again.")
         y = np.frombuffer(data, "<i2")
-        return y if there == length else np.pad(y, (0, length - there))
+        return y if there == length else audio.filled(y, length)
 
     @cached_property
     def _open_shard(self) -> Callable[[int], "_OpenShard"]:
@@ -197,8 +197,7 @@ class Records:
         A full-scale square wave has 0, a full-scale sine -3; digital silence is given as -120.
         """
         chosen = range(len(self.catalog)) if indices is None else indices
-        power = [np.square(self.read(i), dtype=np.float64).mean() / 32_768**2 for i in chosen]
-        return 10 * np.log10(np.maximum(power, 1e-12))
+        return np.array([audio.level_db(self.read(i)) for i in chosen])
 
     def verify(self, progress: bool = False) -> None:
         """Compare every file with its sha256; RecordsError names the first that differs.

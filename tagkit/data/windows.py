@@ -22,7 +22,7 @@ def window_starts(n_samples: int, window: int, count: int | None = None) -> np.n
     """First samples of the windows that cover a clip in evaluation.
 
     ceil(n / w) evenly spaced windows, the last one ending with the clip; all at 0 where the clip is shorter (it is
-    then zero-padded).
+    then repeated, `tagkit.audio.filled`).
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
+from tagkit.evaluation import familiar
 from tagkit.evaluation.sweep import Rows, Sweep
 from tagkit.system import files
 
@@ -52,7 +53,7 @@ class Embedder(Sweep[Embedded]):
     @property
     def output(self) -> keras.KerasTensor:
         """The input of the last layer."""
-        return self.model.get_layer("logits_dense").input
+        return familiar.embedding(self.model)
 
     @property
     def units(self) -> int:

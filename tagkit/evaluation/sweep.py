@@ -58,6 +58,8 @@ class Rows:
         What is unusual about the sound, see `tagkit.audio.Decoded`.
     silent : bool
         Whether there is nothing to hear.
+    level_db : float
+        RMS level, dBFS.
     """
 
     path: Path | None
@@ -66,6 +68,7 @@ class Rows:
     rows: np.ndarray = field(repr=False)
     remarks: tuple[str, ...] = ()
     silent: bool = False
+    level_db: float = np.nan
 
     @property
     def mean(self) -> np.ndarray:
@@ -168,10 +171,10 @@ class Sweep(ABC, Generic[Found]):
 
     def _waiting(self, path: Path | None, sound: audio.Decoded, hop_s: float | None = None) -> "_Waiting":
         samples = len(sound.y)
-        if samples < self.window / 2:
+        if samples < self.window:
             remark = (
-                f"lasts {samples / self.sr:.2f} s, and silence fills the rest of a window of "
-                f"{self.window / self.sr:.1f} s: a network may take that for a quality of the sound"
+                f"lasts {samples / self.sr:.2f} s and is repeated to fill a window of {self.window / self.sr:.1f} s: "
+                "tags of tempo say nothing"
             )
             sound = audio.Decoded(sound.y, (*sound.remarks, remark))
         return _Waiting(path, sound, self._starts(samples, hop_s))
@@ -274,15 +277,13 @@ class _Waiting:
     rows: list[np.ndarray] = field(default_factory=list)
 
     def cut(self, start: int, out: np.ndarray) -> None:
-        """Copy the window that begins at `start`, zero-padded, into `out` (window,)."""
-        there = self.sound.y[start : start + len(out)]
-        out[: len(there)] = there
-        out[len(there) :] = 0
+        """Copy the window that begins at `start`, repeated where the sound ends, into `out` (window,)."""
+        out[:] = audio.filled(self.sound.y[start : start + len(out)], len(out))
 
     def finished(self) -> Rows:
         """What the network gave, once it is complete."""
         y, rows = self.sound.y, np.stack(self.rows)
-        return Rows(self.path, len(y), self.starts, rows, self.sound.remarks, audio.is_silent(y))
+        return Rows(self.path, len(y), self.starts, rows, self.sound.remarks, audio.is_silent(y), audio.level_db(y))
 
 
 def _done(queue: deque) -> Iterator[Rows | Failed]:

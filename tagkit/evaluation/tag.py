@@ -6,9 +6,12 @@ Scores are those of `tagkit evaluate`: the same windows, rounding and means (see
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from tagkit.data.tags import canonical_names
+from tagkit.evaluation import familiar
+from tagkit.evaluation.familiar import Familiar
 from tagkit.evaluation.sweep import Rows, Sweep, TaggingError
 from tagkit.training.runs import Run
 
@@ -30,11 +33,13 @@ class Tagged:
     starts_s : ndarray (windows,)
         Where each window begins, in seconds.
     window_s : float
-        Length of a window; silence fills what reaches past the end of the file.
+        Length of a window; one that reaches past the end of the file is filled by repeating what is there.
     silent : bool
         Whether there is nothing to hear, and so no tag.
     remarks : tuple of str
         What is unusual about the sound, each to be read after the file's name.
+    likeness : float or None
+        How like the network's training clips the sound is (`Familiar.likeness`); None where that is unknown.
     """
 
     path: Path | None
@@ -46,6 +51,12 @@ class Tagged:
     window_s: float
     silent: bool = False
     remarks: tuple[str, ...] = ()
+    likeness: float | None = None
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the sound is known to be unlike the training clips."""
+        return self.likeness is not None and self.likeness <= familiar.ALPHA
 
     def order(self, n: int | None = None) -> np.ndarray:
         """Indices of the `n` highest-scored tags (default: all), highest first; equal scores keep the order of tags."""
@@ -78,6 +89,15 @@ def synonyms(tags: tuple[str, ...]) -> dict[str, list[int]]:
 class Tagger(Sweep[Tagged]):
     """A trained network that tags music files; its graph is traced once.
 
+    Parameters
+    ----------
+    run : Run
+    batch_size : int, optional
+        As for `Sweep`.
+    heard : Familiar, optional
+        What the network was trained on, to tell what is unlike it (`familiar.of_run`). Default: what is stored beside
+        the run, or nothing.
+
     Examples
     --------
     >>> tagger = Tagger.open("runs/tones")
@@ -88,15 +108,28 @@ class Tagger(Sweep[Tagged]):
     True
     """
 
-    def __init__(self, run: Run, batch_size: int | None = None):
+    def __init__(self, run: Run, batch_size: int | None = None, heard: Familiar | None = None):
+        self.tags, self.heard = run.tags, heard or familiar.stored(run)
         super().__init__(run, batch_size)
-        self.tags = run.tags
+
+    @property
+    def output(self) -> keras.KerasTensor | None:
+        """The probabilities, and with them the embedding where it can be compared with those of training clips."""
+        if self.heard is None:
+            return None
+        probabilities = keras.ops.softmax if self.run.exclusive else keras.ops.sigmoid
+        return keras.ops.concatenate([probabilities(self.model.output), familiar.embedding(self.model)], axis=-1)
 
     def describe(self, rows: Rows) -> Tagged:
         """Average the scores of one file's windows."""
         if not np.isfinite(rows.rows).all():
             raise TaggingError(f"{self.run.root} gives scores that are not finite: it diverged; train it again.")
-        scores, window_scores = rows.mean, rows.rows
+        mean, k = rows.mean, len(self.tags)
+        scores, window_scores, remarks, likeness = mean[:k], rows.rows[:, :k], rows.remarks, None
+        if self.heard is not None and not rows.silent:
+            likeness = self.heard.likeness(mean[k:])
+            unlike = self.heard.remark(mean[k:], rows.level_db)
+            remarks = (*remarks, unlike) if unlike else remarks
         if rows.silent:
             scores, window_scores = np.zeros_like(scores), np.zeros_like(window_scores)
         return Tagged(
@@ -108,5 +141,6 @@ class Tagger(Sweep[Tagged]):
             starts_s=rows.starts / self.sr,
             window_s=self.window / self.sr,
             silent=rows.silent,
-            remarks=rows.remarks,
+            remarks=remarks,
+            likeness=likeness,
         )

@@ -82,7 +82,7 @@ def found_scores(browser):
 def expected_scores(model, y):
     window = model.input_shape[1]
     starts = window_starts(len(y), window)
-    y = np.pad(y, (0, max(window - len(y), 0))) / 32768
+    y = np.resize(y, max(window, len(y))) / 32768
     logits = model(np.stack([y[start : start + window] for start in starts])[..., None].astype(np.float32))
     return starts, 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
 
@@ -208,7 +208,7 @@ def test_what_is_wrong_with_a_file_is_said(opened, tmp_path):
         "silent.wav": "silent.wav is silent: its tags say nothing.",
         "blink.wav": "blink.wav lasts 0.02 s: at least 0.1 s are needed.",
         "loud.wav": "loud.wav is too loud",
-        "brief.wav": "brief.wav is shorter than a window of 1.3 s: silence fills the rest.",
+        "brief.wav": "brief.wav is shorter than a window of 1.3 s: it is repeated to fill one.",
     }.items():
         assert message in drop(opened, tmp_path / name)
         assert "is-problem" in opened.find_element(By.ID, "song-words").get_attribute("class")

@@ -63,6 +63,16 @@ def test_the_script_gives_the_scores_without_tagkit(form, packages, run, tmp_pat
     np.testing.assert_allclose([said[tag] for tag in run.tags], tagged.scores, atol=1e-4)
 
 
+def test_the_script_repeats_what_is_shorter_than_a_window(packages, run, tmp_path):
+    y = 0.2 * np.sin(2 * np.pi * 880 * np.arange(8_000) / 16_000)
+    soundfile.write(tmp_path / "note.wav", y, 16_000)
+    done = tag_alone(packages["onnx"], tmp_path / "note.wav")
+    assert "lasts 0.50 s and is repeated to fill a window" in done.stderr
+    said = {tag: float(score) for score, tag in (line.split(" ", 1) for line in done.stdout.splitlines())}
+    scores = Tagger(run)(tmp_path / "note.wav").scores
+    np.testing.assert_allclose([said[tag] for tag in run.tags], scores, atol=1e-4)
+
+
 def tag_alone(package, path):
     command = [sys.executable, "-c", ALONE, str(package.root / "tag.py"), str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False)

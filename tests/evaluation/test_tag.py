@@ -72,7 +72,7 @@ def test_every_length_is_covered(tagger, run, tmp_path, samples, windows):
     audio.save(tmp_path / "y.wav", y, SR)
     tagged = tagger(tmp_path / "y.wav")
     starts = np.linspace(0, max(samples - 38_832, 0), windows).round().astype(int)
-    cut = np.stack([np.pad(y[s : s + 38_832], (0, max(38_832 - samples, 0))) for s in starts])
+    cut = np.stack([np.tile(y, -(-38_832 // samples))[s : s + 38_832] for s in starts])
     np.testing.assert_allclose(tagged.scores, direct(run, cut), atol=1e-5)
     np.testing.assert_allclose(tagged.starts_s, starts / SR)
     assert tagged.duration_s == samples / SR and tagged.window_scores.shape == (windows, 3)
@@ -132,9 +132,18 @@ def test_samples_lose_an_offset_as_files_do(tagger, music):
 
 
 @pytest.mark.parametrize(("samples", "said"), [(8_000, True), (38_832, False)])
-def test_a_sound_far_shorter_than_a_window_is_named(tagger, samples, said):
+def test_a_sound_shorter_than_a_window_is_named(tagger, samples, said):
     remarks = tagger(noise(samples), sr=SR).remarks
-    assert any("lasts 0.50 s, and silence fills the rest of a window of 2.4 s" in each for each in remarks) == said
+    assert any("lasts 0.50 s and is repeated to fill a window of 2.4 s" in each for each in remarks) == said
+
+
+def test_a_short_sound_is_tagged_as_a_long_one(tagger, tone_records):
+    """Half a second of a tone: what follows is more of it, and no silence that the network could hear."""
+    for index in tone_records.part("test"):
+        y = tone_records.read(index)
+        short, long, padded = (tagger(each, sr=SR) for each in (y[:8_000], y, np.pad(y[:8_000], (0, 30_832))))
+        assert list(short.top(1)) == list(long.top(1))
+        assert np.abs(short.scores - long.scores).max() < np.abs(padded.scores - long.scores).max()
 
 
 def test_silence_has_no_tags(tagger, run, tmp_path, capsys):

@@ -136,8 +136,7 @@ def score(y):
     for k in range(0, len(starts), 32):
         x = np.zeros((len(starts[k : k + 32]), WINDOW), "f4")
         for row, start in zip(x, starts[k : k + 32]):
-            there = y[start : start + WINDOW]
-            row[: len(there)] = there.astype("f4") / 32768
+            row[:] = np.resize(y[start : start + WINDOW], WINDOW).astype("f4") / 32768  # short: repeated
         total += np.asarray(SCORES).sum(axis=0, dtype="f8")
     return total / len(starts)
 
@@ -150,6 +149,8 @@ def main(path):
     if np.abs(y.astype("i4")).max() <= 3:
         print("silence")
         return
+    if len(y) < WINDOW:
+        print(f"{path} lasts {len(y) / SR:.2f} s and is repeated to fill a window.", file=sys.stderr)
     scores = score(y)
     for k in np.argsort(-scores, kind="stable"):
         print(f"{scores[k]:.6f} {TAGS[k]}")

@@ -128,7 +128,7 @@ function verdict(song) {
   const clipped = song.full / song.filled;
   if (clipped > SHARED.clipped) return `${song.name} is too loud: ${(100 * clipped).toFixed(1)} % of its samples stand at full scale.`;
   const longest = Math.max(...live.taggings.map(({ window }) => window));
-  if (song.filled < longest) return `${song.name} is shorter than a window of ${(longest / song.sr).toFixed(1)} s: silence fills the rest.`;
+  if (song.filled < longest) return `${song.name} is shorter than a window of ${(longest / song.sr).toFixed(1)} s: it is repeated to fill one.`;
   return "";
 }
 

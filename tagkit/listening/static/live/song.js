@@ -40,7 +40,7 @@ class Song {
   stretch(start, length) {
     const y = new Float32Array(length);
     const there = this.store.subarray(start, Math.min(start + length, this.filled));
-    for (let n = 0; n < there.length; n++) y[n] = there[n] / SHARED.int16;
+    for (let n = 0; n < length && there.length; n++) y[n] = there[n % there.length] / SHARED.int16; // short: repeated
     return y;
   }
 
