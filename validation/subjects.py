@@ -7,9 +7,14 @@ SR = 16_000
 
 def trained():
     """The demo's dm16, trained now if it is not there yet."""
+    return trained_run().model()
+
+
+def trained_run():
+    """The demo's run of dm16, trained now if it is not there yet."""
     from tagkit import workspace
 
-    return workspace.run("dm16").model()
+    return workspace.run("dm16")
 
 
 def small(seed: int = 0):

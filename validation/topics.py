@@ -14,6 +14,7 @@ TOPICS = (
     "masks",
     "linear_filters",
     "channel_tags",
+    "trust",
 )
 
 

@@ -7,6 +7,7 @@ import socket
 import sys
 
 from tagkit.cli.command import Command
+from tagkit.cli.tagging import heard
 from tagkit.system import extras
 from tagkit.system.arguments import folder, local, positive
 
@@ -69,7 +70,11 @@ def serve(args: argparse.Namespace) -> None:
     from tagkit.evaluation.tag import Tagger
     from tagkit.training.runs import TrainingError
 
-    tagger = Tagger.open(args.run_folder)
+    run = sweep.find_run(args.run_folder)
+    known, unknown = heard(run)
+    if unknown:
+        print(f"tagkit serve: {unknown}", file=sys.stderr)
+    tagger = Tagger(run, heard=known)
     if warning := sweep.caution(tagger.run):
         print(f"tagkit serve: {warning}", file=sys.stderr)
     try:

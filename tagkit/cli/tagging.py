@@ -59,8 +59,8 @@ def tag(args: argparse.Namespace) -> int:
     from tagkit.evaluation.tag import Tagger, synonyms
 
     run = find_run(args.run_folder)
-    heard, unknown = _heard(run)
-    tagger = Tagger(run, heard=heard)
+    known, unknown = heard(run)
+    tagger = Tagger(run, heard=known)
     if warning := caution(tagger.run):
         print(f"tagkit tag: {warning}", file=sys.stderr)
     top = args.top or (1 if tagger.run.exclusive else 5)
@@ -83,7 +83,7 @@ def tag(args: argparse.Namespace) -> int:
     return exit_code(tagged, len(failed))
 
 
-def _heard(run: "Run") -> "tuple[Familiar | None, str | None]":
+def heard(run: "Run") -> "tuple[Familiar | None, str | None]":
     """What a run was trained on, measured on first use, or why it is unknown."""
     from tagkit.data.records import RecordsError
     from tagkit.evaluation import familiar

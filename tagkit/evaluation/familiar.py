@@ -56,7 +56,7 @@ class Familiar:
         ----------
         vector : ndarray (units,)
         """
-        distance = _nearest(self.vectors, vector[None])[0]
+        distance = nearest(self.vectors, vector[None])[0]
         farther = len(self.distances) - np.searchsorted(self.distances, distance)
         return float(1 + farther) / (1 + len(self.distances))
 
@@ -142,7 +142,7 @@ def of_run(run: Run, records: Records | None = None) -> Familiar:
     model = run.model()
     scorer = Scorer(model, output=embedding(model))
     vectors = scorer(records, train)
-    distances = np.sort(_nearest(vectors, scorer(records, valid)))
+    distances = np.sort(nearest(vectors, scorer(records, valid)))
     levels = records.levels_db(train)
     record = {"format": FORMAT, "dataset": records.catalog.name, "split": split, "data": records.fingerprint}
     record |= {"weights": run.weights_sha256[:16]}
@@ -158,6 +158,6 @@ def _some(indices: np.ndarray) -> np.ndarray:
     return indices[chosen]
 
 
-def _nearest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+def nearest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Euclidean distance of each of the others to the nearest of the vectors."""
     return NearestNeighbors(n_neighbors=1).fit(vectors).kneighbors(others)[0][:, 0]

@@ -71,4 +71,5 @@ def test_a_bad_file_is_refused_in_words_and_the_next_one_is_tagged(page, tmp_pat
     audio.save(tmp_path / "good.ogg", np.random.default_rng(0).normal(0, 0.1, SR), SR)
     choose(page, tmp_path / "good.ogg")
     until(lambda: texts(page, ".taggram-name"), "no taggram came")
+    assert "It lasts 1.00 s and is repeated" in texts(page, "#result .remark")[0]
     assert texts(page, "#status.problem") == []

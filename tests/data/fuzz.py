@@ -1,17 +1,15 @@
 """Mutated audio files and tables: each is read rightly or refused with one clear error, and nothing crashes or hangs.
 
-Run with ``python -m tests.data.fuzz --audio 1000 --tables 1000 --seed 0``; it prints counts, and exits with 1 on a
-finding.
+Run with ``python -m tests.data.fuzz --audio 1000 --streams 1000 --arrays 1000 --tables 1000 --seed 0``; it prints
+counts, and exits with 1 on a finding.
 """
 
 import argparse
 import csv
 import io
-import signal
 import sys
 import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,34 +19,12 @@ from tagkit import audio
 from tagkit.data import fma, folder, magnatagatune
 from tagkit.data.catalog import Catalog, CatalogError
 from tagkit.data.layout import CLIP_INFO_COLUMNS
+from tests.data.fuzz_streams import fuzz_arrays, fuzz_streams
+from tests.data.mutations import SR, FoundError, blank, flip, load_in_time, mutate_audio, swap, time_limit
 
-SR = 16_000
-LONGEST_S = 20
 # Files that declare their length: a shorter one must be refused.
 DECLARED = ("wav", "float.wav", "24.wav", "flac", "aiff", "m4a")
 LOSSLESS = ("wav", "24.wav", "flac", "aiff")
-
-
-class FoundError(AssertionError):
-    """Something that must not happen."""
-
-
-class OutOfTimeError(FoundError):
-    """Something hangs."""
-
-
-@contextmanager
-def time_limit(what):
-    def stop(*_args):
-        raise OutOfTimeError(f"{what} takes more than {LONGEST_S} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(LONGEST_S)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 # Audio
@@ -64,44 +40,6 @@ def audio_originals(work):
     soundfile.write(work / "a.24.wav", y, 44_100, subtype="PCM_24")
     paths = sorted(work.glob("a.*"))
     return {path.name[2:]: (path.read_bytes(), audio.load_int16(path, SR)) for path in paths}
-
-
-def flip(data, rng, start=0):
-    changed = bytearray(data)
-    for at in rng.integers(start, len(data), size=rng.integers(1, 20)):
-        changed[at] ^= int(rng.integers(1, 256))
-    return bytes(changed)
-
-
-def blank(data, rng):
-    start, size = int(rng.integers(len(data))), int(rng.integers(1, len(data)))
-    return data[:start] + bytes(len(data[start : start + size])) + data[start + size :]
-
-
-def swap(data, rng):
-    a, b, c = sorted(rng.integers(len(data), size=3))
-    return data[:a] + data[b:c] + data[a:b] + data[c:]
-
-
-def junk(rng):
-    kind = rng.integers(4)
-    size = int(rng.integers(1, 60_000))
-    text = "".join(rng.choice(list("abc def,;\n<>#"), size=size))
-    return (rng.bytes(size), text.encode(), bytes(size), b"\xff\xfb" + rng.bytes(size))[kind]
-
-
-def mutate_audio(kind, data, rng):
-    if kind == "flip":
-        return flip(data, rng)
-    if kind == "flip head":
-        return flip(data[:200], rng) + data[200:]
-    if kind == "cut":
-        return data[: int(rng.integers(len(data)))]
-    if kind == "append":
-        return data + rng.bytes(int(rng.integers(1, 3000)))
-    if kind == "junk":
-        return junk(rng)
-    return {"blank": blank, "swap": swap}.get(kind, lambda data, rng: data)(data, rng)
 
 
 def check_audio(name, kind, y, right, same_head, unchanged):
@@ -148,19 +86,9 @@ def fuzz_audio(count, seed=0):
     return outcomes
 
 
-def load_in_time(path, what):
-    """A machine that stands still for a while is no hang: what takes too long gets a second chance."""
-    try:
-        with time_limit(what):
-            return audio.load_int16(path, SR)
-    except OutOfTimeError:
-        with time_limit(what):
-            return audio.load_int16(path, SR)
-
-
 def _read_audio(path, what, name, kind, right, same_head, unchanged):
     try:
-        y = load_in_time(path, what)
+        y = load_in_time(path, what).y
         check_audio(name, kind, y, right, same_head, unchanged)
     except audio.AudioError as error:
         if kind == "rename" or unchanged or "\n" in str(error) or str(path) not in str(error):
@@ -315,14 +243,17 @@ def _read_table(root, read, what, wanted, right):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--audio", type=int, default=1000, help="number of mutated audio files")
+    parser.add_argument("--streams", type=int, default=1000, help="number of streams of unknown length, mutated or not")
+    parser.add_argument("--arrays", type=int, default=1000, help="number of arrays of all types")
     parser.add_argument("--tables", type=int, default=1000, help="number of mutated tables")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    for name, fuzz, count in (("audio", fuzz_audio, chosen.audio), ("tables", fuzz_tables, chosen.tables)):
-        outcomes = fuzz(count, chosen.seed)
-        print(f"{name}: {outcomes.total()} mutated files, no crash, no hang, no wrong acceptance")
+    for fuzz in (fuzz_audio, fuzz_streams, fuzz_arrays, fuzz_tables):
+        name = fuzz.__name__.removeprefix("fuzz_")
+        outcomes = fuzz(getattr(chosen, name), chosen.seed)
+        print(f"{name}: {outcomes.total()} inputs, no crash, no hang, no wrong acceptance")
         for (kind, outcome), number in sorted(outcomes.items()):
-            print(f"  {kind:16} {outcome:9} {number}")
+            print(f"  {kind:26} {outcome:24} {number}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import json
 import re
 import signal
 import socket
@@ -19,6 +20,8 @@ import soundfile
 
 from tagkit import audio
 from tagkit.deploy import serve
+from tagkit.evaluation import familiar
+from tagkit.evaluation.familiar import Familiar
 from tagkit.evaluation.tag import Tagger
 from tagkit.training.runs import Run
 
@@ -90,6 +93,16 @@ def test_an_upload_gets_the_scores_of_the_file(server, run, tmp_path):
     np.testing.assert_allclose(content["taggram"]["scores"], fine.window_scores[:, order].T, atol=6e-4)
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_is_unusual_about_a_file_is_said(server, run, tmp_path):
+    short = encoded(tmp_path, ".flac", seconds=0.5)
+    (remark,) = server.post(short.read_bytes()).json()["remarks"]
+    assert remark.startswith("It lasts 0.50 s and is repeated to fill a window of")
+    vectors = np.zeros((1, *familiar.embedding(run.model()).shape[1:]), np.float32)
+    heard = Familiar(vectors, np.zeros(39), np.array([-30.0, -10.0]), {})  # its clips are one sound, and no noise
+    status, body = asyncio.run(ask(serve.create_app(Tagger(run, heard=heard)), encoded(tmp_path, ".wav").read_bytes()))
+    assert status == 200 and json.loads(body)["remarks"][0].startswith("It is unlike the 1 clips")
 
 
 def test_the_page_states_the_calibration_and_the_limits(server):

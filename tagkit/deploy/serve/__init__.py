@@ -191,12 +191,14 @@ def _tag(tagger: Tagger, path: Path, name: str, limits: Limits) -> dict:
         raise Refused(415, f"{name} cannot be read." if hidden else reason) from error
     hop_s = max(0.5, len(y) / tagger.sr / 400)
     fine = tagger(y, hop_s=hop_s, sr=tagger.sr)
-    scores = tagger(y, sr=tagger.sr).scores
+    whole = tagger(y, sr=tagger.sr)
+    scores = whole.scores
     best = int(np.argmax(scores))
     return {
         "name": name,
         "answer": [tagger.tags[best], round(float(scores[best]), 6)] if tagger.run.exclusive else None,
         "duration_s": fine.duration_s,
+        "remarks": [f"It {remark}." for remark in whole.remarks],
         "scores": {tagger.tags[k]: round(float(scores[k]), 6) for k in np.argsort(-scores, kind="stable")},
         "taggram": taggram_data(fine.window_scores, fine.starts_s, fine.window_s, fine.duration_s, fine.tags),
     }

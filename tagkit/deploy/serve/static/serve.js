@@ -28,6 +28,7 @@ function show(answer, file) {
   sound = URL.createObjectURL(file);
   result.replaceChildren();
   taggramElement("h2", "", result, answer.name);
+  for (const remark of answer.remarks) taggramElement("p", "remark", result, remark);
   if (answer.answer) {
     const [tag, probability] = answer.answer;
     taggramElement("p", "", result, `${tag}, with probability ${probability.toFixed(2).replace(/^0/, "")}`).id = "answer";
