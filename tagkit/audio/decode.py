@@ -219,7 +219,8 @@ def _decode(
     path: Path | str, source: Source, promise: Promise, sr: int, longest_s: float, alone: int | None
 ) -> tuple[np.ndarray, Mixdown, list[str]]:
     mixdown = Mixdown(source.channels, alone)
-    return _gather(_pieces(path, source, promise, sr, longest_s, mixdown)), mixdown, source.complaints
+    y = _gather(_pieces(path, source, promise, sr, longest_s, mixdown))
+    return y, mixdown, [*promise.complaints, *source.complaints]
 
 
 def _gather(pieces: Iterator[np.ndarray]) -> np.ndarray:

@@ -35,12 +35,15 @@ class Promise:
         Whether libsndfile would read all of it. Where it would not, ffmpeg does.
     joined : bool
         Whether several streams were joined into one file.
+    complaints : tuple of str
+        What is wrong with it although it can be read.
     """
 
     frames: int | None = None
     tolerated: int = 0
     whole: bool = True
     joined: bool = False
+    complaints: tuple[str, ...] = ()
 
 
 def check_integrity(sound: soundfile.SoundFile, path: Path) -> Promise:
@@ -136,7 +139,8 @@ def _mp3(sound: soundfile.SoundFile, path: Path, tolerated: int) -> Promise:
     data = _bytes(path)
     frames = mpeg.count(data)
     if frames is None:
-        return Promise(sound.frames or None, tolerated)
+        said = "most of it is neither MP3 frames that can be counted nor tags: sound may be missing"
+        return Promise(sound.frames or None, tolerated, complaints=(said,))
     joints = 0
     if frames.seconds - sound.frames / frames.sr > TOLERATED_LOSS_S:  # the only use of a search that takes long
         joints = max(len(MPEG_HEADER.findall(data)) - 1, 0)
@@ -145,4 +149,8 @@ def _mp3(sound: soundfile.SoundFile, path: Path, tolerated: int) -> Promise:
         raise _unusable(path, f"is truncated: {wrong}")
     promised = round(frames.seconds * frames.sr)
     whole = sound.frames >= promised - frames.frame
-    return Promise(promised, tolerated * (1 + joints), whole, joined=joints > 0)
+    complaints = ()
+    if frames.stray_s > TOLERATED_LOSS_S:
+        said = f"{frames.stray:,} bytes are neither MP3 frames nor tags: about {frames.stray_s:.1f} s may be missing"
+        complaints = (said,)
+    return Promise(promised, tolerated * (1 + joints), whole, joined=joints > 0, complaints=complaints)

@@ -1,7 +1,10 @@
 """MPEG audio counted frame by frame: the length of an MP3 file, which no decoder tells before it has decoded it."""
 
+import re
 from dataclasses import dataclass
 
+# What may lie between frames and after them; there is no sound in it.
+TAG = re.compile(rb"ID3|TAG|APETAGEX|LYRICSBEGIN")
 RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 # kbit/s by (MPEG 1 or later, layer), from index 1.
 BITRATES = {
@@ -28,12 +31,18 @@ class Frames:
         Of sound, without the silence that the encoder says it put before and after.
     declared_s : float or None
         What the first frame's Xing or Info header declares; None where there is none.
+    stray : int
+        Bytes that are neither frames nor tags, nor zeros before the first frame.
+    stray_s : float
+        How much sound so many bytes of frames hold.
     """
 
     sr: int
     frame: int
     seconds: float
     declared_s: float | None
+    stray: int
+    stray_s: float
 
 
 def _layout(second: int, third: int) -> tuple[int, int, int] | None:
@@ -55,15 +64,17 @@ LAYOUTS = [_layout(key >> 8, key & 255) for key in range(1 << 16)]
 
 
 def count(data: bytes) -> Frames | None:
-    """Count the frames in a file's bytes; None where the most of them are no MPEG frames.
+    """Count the frames in a file's bytes; None where more of them are neither frames nor tags.
 
     Tags and other bytes between frames are passed over, as decoders do.
     """
     at, end, inside, seconds, first = _next_frame(data, 0), len(data), 0, 0.0, None
+    stray = len(data[: _until_tag(data, 0, at)].lstrip(b"\0"))
     while at + 4 <= end:
         layout = LAYOUTS[data[at + 1] << 8 | data[at + 2]] if data[at] == 255 else None
         if layout is None:
-            at = _next_frame(data, at)
+            before, at = at, _next_frame(data, at)
+            stray += _until_tag(data, before, at) - before
             continue
         size, samples, sr = layout
         if at + size > end:
@@ -73,15 +84,24 @@ def count(data: bytes) -> Frames | None:
         inside += size
         seconds += samples / sr
         at += size
-    if first is None or inside < len(data) / 2:
+    if first is None or inside < stray:
         return None
     size, samples, sr = LAYOUTS[data[first + 1] << 8 | data[first + 2]]
     head = data[first : first + size]
     declared, silence = _declared(head)
+    stray_s = stray * seconds / inside
     if declared is None and head[36:40] != b"VBRI":
-        return Frames(sr, samples, seconds, None)
+        return Frames(sr, samples, seconds, None, stray, stray_s)
     seconds -= (samples + silence) / sr  # the header is a frame without sound
-    return Frames(sr, samples, seconds, None if declared is None else (declared * samples - silence) / sr)
+    return Frames(
+        sr, samples, seconds, None if declared is None else (declared * samples - silence) / sr, stray, stray_s
+    )
+
+
+def _until_tag(data: bytes, start: int, end: int) -> int:
+    """Where the first tag between two places begins, or `end`."""
+    tag = TAG.search(data, start, end)
+    return tag.start() if tag else end
 
 
 def _next_frame(data: bytes, at: int) -> int:

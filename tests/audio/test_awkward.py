@@ -152,6 +152,29 @@ def test_a_broken_cover_is_no_damage(tmp_path, suffix, picture):
     assert len(found.y) == len(audio.load_int16(tmp_path / f"a.{suffix}", SR)) and not found.remarks
 
 
+@pytest.mark.parametrize("kept", [0.8, 0.3])
+def test_bytes_that_are_no_frames_are_said(tmp_path, kept):
+    """An interrupted download leaves zeros in the place of what did not come."""
+    data = encode(tmp_path / "a.mp3", *VBR)
+    at = round(kept * len(data))
+    (tmp_path / "b.mp3").write_bytes(data[:at] + bytes(len(data) - at))
+    (remark,) = audio.read(tmp_path / "b.mp3", SR).remarks
+    missing = re.search(r"about ([\d.]+) s may be missing", remark)
+    assert (
+        float(missing[1]) == pytest.approx(8 * (1 - kept), rel=0.3) if kept > 0.5 else "sound may be missing" in remark
+    )
+
+
+def test_tags_around_the_frames_are_no_stray_bytes(tmp_path):
+    data = encode(tmp_path / "a.mp3", *VBR, seconds=2)
+    picture = np.random.default_rng(0).bytes(200_000)
+    ape = b"APETAGEX" + struct.pack("<IIII", 2000, len(picture) + 32, 1, 0xA000_0000) + bytes(8)
+    id3 = b"ID3\3\0\0\0\0\x10\0" + bytes(2048)
+    found = mpeg.count(id3 + bytes(5000) + data + ape + picture + b"TAG" + bytes(125))
+    assert found.stray == 0 and found.seconds == pytest.approx(mpeg.count(data).seconds)
+    assert mpeg.count(data[:8000] + bytes(3000) + data[8000:]).stray == pytest.approx(3000, abs=1500)
+
+
 def test_a_wrong_count_of_frames_is_no_damage(tmp_path):
     data = bytearray(encode(tmp_path / "a.mp3", "-q:a", "4", sr=SR))
     count = re.search(b"Info|Xing", data).start() + 8
