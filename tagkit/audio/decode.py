@@ -265,9 +265,10 @@ def _pieces(
         samples += len(piece)
         if len(piece):
             yield piece
-    if (promise.frames or 0) - frames > promise.tolerated:
+    rate = promise.sr or source.sr
+    if (promise.frames or 0) - frames * rate / source.sr > promise.tolerated:
         raise DoubtfulError(
-            f"{path} is truncated: it declares {promise.frames / source.sr:.2f} s and {frames / source.sr:.2f} s can "
+            f"{path} is truncated: it declares {promise.frames / rate:.2f} s and {frames / source.sr:.2f} s can "
             "be decoded; fetch it again or leave it out."
         )
     if not samples:

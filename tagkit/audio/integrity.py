@@ -28,9 +28,12 @@ class Promise:
     Attributes
     ----------
     frames : int or None
-        How many samples of each channel must come out, at the file's rate; None where its bytes do not say.
+        How many samples of each channel must come out; None where its bytes do not say.
     tolerated : int
         How many of them may be missing.
+    sr : int or None
+        The rate at which they are counted, in Hz; None for that of the decoder. Of joined streams with several rates
+        a decoder takes one.
     whole : bool
         Whether libsndfile would read all of it. Where it would not, ffmpeg does.
     joined : bool
@@ -41,6 +44,7 @@ class Promise:
 
     frames: int | None = None
     tolerated: int = 0
+    sr: int | None = None
     whole: bool = True
     joined: bool = False
     complaints: tuple[str, ...] = ()
@@ -142,15 +146,15 @@ def _mp3(sound: soundfile.SoundFile, path: Path, tolerated: int) -> Promise:
         said = "most of it is neither MP3 frames that can be counted nor tags: sound may be missing"
         return Promise(sound.frames or None, tolerated, complaints=(said,))
     joints = 0
-    if frames.seconds - sound.frames / frames.sr > TOLERATED_LOSS_S:  # the only use of a search that takes long
+    if frames.seconds - sound.frames / sound.samplerate > TOLERATED_LOSS_S:  # the only use of a search that takes long
         joints = max(len(MPEG_HEADER.findall(data)) - 1, 0)
     if frames.declared_s is not None and not joints and frames.declared_s - frames.seconds > TOLERATED_LOSS_S:
         wrong = f"its header declares {frames.declared_s:.2f} s and {frames.seconds:.2f} s of MP3 frames are there"
         raise _unusable(path, f"is truncated: {wrong}")
-    promised = round(frames.seconds * frames.sr)
-    whole = sound.frames >= promised - frames.frame
+    promised, tolerated = round(frames.seconds * frames.sr), round(TOLERATED_LOSS_S * frames.sr)
+    whole = sound.frames / sound.samplerate >= (promised - frames.frame) / frames.sr
     complaints = ()
     if frames.stray_s > TOLERATED_LOSS_S:
         said = f"{frames.stray:,} bytes are neither MP3 frames nor tags: about {frames.stray_s:.1f} s may be missing"
         complaints = (said,)
-    return Promise(promised, tolerated * (1 + joints), whole, joined=joints > 0, complaints=complaints)
+    return Promise(promised, tolerated * (1 + joints), frames.sr, whole, joints > 0, complaints)

@@ -62,11 +62,13 @@ def test_twenty_five_recordings_from_an_encoder_that_writes_to_a_pipe(real_data,
     assert len(clips) == 25
 
 
-@pytest.mark.parametrize("rates", [(44_100, 44_100), (16_000, 44_100), (44_100, 16_000, 44_100)])
+@pytest.mark.parametrize(
+    "rates", [(44_100, 44_100), (16_000, 44_100), (44_100, 16_000, 44_100), (16_000, 11_025, 16_000, 11_025)]
+)
 def test_joined_mp3_files_are_read_to_the_end(tmp_path, rates):
     (tmp_path / "a.mp3").write_bytes(b"".join(encode(tmp_path / f"{sr}.mp3", "-q:a", "4", sr=sr) for sr in rates))
     assert len(audio.load_int16(tmp_path / "a.mp3", SR)) == pytest.approx(
-        8 * len(rates) * SR, abs=0.1 * len(rates) * SR
+        8 * len(rates) * SR, abs=0.15 * len(rates) * SR
     )
 
 
