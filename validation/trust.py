@@ -88,7 +88,7 @@ def _marks() -> list[Finding]:
     chosen = max(marks, key=lambda name: marks[name][choosing].mean())
     again = marks["to the nearest clip"]
     return [
-        Agreement("recordings marked", marked.sum(), again.sum(), "scipy", 0),
+        Agreement("recordings marked", float(marked.sum()), float(again.sum()), "scipy", 1),
         rendered,
         Rate("marked of all recordings (not fresh)", int(marked.sum()), len(marked), RECORDINGS_BOUND, 1.0),
         *(

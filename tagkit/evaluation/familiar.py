@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from tagkit import audio
 from tagkit.data.records import Records
 from tagkit.graph.scorer import Scorer
 from tagkit.system import files
@@ -108,6 +109,7 @@ def stored(run: Run) -> Familiar | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path} is damaged ({error}); remove it, and it will be made anew.") from error
     current = record.get("format") == FORMAT and record["weights"] == run.weights_sha256[:16]
+    current &= record.get("decoding") == audio.DECODING
     return found if current else None
 
 
@@ -123,7 +125,8 @@ def of_run(run: Run, records: Records | None = None) -> Familiar:
     Raises
     ------
     TrainingError
-        The records are not those that the run was trained on, or hold too few validation clips.
+        The records are not those that the run was trained on, were decoded by another version, or hold too few
+        validation clips.
     RecordsError
         There are no records.
     """
@@ -132,6 +135,11 @@ def of_run(run: Run, records: Records | None = None) -> Familiar:
     if run.imported:
         raise TrainingError(f"{run.root} was imported without the clips that it was trained on.")
     records = run.open_records(records)
+    if records.decoding != audio.DECODING:
+        raise TrainingError(
+            f"{records.root} holds clips as an older tagkit decoded them (version {records.decoding or 'unknown'}, not "
+            f"{audio.DECODING}), unlike files as they are read now; prepare it and train again."
+        )
     split = run.record["split"] or records.catalog.default_split
     train, valid = (_some(records.part(part, split)) for part in ("train", "valid"))
     if len(valid) < FEWEST_HELD_OUT:
@@ -145,7 +153,7 @@ def of_run(run: Run, records: Records | None = None) -> Familiar:
     distances = np.sort(nearest(vectors, scorer(records, valid)))
     levels = records.levels_db(train)
     record = {"format": FORMAT, "dataset": records.catalog.name, "split": split, "data": records.fingerprint}
-    record |= {"weights": run.weights_sha256[:16]}
+    record |= {"weights": run.weights_sha256[:16], "decoding": records.decoding}
     found = Familiar(vectors, distances, np.array([levels.min(), levels.max()]), record)
     if os.access(run.root, os.W_OK):
         found.save(run.root / FILE)

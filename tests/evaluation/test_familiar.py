@@ -108,6 +108,15 @@ def test_too_few_validation_clips_are_said(run, tmp_path, capsys):
     assert "Trained on 23 clips of tones" in out
 
 
+def test_records_of_another_decoder_are_not_compared(split_run, tmp_path, monkeypatch):
+    moved = dataclasses.replace(split_run, root=shutil.copytree(split_run.root, tmp_path / "run"))
+    familiar.of_run(moved)
+    monkeypatch.setattr(audio, "DECODING", audio.DECODING + 1)
+    assert familiar.stored(moved) is None
+    with pytest.raises(TrainingError, match="as an older tagkit decoded them"):
+        familiar.of_run(moved)
+
+
 @pytest.mark.real_data
 def test_recordings_are_unlike_rendered_music_and_held_out_pieces_are_not(real_data):
     """The demo's network in TAGKIT_DEMO_RUN: docs/trust.md has these rates."""
