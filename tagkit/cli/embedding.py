@@ -2,15 +2,25 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagkit.cli.command import Command
 from tagkit.cli.scoring import check_sources, exit_code, file_arguments, succeeded
 from tagkit.system.arguments import folder, local, positive
 
+if TYPE_CHECKING:
+    from tagkit.evaluation.embed import Embeddings
+
 
 def _embed_arguments(parser: argparse.ArgumentParser) -> None:
     file_arguments(parser)
     parser.add_argument("--out", type=local, required=True, metavar="FILE", help="the .npz file to write")
+    parser.add_argument(
+        "--map",
+        type=local,
+        metavar="HTML",
+        help="a page to write as well: a map of the files that plays them on a click",
+    )
 
 
 def embed(args: argparse.Namespace) -> int:
@@ -33,7 +43,19 @@ def embed(args: argparse.Namespace) -> int:
             f"{args.out} holds vectors {found.vectors.shape}, one for each file (the mean of its windows), and "
             f"window_vectors {found.window_vectors.shape}."
         )
+        if args.map:
+            _write_map(found, args.map)
     return exit_code(len(done), len(failed))
+
+
+def _write_map(found: "Embeddings", path: Path) -> None:
+    from tagkit.listening import embedding_map
+    from tagkit.system import files
+
+    page = embedding_map.map_page(found, path.parent, f"{len(found.paths)} files as {found.about['model']} hears them")
+    with files.atomic(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"{path} shows them on a map; open it in a browser.")
 
 
 def _similar_arguments(parser: argparse.ArgumentParser) -> None:
