@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 from validation import subjects
 from validation.findings import Agreement, Finding, Rate
 
-RATE_BOUND, RECORDINGS_BOUND = 0.05, 0.5
+RATE_BOUND, RECORDINGS_BOUND = 0.05, 0.3
 DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "to the nearest clip": lambda train, x: cdist(x, train).min(1),
     "to the five nearest clips": lambda train, x: np.sort(cdist(x, train), 1)[:, :5].mean(1),

