@@ -269,7 +269,7 @@ def leakage(catalog: Catalog, split: str | None = None, by: str = "artist") -> p
 def report(catalog: Catalog) -> list[str]:
     """What to know of a catalog's default split.
 
-    Who is in train and test at once, parts of too few artists (or songs) for scores to have intervals, and the tags
+    Who is, or may be, in train and test at once; parts of too few artists (or songs) for scores to have intervals; tags
     that a part lacks.
     """
     sentences = []
@@ -280,6 +280,13 @@ def report(catalog: Catalog) -> list[str]:
                 f"{row['test_clips_affected']} of the {row['test_clips']} test clips share their {by} with clips in "
                 f"train ({row['in_train_and_test']} {by}s): scores flatter a network that recognises them."
             )
+    test = catalog.clips.loc[catalog.ids("test")]
+    nameless = int((test["artist"] == "").sum())
+    if nameless:
+        sentences.append(
+            f"{nameless} of the {len(test)} test clips name no artist: whoever plays them may be in train, too, and "
+            "scores may flatter a network that recognises them."
+        )
     for part in SPLIT_PARTS[1:]:
         members = catalog.clips.loc[catalog.ids(part), catalog.cluster_by]
         groups = members[members != ""].nunique() + int((members == "").sum())

@@ -296,6 +296,7 @@ def test_the_report_says_who_is_in_two_parts_and_which_tags_lack(tmp_path):
     said = " ".join(splits.report(folder.read(tmp_path, "t.csv")))
     assert "4 of the 4 test clips share their artist with clips in train (4 artists)" in said
     assert "No train clip has the tag rock." in said and "No test clip has the tag blues." in said
+    assert "name no artist" not in said
 
 
 def test_a_random_split_spreads_the_tags(tmp_path):
@@ -311,6 +312,7 @@ def test_a_random_split_spreads_the_tags(tmp_path):
         assert catalog.default_split == "random" and set(catalog.splits["random"][blues]) == set(PARTS)
         assert catalog.split_sizes() == {"train": 28, "valid": 4, "test": 8}
         assert catalog.labels[catalog.splits["random"] == "test"].sum().tolist() == [1, 2, 2, 3]
+    assert any(sentence.startswith("8 of the 8 test clips name no artist") for sentence in splits.report(catalog))
 
 
 def test_parts_of_too_few_artists_for_intervals_are_named(tmp_path):
