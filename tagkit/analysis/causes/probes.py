@@ -1,7 +1,8 @@
 """Which stage knows what: linear probes from each stage's activity to the tags."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
@@ -19,13 +20,15 @@ PENALTIES = (0.001, 0.01, 0.1, 1.0)  # C of scikit-learn: the smaller, the simpl
 FOLDS = 4
 
 
-def probe(portrait: Portrait, measured: Measured | None = None, seed: int = 0) -> dict[str, Interval]:
+def probe(portrait: Portrait, measured: Measured | None = None, *, jobs: int = 1, seed: int = 0) -> dict[str, Interval]:
     """How well each stage's activity, averaged over a clip, tells all tags of held-out clips by a linear rule.
 
     Parameters
     ----------
     measured : Measured, optional
         `portrait.trained` (the default) or `portrait.control`.
+    jobs : int
+        Processes, each of which learns the probes of one stage at a time.
     seed : int
         Of the bootstrap.
 
@@ -55,11 +58,11 @@ def probe(portrait: Portrait, measured: Measured | None = None, seed: int = 0) -
     if not known.any():
         raise ValueError(f"{portrait.name}: no tag is in some clips of both parts and not in all; measure more clips.")
     tags = tuple(np.array(portrait.tags)[known])
-    found = {}
-    for stage in portrait.stages:
-        x = np.concatenate([heard.means[stage], heard.maxima[stage]], axis=1)
-        scores = _fit_and_score(x, learned_from[:, known], portrait.pieces[held_out:], held_out)
-        clusters = portrait.pieces[:held_out]
+    numbers = (np.concatenate([heard.means[stage], heard.maxima[stage]], axis=1) for stage in portrait.stages)
+    about = learned_from[:, known], portrait.pieces[held_out:], held_out
+    every = joblib.Parallel(jobs)(joblib.delayed(_fit_and_score)(x, *about) for x in numbers)
+    found, clusters = {}, portrait.pieces[:held_out]
+    for stage, scores in zip(portrait.stages, every, strict=True):
         scored = metrics.score_tags(portrait.labels[:held_out][:, known], scores, tags, clusters, 1, seed=seed)
         found[stage] = scored.macro("roc")
     return found
@@ -67,9 +70,10 @@ def probe(portrait: Portrait, measured: Measured | None = None, seed: int = 0) -
 
 def table(portrait: Portrait) -> pd.DataFrame:
     """What `probe` finds, stage by stage, of the trained network and, where it was measured, the control."""
-    columns = {"trained": probe(portrait)}
+    jobs = joblib.cpu_count()
+    columns = {"trained": probe(portrait, jobs=jobs)}
     if portrait.control:
-        columns["untrained"] = probe(portrait, portrait.control)
+        columns["untrained"] = probe(portrait, portrait.control, jobs=jobs)
     return pd.DataFrame({name: {k: str(v) for k, v in found.items()} for name, found in columns.items()})
 
 
@@ -81,24 +85,34 @@ def _both(labels: np.ndarray) -> np.ndarray:
 def _fit_and_score(x: np.ndarray, labels: np.ndarray, pieces: np.ndarray, held_out: int) -> np.ndarray:
     """Log-odds of the held-out clips, which come first in `x`, by probes with the best penalty."""
     seen = x[held_out:]
-    folds = list(GroupKFold(min(FOLDS, len(set(pieces)))).split(seen, groups=pieces))
-    best = max(PENALTIES, key=lambda penalty: _cross_validated(seen, labels, folds, penalty))
-    return _learn(seen, labels, best).decision_function(x[:held_out]).reshape(held_out, -1)
+    areas = _cross_validated(seen, labels, GroupKFold(min(FOLDS, len(set(pieces)))).split(seen, groups=pieces))
+    components = _components(seen)
+    probes = _learn(components.transform(seen), labels, max(PENALTIES, key=areas.get))
+    return probes.decision_function(components.transform(x[:held_out])).reshape(held_out, -1)
 
 
-def _cross_validated(x: np.ndarray, labels: np.ndarray, folds: Sequence, penalty: float) -> float:
-    """Mean ROC-AUC over folds and the tags that both sides of a fold can tell."""
-    areas = []
+def _cross_validated(x: np.ndarray, labels: np.ndarray, folds: Iterable) -> dict[float, float]:
+    """By penalty the mean ROC-AUC over folds and the tags that both sides of a fold can tell."""
+    areas: dict[float, list[float]] = {penalty: [] for penalty in PENALTIES}
     for train, valid in folds:
         known = _both(labels[train]) & _both(labels[valid])
-        if known.any():
-            scores = _learn(x[train], labels[train][:, known], penalty).decision_function(x[valid])
-            scores = scores.reshape(len(valid), -1)
-            areas += [metrics.roc_auc(labels[valid][:, k], scores[:, i]) for i, k in enumerate(np.flatnonzero(known))]
-    return float(np.mean(areas)) if areas else 0.0
+        if not known.any():
+            continue
+        components = _components(x[train])
+        learned_from, heard = components.transform(x[train]), components.transform(x[valid])
+        for penalty, found in areas.items():
+            scores = _learn(learned_from, labels[train][:, known], penalty).decision_function(heard)
+            told = zip(labels[valid][:, known].T, scores.reshape(len(valid), -1).T, strict=True)
+            found += [float(metrics.roc_auc(*each)) for each in told]
+    return {penalty: float(np.mean(found)) if found else 0.0 for penalty, found in areas.items()}
 
 
-def _learn(x: np.ndarray, labels: np.ndarray, penalty: float) -> Pipeline:
-    """One probe for each tag. All principal components are kept: the same probes, with fewer numbers than channels."""
+def _components(x: np.ndarray) -> Pipeline:
+    """All principal components of standardised numbers: they tell probes the same, and are fewer than channels."""
+    return make_pipeline(StandardScaler(), PCA()).fit(x)
+
+
+def _learn(components: np.ndarray, labels: np.ndarray, penalty: float) -> OneVsRestClassifier:
+    """One probe for each tag."""
     probes = OneVsRestClassifier(LogisticRegression(C=penalty, max_iter=300))
-    return make_pipeline(StandardScaler(), PCA(), probes).fit(x, labels.astype(int))
+    return probes.fit(components, labels.astype(int))
