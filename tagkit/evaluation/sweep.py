@@ -251,7 +251,8 @@ def find_files(sources: Iterable[str | Path]) -> Iterator[Path | Failed]:
 
     Yields
     ------
-    Path, or Failed for a folder that holds no file with an audio suffix, and for a link that is not followed
+    Path, or Failed for a folder that holds no file with an audio suffix, for a link that is not followed, and for one
+    that leads nowhere
     """
     for source in map(Path, sources):
         if not source.is_dir():
@@ -265,6 +266,8 @@ def find_files(sources: Iterable[str | Path]) -> Iterator[Path | Failed]:
         for path in visible:
             if path.parent != source and path.is_symlink() and path.is_dir():
                 yield Failed(path, f"{path} is a link to a folder and was passed over; name it as well.")
+            if path.suffix.lower() in audio.SUFFIXES and path.is_symlink() and not path.exists():
+                yield Failed(path, f"{path} is a link to {path.readlink()}, which does not exist; mend or remove it.")
 
 
 @dataclass

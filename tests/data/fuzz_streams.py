@@ -17,6 +17,7 @@ from tagkit.audio import formats
 from tests.data.mutations import SR, FoundError, load_in_time, mutate_audio
 
 LOST_S = 0.1
+LEAST_FRAMES = 5  # of an MP3 header: fewer than the encoder's own delay is no MP3 file to libsndfile
 VBR = ("-q:a", "4", "-write_xing", "0", "-id3v2_version", "0")
 KINDS = ("as it is", "flip", "cut", "append", "blank", "swap", "twice")
 RATES = (44_100, 16_000, 11_025)
@@ -71,7 +72,7 @@ def unknown_flac(path, rng):
 
 def unfilled_wav(path, rng):
     data = bytearray(_saved(path / "a.wav", rng))
-    sizes = ((0, 0), (36, 0), (0xFFFF_FFFF, 0), (0, 96_000), (0xFFFF_FFFF, 0xFFFF_FFFF))
+    sizes = ((0, 0), (36, 0), (0xFFFF_FFFF, 0), (0, len(data) - 44), (0xFFFF_FFFF, 0xFFFF_FFFF))
     data[4:8], data[40:44] = (struct.pack("<I", size) for size in sizes[int(rng.integers(len(sizes)))])
     return bytes(data)
 
@@ -80,7 +81,7 @@ def wrong_count(path, rng):
     """An MP3 whose header states too few frames."""
     data = bytearray(_encoded(path / "a.mp3", rng, "-q:a", "4"))
     at = max(data.find(b"Info"), data.find(b"Xing")) + 8
-    data[at : at + 4] = struct.pack(">I", int(rng.integers(1, struct.unpack(">I", data[at : at + 4])[0])))
+    data[at : at + 4] = struct.pack(">I", int(rng.integers(LEAST_FRAMES, struct.unpack(">I", data[at : at + 4])[0])))
     return bytes(data)
 
 
@@ -98,8 +99,9 @@ STREAMS = {
     "unfilled.wav": unfilled_wav,
     "bare.aac": bare_aac,
 }
-# A file of two of these holds a second file that no decoder reads on to, and is refused.
-SINGLE = ("unfilled.wav",)
+# Two of these in one file are refused in words: no decoder reads on to a second WAV file, or to an Ogg stream whose
+# number an earlier one but the last had.
+SINGLE = ("unfilled.wav", "chained.ogg")
 
 
 def _saved(path, rng, sr=None):

@@ -163,6 +163,15 @@ def test_a_finer_taggram_reaches_the_end(tagger):
     assert fine.starts_s[-1] + fine.window_s >= fine.duration_s > fine.starts_s[-2] + fine.window_s
 
 
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "gone.mp3").symlink_to(tmp_path / "moved.mp3")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "moved.txt")
+    audio.save(tmp_path / "a.wav", np.zeros(SR), SR)
+    song, failed = sweep.find_files([tmp_path])
+    assert song == tmp_path / "a.wav"
+    assert failed.path == tmp_path / "gone.mp3" and f"is a link to {tmp_path / 'moved.mp3'}, which" in failed.reason
+
+
 def test_bad_files_fail_in_their_place(tagger, music):
     found = list(sweep.find_files([music / "z.wav", music]))
     names = ["z.wav", "a.wav", "empty.mp3", "a.wav", "b.wav", "cut.wav", "text.flac", "z.wav"]
