@@ -132,7 +132,8 @@ def _ogg(sound: soundfile.SoundFile, path: Path, tolerated: int) -> Promise:
             raise _unusable(path, "is truncated: its last page is cut")
         joined |= bool(head[5] & 2) and sounding  # a first page
         sounding |= int.from_bytes(head[6:14], "little", signed=True) > 0
-        at += size
+        adjoined = at + size == len(data) or data[at + size : at + size + 4] == b"OggS"
+        at += size if adjoined else 4  # of a damaged page the size may be wrong, and hide a beginning
     if joined:
         return Promise(whole=False, joined=True)
     return Promise(sound.frames or None, tolerated, whole=0 < sound.frames < UNKNOWN_FRAMES)

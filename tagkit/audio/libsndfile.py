@@ -60,6 +60,10 @@ def _blocks(sound: soundfile.SoundFile, path: Path, exact: bool, said: list[str]
     frames, dtype = max(1, BLOCK_VALUES // sound.channels), "int16" if exact else "float32"
     with tempfile.TemporaryFile() as notes:
         while True:
+            if sound.tell() > sound.frames:  # soundfile would ask numpy for an array of a negative length
+                raise DoubtfulError(
+                    f"{path} is damaged (it holds more than it declares); fetch it again or leave it out."
+                )
             try:
                 with _notes_caught(notes, said) if sound.format == "MP3" else nullcontext():
                     block = sound.read(frames, dtype=dtype, always_2d=not exact)

@@ -88,6 +88,15 @@ def test_streams_that_cannot_be_read_as_one_are_refused(tmp_path):
         audio.load_int16(tmp_path / "a.ogg", SR)
 
 
+def test_a_cut_page_does_not_hide_the_stream_behind_it(tmp_path):
+    for k in (1, 2):
+        audio.save(tmp_path / f"{k}.ogg", music(3, 44_100, seed=k), 44_100)
+    first, second = ((tmp_path / f"{k}.ogg").read_bytes() for k in (1, 2))
+    (tmp_path / "a.ogg").write_bytes(first[: first.rfind(b"OggS") + 60] + second)
+    with pytest.raises(audio.AudioError, match="several streams in one file"):
+        audio.load_int16(tmp_path / "a.ogg", SR)
+
+
 @pytest.mark.parametrize("suffix", ["wav", "aiff", "m4a"])
 def test_a_second_file_that_no_decoder_reads_is_named(tmp_path, suffix):
     audio.save(tmp_path / f"a.{suffix}", music(3), SR)

@@ -140,8 +140,9 @@ def fuzz_streams(count, seed=0):
             what = f"stream {number} (seed {seed}): {kind} of {name}"
             try:
                 outcomes[f"{kind}, {name}", _read(path, what, healthy(name, kind))] += 1
-            except FoundError as error:
-                raise FoundError(f"{error}; {_kept(path, number)}") from error
+            except Exception as error:
+                said = error if isinstance(error, FoundError) else f"{what}: {error!r}"
+                raise FoundError(f"{said}; the file is kept as {_kept(path, number)}") from error
     return outcomes
 
 
@@ -167,7 +168,7 @@ def _read(path, what, healthy):
 def _kept(path, number):
     kept = Path(tempfile.gettempdir()) / f"found-{number}{path.suffix}"
     kept.write_bytes(path.read_bytes())
-    return f"the file is kept as {kept}"
+    return kept
 
 
 # Arrays
