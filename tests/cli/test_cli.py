@@ -121,6 +121,17 @@ def test_other_records_than_those_of_the_training_are_refused(tone_records, tmp_
     assert not (tmp_path / "run" / "export").exists()
 
 
+def test_compare_refuses_a_run_of_other_data_before_it_scores_any(run, tmp_path, capsys):
+    other = shutil.copytree(run.root, tmp_path / "other")
+    record = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(record | {"data": "0" * 16}))
+    assert cli.main(["compare", str(run.root)]) == 0
+    assert "evaluate " in capsys.readouterr().err  # its bar, where it scores
+    assert cli.main(["compare", str(run.root), str(other)]) == 1
+    error = capsys.readouterr().err
+    assert f"{other} was trained on {'0' * 16}" in error and "evaluate " not in error
+
+
 def test_a_recipe_is_trained_with_what_is_given_beside_it(tone_records, tmp_path):
     command = ["train", "--recipe", "won2020_samplecnn_se", "--records", str(tone_records.root), "--split", "order"]
     command += ["--model", "ds256ra", "--batch-size", "2", "--steps", "2", "--eval-every", "1"]
