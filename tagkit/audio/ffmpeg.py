@@ -51,7 +51,8 @@ def source(path: Path, patient: bool = False) -> Iterator[Source]:
             f"install it or {extras.install('formats')}."
         )
     command = [ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
-    command += ["-format_whitelist", FFMPEG_READS, "-i", f"file:{path}"]
+    command += ["-format_whitelist", FFMPEG_READS]
+    command += ["-err_detect", "crccheck", "-i", f"file:{path}"]  # without it, damaged FLAC frames come out as noise
     command += ["-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
     with (
         tempfile.TemporaryFile() as notes,

@@ -106,6 +106,18 @@ def test_a_second_file_that_no_decoder_reads_is_named(tmp_path, suffix):
         audio.load_int16(tmp_path / f"b.{suffix}", SR)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_flac_with_wrong_checksums_is_refused_by_every_decoder(tmp_path, seed):
+    """libsndfile stumbles over such a frame; ffmpeg, which is asked next, would play noise unless told to check."""
+    audio.save(tmp_path / "a.flac", music(3), SR)
+    data, rng = bytearray((tmp_path / "a.flac").read_bytes()), np.random.default_rng(seed)
+    for at in rng.integers(200, len(data), size=5):
+        data[at] ^= int(rng.integers(1, 256))
+    (tmp_path / "flipped.flac").write_bytes(data)
+    with pytest.raises(audio.AudioError, match=r"flipped\.flac is damaged"):
+        audio.load_int16(tmp_path / "flipped.flac", SR)
+
+
 def test_flac_of_unknown_length(tmp_path):
     audio.save(tmp_path / "a.flac", music(3), SR)
     whole, data = audio.load_int16(tmp_path / "a.flac", SR), bytearray((tmp_path / "a.flac").read_bytes())
