@@ -46,6 +46,11 @@ def window_starts(n_samples: int, window: int, count: int | None = None) -> np.n
     return np.linspace(0, max(n_samples - window, 0), count).round().astype(np.int64)
 
 
+def evaluation_windows(y: np.ndarray, window: int, count: int | None = None) -> np.ndarray:
+    """The windows (windows, samples) that cover a clip `y` (samples,) in evaluation; arguments as `window_starts`."""
+    return np.stack([audio.filled(y[k : k + window], window) for k in window_starts(len(y), window, count)])
+
+
 def play(y: np.ndarray, speed: float, samples: int) -> np.ndarray:
     """Play a waveform faster or slower, band-limited: nothing aliases (-80 dB), as linear interpolation would.
 

@@ -19,7 +19,7 @@ from tagkit.analysis.feature_maps import run as outputs_of
 from tagkit.analysis.feature_maps import select
 from tagkit.analysis.portrait import Portrait
 from tagkit.data.records import Records
-from tagkit.data.windows import window_starts
+from tagkit.data.windows import evaluation_windows
 from tagkit.evaluation.compare import holm
 from tagkit.system.progress import progress_bar
 from tagkit.training.runs import Run, TrainingError
@@ -193,7 +193,7 @@ def measure(
     held_out = [records.waveform(portrait.clips[i]) for i in portrait.once]
     return compare(
         silenced,
-        np.concatenate([_windows(y, model.input_shape[1]) for y in held_out]),
+        np.concatenate([evaluation_windows(y, model.input_shape[1], WINDOWS) for y in held_out]),
         labels[portrait.once],
         speakers,
         tags=portrait.tags,
@@ -297,9 +297,3 @@ def _row(before: np.ndarray, after: np.ndarray, has: np.ndarray) -> dict[str, fl
         "auc_random": float(np.mean(aucs[2:])),
         "pieces": int(has.sum()),
     }
-
-
-def _windows(y: np.ndarray, window: int) -> np.ndarray:
-    """So many windows of a clip, spread over it (windows, samples)."""
-    y = np.pad(y, (0, max(window - len(y), 0)))
-    return np.stack([y[start : start + window] for start in window_starts(len(y), window, WINDOWS)])

@@ -22,7 +22,7 @@ from tagkit.analysis.portrait import Portrait
 from tagkit.data.demo import experiment, synthesis, voices
 from tagkit.data.demo.arrange import INSTRUMENTS
 from tagkit.data.demo.experiment import Variants
-from tagkit.data.windows import window_starts
+from tagkit.data.windows import evaluation_windows
 from tagkit.evaluation.compare import holm
 from tagkit.system.progress import progress_bar
 from tagkit.training.runs import Run, TrainingError
@@ -265,8 +265,7 @@ def responses(model: keras.Model) -> Callable[[np.ndarray], tuple[np.ndarray, np
     window = model.input_shape[1]
 
     def respond(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        y = np.pad(y, (0, max(window - len(y), 0)))
-        cut = np.stack([y[start : start + window] for start in window_starts(len(y), window)])
+        cut = evaluation_windows(y, window)
         *maps, logits = outputs_of(taps, cut[..., None].astype(np.float32) / 32_768)
         means = [frames_by_channels(a, s.axis).mean(axis=(0, 1)) for a, s in zip(maps, stages, strict=True)]
         return logits.mean(axis=0), np.concatenate(means)

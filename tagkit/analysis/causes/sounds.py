@@ -17,7 +17,7 @@ from tagkit.analysis.feature_maps import run as outputs_of
 from tagkit.analysis.portrait import Portrait
 from tagkit.analysis.signals import CannotPlay
 from tagkit.data.records import Records
-from tagkit.data.windows import window_starts
+from tagkit.data.windows import evaluation_windows
 from tagkit.evaluation.compare import holm
 from tagkit.system.progress import progress_bar
 from tagkit.training.runs import Run, TrainingError
@@ -120,9 +120,7 @@ def _probability(model: keras.Model, y: np.ndarray, tag: int | None) -> float:
     """A tag's probability for a clip, the mean over its windows; NaN without a tag."""
     if tag is None:
         return np.nan
-    window = model.input_shape[1]
-    y = np.pad(y, (0, max(window - len(y), 0)))
-    cut = np.stack([y[start : start + window] for start in window_starts(len(y), window)])
+    cut = evaluation_windows(y, model.input_shape[1])
     (logits,) = outputs_of(model, cut[..., None].astype(np.float32))
     return float(expit(logits[:, tag]).mean())
 
