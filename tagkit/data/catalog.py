@@ -39,6 +39,11 @@ class Clip:
     song: str = ""
     title: str = ""
 
+    @property
+    def name(self) -> str:
+        """Artist and title, or what is known of them, or the id: for people to read."""
+        return ": ".join(part for part in (self.artist, self.title) if part) or self.clip_id
+
 
 @dataclass(frozen=True)
 class Catalog:

@@ -60,8 +60,7 @@ class Library:
         for moment in excerpts.moments(self.portrait, stage, channel, kind, n):
             clip, sr = self.records.catalog[moment.clip_id], self.records.sr
             y = excerpts.cut(self.records.waveform(moment.clip_id), sr, moment.time_s)
-            name = ": ".join(part for part in (clip.artist, clip.title) if part) or clip.clip_id
-            found.append((Excerpt(name, y, sr, clip.tags), moment))
+            found.append((Excerpt(clip.name, y, sr, clip.tags), moment))
         return found
 
 

@@ -184,8 +184,7 @@ def excerpt(
     y = audio.load(clip.path, sr=sr) if y is None else y
     length = min(round(seconds * sr), len(y))
     start = _liveliest(y, length, sr) if start_s is None else min(round(start_s * sr), len(y) - length)
-    name = ": ".join(part for part in (clip.artist, clip.title) if part) or clip.clip_id
-    return Excerpt(name, y[start : start + length], sr, clip.tags)
+    return Excerpt(clip.name, y[start : start + length], sr, clip.tags)
 
 
 def _liveliest(y: np.ndarray, length: int, sr: int) -> int:

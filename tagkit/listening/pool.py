@@ -161,8 +161,7 @@ def _sound(records: Records, portrait: Portrait, place: Place) -> np.ndarray:
 
 def _described(records: Records, portrait: Portrait, place: Place) -> dict:
     clip = records.catalog[portrait.clips[place[0]]]
-    name = ": ".join(part for part in (clip.artist, clip.title) if part) or clip.clip_id
-    return {"title": name, "tags": list(clip.tags), "start_s": place[1] * STEP_S}
+    return {"title": clip.name, "tags": list(clip.tags), "start_s": place[1] * STEP_S}
 
 
 def _pointing(m: int, model: Mapping, granted: Mapping[Wish, Mapping[int, Place]], places: Sequence[Place]) -> dict:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from test_listen import clip, heard
 
 from tagkit.analysis import excerpts
 from tagkit.analysis.geometry import Stage
+from tagkit.data.catalog import Clip
 from tagkit.listening import html, pool, telling
 from tagkit.listening.packing import Packed, pack
 
@@ -35,7 +37,7 @@ def page():
     )
     waveforms = {name: (0.1 * rng.standard_normal(SECONDS * SR)).astype(np.float32) for name in names}
     known = {
-        name: SimpleNamespace(artist="Bach", title=f"Piece {name}", clip_id=name, tags=("flute",)) for name in names
+        name: Clip(name, Path(f"{name}.flac"), tags=("flute",), artist="Bach", title=f"Piece {name}") for name in names
     }
     records = SimpleNamespace(sr=SR, waveform=waveforms.__getitem__, catalog=known)
     clips = [clip(rng)]
