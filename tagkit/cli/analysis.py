@@ -21,15 +21,11 @@ SOUNDS = (
 
 
 def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "run_folders", type=folder, nargs="+", metavar="RUN", help="run folders, or names of published networks"
-    )
-    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
+    _measuring_arguments(parser)
     parser.add_argument("--out", type=folder, metavar="DIR", help="default: the first run's folder")
     parser.add_argument(
         "--clips", type=positive, default=4, metavar="N", help="held-out clips on the page to listen to (default: 4)"
     )
-    _measuring_arguments(parser)
     parser.add_argument(
         "--causes",
         type=positive,
@@ -43,6 +39,10 @@ def _analyse_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _measuring_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "run_folders", type=folder, nargs="+", metavar="RUN", help="run folders, or names of published networks"
+    )
+    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
+    parser.add_argument(
         "--measure",
         type=positive,
         metavar="N",
@@ -53,9 +53,12 @@ def _measuring_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _measured(args: argparse.Namespace, runs: "dict[str, Run]", records: "Records") -> "dict[str, Portrait]":
+def _check_measure(args: argparse.Namespace) -> None:
     if args.measure == 1:
         raise ValueError("--measure is 1; at least 2 clips are needed, and 256 for the similarity of networks.")
+
+
+def _measured(args: argparse.Namespace, runs: "dict[str, Run]", records: "Records") -> "dict[str, Portrait]":
     from tagkit.analysis import portrait
 
     return {
@@ -120,15 +123,11 @@ def _causes(runs: dict, portraits: dict, records: "Records", clips: int, control
 
 
 def _live_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "run_folders", type=folder, nargs="+", metavar="RUN", help="run folders, or names of published networks"
-    )
-    parser.add_argument("--records", type=folder, metavar="DIR", help="default: those that the runs were trained on")
+    _measuring_arguments(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: live.html in the first run's folder")
     parser.add_argument(
         "--weights", choices=("float16", "float32"), default="float16", help="precision in the page (default: float16)"
     )
-    _measuring_arguments(parser)
 
 
 def live(args: argparse.Namespace) -> None:
@@ -164,6 +163,6 @@ def _open(args: argparse.Namespace) -> tuple[dict[str, "Run"], "Records"]:
 
 
 COMMANDS = (
-    Command("analyse", _analyse_arguments, analyse, needs_tensorflow=True),
-    Command("live", _live_arguments, live, needs_tensorflow=True),
+    Command("analyse", _analyse_arguments, analyse, needs_tensorflow=True, check=_check_measure),
+    Command("live", _live_arguments, live, needs_tensorflow=True, check=_check_measure),
 )
