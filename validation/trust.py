@@ -50,7 +50,7 @@ def _simulated() -> list[Finding]:
     for _ in range(200):
         train, valid, other = (rng.normal(size=(n, 8)) for n in (60, 39, 1))
         heard = Familiar(train, np.sort(nearest(train, valid)), np.zeros(2), {})
-        marked += heard.remark(other[0], 0.0) is not None
+        marked += heard.remark(heard.likeness(other[0]), 0.0) is not None
     distance = float(nearest(train, other)[0])
     independent = float(DISTANCES["to the nearest clip"](train, other)[0])
     return [

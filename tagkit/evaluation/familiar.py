@@ -61,9 +61,9 @@ class Familiar:
         farther = len(self.distances) - np.searchsorted(self.distances, distance)
         return float(1 + farther) / (1 + len(self.distances))
 
-    def remark(self, vector: np.ndarray, level_db: float) -> str | None:
+    def remark(self, likeness: float, level_db: float) -> str | None:
         """What to say of a sound that is unlike the training clips, to be read after its name; None of others."""
-        if self.likeness(vector) > ALPHA:
+        if likeness > ALPHA:
             return None
         low, high = self.levels_db
         level = ""

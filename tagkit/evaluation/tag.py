@@ -128,7 +128,7 @@ class Tagger(Sweep[Tagged]):
         scores, window_scores, remarks, likeness = mean[:k], rows.rows[:, :k], rows.remarks, None
         if self.heard is not None and not rows.silent:
             likeness = self.heard.likeness(mean[k:])
-            unlike = self.heard.remark(mean[k:], rows.level_db)
+            unlike = self.heard.remark(likeness, rows.level_db)
             remarks = (*remarks, unlike) if unlike else remarks
         if rows.silent:
             scores, window_scores = np.zeros_like(scores), np.zeros_like(window_scores)

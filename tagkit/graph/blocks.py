@@ -287,11 +287,7 @@ class Blocks:
             "noise": banks.Noise(self.row.sr, table.peak, self.seed_of("bank_conv")),
         }
         floor = banks.FLOOR * (table.peak / banks.PEAK) ** 2
-        energies = {
-            "log": banks.LogEnergy(table.pool, floor, name="bank_energy"),
-            "pcen": banks.Pcen(table.pool, floor, name="bank_energy"),
-            "pcen_fixed": banks.Pcen(table.pool, floor, name="bank_energy", trainable=False),
-        }
+        energies = {"log": banks.LogEnergy, "pcen": banks.Pcen, "pcen_fixed": banks.Pcen}
         for kind, known in ((table.start, starts), (table.compression, energies)):
             if kind not in known:
                 raise ValueError(f"the bank of {self.row.name} knows no {kind!r}: take one of {', '.join(known)}")
@@ -305,7 +301,10 @@ class Blocks:
             trainable=table.trained,
             name="bank_conv",
         )(x)
-        x = self.norm(energies[table.compression](x), "bank", scale=True)
+        energy = energies[table.compression](
+            table.pool, floor, name="bank_energy", trainable=table.compression != "pcen_fixed"
+        )
+        x = self.norm(energy(x), "bank", scale=True)
         return layers.Reshape((-1, x.shape[2], 1), name="bank_image")(x)
 
     def initializer(self, name: str, init: str | None = None) -> keras.Initializer:

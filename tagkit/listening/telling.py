@@ -70,9 +70,10 @@ def control(shares: np.ndarray) -> np.ndarray:
 
 def _with_shares(stage: Mapping, found: Mapping[str, np.ndarray]) -> dict:
     channels = [dict(each) for each in stage["channels"]]
-    for c, channel in enumerate(channels):
-        for mode, matrices in found.items():
-            pairs = [_pair(shares[c, c], control(shares)[c]) for shares in matrices]
+    for mode, matrices in found.items():
+        controls = [control(shares) for shares in matrices]
+        for c, channel in enumerate(channels):
+            pairs = [_pair(shares[c, c], others[c]) for shares, others in zip(matrices, controls, strict=True)]
             if any(pairs):
                 channel.setdefault("carried", {})[mode] = pairs
     return dict(stage) | {"channels": channels}

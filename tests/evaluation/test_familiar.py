@@ -61,8 +61,9 @@ def test_what_is_far_from_the_training_clips_is_named(split_run):
     assert any("is unlike the 8 clips that the network was trained on" in remark for remark in strange.remarks)
     plain = Tagger(dataclasses.replace(split_run, root=split_run.root), heard=heard)
     np.testing.assert_allclose(plain(clicks, sr=SR).scores, strange.scores, atol=1e-6)
-    assert "louder than all of them, at -3 dBFS" in heard.remark(heard.vectors[0] + 1e3, -3.0)
-    assert "louder" not in heard.remark(heard.vectors[0] + 1e3, float(heard.levels_db.mean()))
+    likeness = heard.likeness(heard.vectors[0] + 1e3)
+    assert "louder than all of them, at -3 dBFS" in heard.remark(likeness, -3.0)
+    assert "louder" not in heard.remark(likeness, float(heard.levels_db.mean()))
 
 
 def test_silence_and_other_weights_are_not_compared(split_run, tmp_path):
