@@ -28,11 +28,18 @@ MOST_MB = 700
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio")
 WATCH = """
     window.first = window.all = null;
-    const keep = Tagging.prototype.keep;
+    const note = () => {
+      if (live.song.done && live.taggings.every((each) => each.complete)) window.all = performance.now();
+    };
+    const { keep } = Tagging.prototype, whole = finish;
     Tagging.prototype.keep = function (row) {
       keep.call(this, row);
       window.first = window.first || performance.now();
-      if (this.song.done && this.complete) window.all = performance.now();
+      note();
+    };
+    finish = (song) => { // the network may have heard all before the file's end is known
+      whole(song);
+      note();
     };
     document.getElementById("file").addEventListener("change", () => {
       window.dropped = performance.now();
