@@ -96,7 +96,7 @@ def run(
 
 def portrait(run: Run, **settings: object) -> Portrait:
     """All that was measured of a run: see `tagkit.analysis.portrait.measure`, which also takes the settings."""
-    small = {"tones": 16, "clips": min(settings.get("clips") or 12, 12)} if is_smoke() else {}
+    small = {"tones": 4, "clips": min(settings.get("clips") or 12, 12)} if is_smoke() else {}
     return measure(run, **settings | small)
 
 

@@ -226,6 +226,12 @@ def write_muting(found: Muting, folder: Path) -> Path:
     return _keep(ax, folder / f"muting_{found.name}.png")
 
 
+def write_probes(found: Mapping[str, Mapping[str, Mapping[str, Interval]]], folder: Path) -> list[Path]:
+    """Write the figure of what `probes.measure` found, by network, if it found anything; the paths."""
+    plots.use_style()
+    return [_keep(plots.probes(found)[0], folder / "probes.png")] if found else []
+
+
 def _keep(ax: Axes, path: Path) -> Path:
     plt.close(ax.figure)  # pyplot would keep it open
     return save(ax.figure, path)

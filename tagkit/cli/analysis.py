@@ -102,14 +102,19 @@ def _causes(runs: dict, portraits: dict, records: "Records", clips: int, control
     from tagkit.analysis import report
     from tagkit.analysis.causes import ablation, muting, probes, sounds
 
-    paths = []
+    paths, read = [], {}
+
+    def read_stages(_: "Run", portrait: "Portrait") -> str:
+        read[portrait.name] = probes.measure(portrait)
+        return f"{PROBES}\n{probes.table(read[portrait.name])}"
+
     for name, run in runs.items():
         found, portrait = muting.measure(run, clips=clips, control=control), portraits[name]
         print(f"\n{name}: {found.summary(portrait)}")
         paths.append(report.write_muting(found, folder))
         experiments = {
             "ablation": lambda run, portrait: ablation.measure(run, portrait, records).summary(),
-            "probes": lambda _, portrait: f"{PROBES}\n{probes.table(portrait)}",
+            "probes": read_stages,
             "faithfulness": lambda run, portrait: (
                 f"{SOUNDS}\n{sounds.table(sounds.measure(run, portrait, records)).round(2).to_string()}"
             ),
@@ -119,7 +124,7 @@ def _causes(runs: dict, portraits: dict, records: "Records", clips: int, control
                 print(f"\n{experiment(run, portrait)}")
             except ValueError as reason:  # too few clips, or a network that it does not suit: it says which
                 print(f"\nNo {what}: {reason}")
-    return paths
+    return paths + report.write_probes(read, folder)
 
 
 def _live_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ side and changed afterwards. Colours, fonts and line widths are set in one place
 """
 
 from tagkit.plots.architecture import architecture
-from tagkit.plots.causes import muting
+from tagkit.plots.causes import muting, probes
 from tagkit.plots.comparison import score_against_cost, score_ranking, tag_heat_map
 from tagkit.plots.filters import centre_frequencies, construction, filter_bank, filter_spectra
 from tagkit.plots.grids import channel_grid, grid
@@ -33,6 +33,7 @@ __all__ = [
     "log_mel",
     "muting",
     "per_tag_scores",
+    "probes",
     "reliability",
     "save",
     "save_figure",

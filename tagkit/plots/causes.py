@@ -1,9 +1,13 @@
-"""Figures of experiments: what a tag loses when its instrument is muted."""
+"""Figures of experiments: what a tag loses when its instrument is muted, and which stage knows which tags."""
 
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tagkit.plots.likeness import by_stage
 from tagkit.plots.style import COLOURS, axes_or_new, legend_beside
 
 
@@ -37,3 +41,36 @@ def muting(
     ax.set(title=title, xlabel="loss of the tag's logit, mean over pieces (bars: 95 % of the difference)")
     legend_beside(ax)
     return ax
+
+
+def probes(
+    found: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, float]]]],
+    *,
+    title: str = "What a linear probe reads off each stage",
+) -> np.ndarray:
+    """Draw how well linear probes of each stage tell the tags, the trained networks beside the untrained ones.
+
+    Parameters
+    ----------
+    found : dict of str -> dict of str -> dict of str -> (value, low, high)
+        By network, then "trained" and (where it was measured) "untrained", then stage: macro ROC-AUC.
+
+    Returns
+    -------
+    ndarray of Axes (1,) or (2,)
+    """
+    sides = {
+        side: {name: each[side] for name, each in found.items() if side in each} for side in ("trained", "untrained")
+    }
+    sides = {side: networks for side, networks in sides.items() if networks}
+    size = (5.5 * len(sides) + 1.5, 3.8)
+    fig, axes = plt.subplots(1, len(sides), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for ax, (side, networks) in zip(axes[0], sides.items(), strict=True):
+        stages = max(networks.values(), key=len)
+        by_stage(list(stages), networks, title=side, ylabel="macro ROC-AUC" if ax is axes[0, 0] else "", ax=ax)
+        if ax is not axes[0, -1] and ax.get_legend():
+            ax.get_legend().remove()
+    lowest = min(low for networks in sides.values() for of in networks.values() for _, low, _ in of.values())
+    axes[0, 0].set_ylim(min(0.5, lowest) - 0.02, 1.0)
+    fig.suptitle(title)
+    return axes[0]

@@ -115,7 +115,6 @@ def test_tables_of_other_clips_are_not_compared(table, tmp_path, capsys, change,
 
 
 def test_parquet_holds_what_csv_holds(table, tmp_path):
-    pytest.importorskip("pyarrow")
     predictions = Predictions.read(written(table, tmp_path / "t.csv"))
     predictions.save(tmp_path / "t.parquet")
     assert Predictions.read(tmp_path / "t.parquet").scored().to_json() == predictions.scored().to_json()

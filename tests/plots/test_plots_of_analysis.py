@@ -67,6 +67,22 @@ def test_what_cannot_be_negative_starts_at_0_and_one_network_has_no_legend():
     assert ax.get_ylim()[0] < -2 and len(ax.get_legend().get_texts()) == 2
 
 
+def test_probes_of_trained_networks_stand_beside_those_of_untrained_ones():
+    def stages(value, *names):
+        return {name: (value, value - 0.1, value + 0.1) for name in names}
+
+    found = {
+        "dm16": {"trained": stages(0.9, "conv1", "conv2"), "untrained": stages(0.4, "conv1", "conv2")},
+        "crnn": {"trained": stages(0.8, "conv1", "gru1", "gru2")},
+    }
+    trained, untrained = plots.probes(found)
+    drawn = {c.get_label(): c[0].get_ydata().tolist() for c in trained.containers}
+    assert drawn == {"dm16": [0.9, 0.9], "crnn": [0.8, 0.8, 0.8]}
+    assert [c.get_label() for c in untrained.containers] == ["dm16"]
+    assert trained.get_ylim() == untrained.get_ylim() == (pytest.approx(0.28), 1.0)
+    assert len(plots.probes({"crnn": found["crnn"]})) == 1
+
+
 def test_construction_has_a_heat_map_or_a_reason_in_every_panel():
     f = np.linspace(1, 100, 20)
     gain = np.stack([np.exp(-((f - 20) ** 2) / 50), np.exp(-((f - 80) ** 2) / 50)], axis=1)

@@ -1,6 +1,6 @@
 """Which stage knows what: linear probes from each stage's activity to the tags."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import joblib
 import numpy as np
@@ -68,13 +68,24 @@ def probe(portrait: Portrait, measured: Measured | None = None, *, jobs: int = 1
     return found
 
 
-def table(portrait: Portrait) -> pd.DataFrame:
-    """What `probe` finds, stage by stage, of the trained network and, where it was measured, the control."""
+def measure(portrait: Portrait) -> dict[str, dict[str, Interval]]:
+    """What `probe` finds in the trained network and, under "untrained", in the control where it was measured.
+
+    Raises
+    ------
+    ValueError
+        As `probe`.
+    """
     jobs = joblib.cpu_count()
-    columns = {"trained": probe(portrait, jobs=jobs)}
+    found = {"trained": probe(portrait, jobs=jobs)}
     if portrait.control:
-        columns["untrained"] = probe(portrait, portrait.control, jobs=jobs)
-    return pd.DataFrame({name: {k: str(v) for k, v in found.items()} for name, found in columns.items()})
+        found["untrained"] = probe(portrait, portrait.control, jobs=jobs)
+    return found
+
+
+def table(found: Mapping[str, Mapping[str, Interval]]) -> pd.DataFrame:
+    """What `measure` found as text, stage by stage."""
+    return pd.DataFrame({name: {stage: str(each) for stage, each in of.items()} for name, of in found.items()})
 
 
 def _both(labels: np.ndarray) -> np.ndarray:
