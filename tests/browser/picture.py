@@ -41,12 +41,15 @@ def listening_page(browser) -> bytes:
     return browser.get_screenshot_as_png()
 
 
-def live_page(browser) -> dict[str, bytes]:
+def live_page(browser, folder: Path) -> dict[str, bytes]:
     """The live page that `make demo` writes, with a test clip dropped on it: on a desk, and on a phone."""
     browser.get((paths.runs_dir() / "demo" / "live.html").as_uri())
     until(lambda: browser.find_element(By.ID, "main").is_displayed(), "the page was not ready")
     catalog = workspace.catalog("demo")
-    browser.find_element(By.ID, "file").send_keys(str(catalog[catalog.ids("test")[DROPPED]].path))
+    clip = catalog[catalog.ids("test")[DROPPED]]
+    song = folder / f"{clip.title.partition(' for ')[0].replace(':', ',')}{clip.path.suffix}"
+    song.symlink_to(clip.path.resolve())
+    browser.find_element(By.ID, "file").send_keys(str(song))
     heard = "return /hears/.test(document.getElementById('song-words').textContent)"
     until(lambda: browser.execute_script(heard), "the song was not heard", 60)
     browser.execute_script("document.getElementById('whole').currentTime = 12")
@@ -63,15 +66,16 @@ def live_page(browser) -> dict[str, bytes]:
 
 
 def explorer(browser, folder: Path) -> bytes:
-    """The explorer with one channel of the third stage, gated."""
+    """The explorer with one channel of the sixth stage, gated."""
     with jupyter.lab(folder, {"explorer": CELL.format(home=str(paths.home()))}) as address:
         browser.set_window_size(1300, 1300)
         before = jupyter.run_cell(browser, address, "explorer", 1, 180)
-        jupyter.dropdowns(browser, "stage")[0].select_by_visible_text("conv3")
-        before = jupyter.changed(browser, before)
-        jupyter.dropdowns(browser, "sort by")[0].select_by_visible_text("energy")
-        jupyter.dropdowns(browser, "mode")[0].select_by_visible_text("gated")
-        jupyter.changed(browser, before)
+        for name, value in (("stage", "conv6"), ("sort by", "energy")):
+            jupyter.dropdowns(browser, name)[0].select_by_visible_text(value)
+        time.sleep(5)  # until the channels are sorted
+        jupyter.dropdowns(browser, "channel")[0].select_by_index(0)
+        jupyter.dropdowns(browser, "mode")[0].select_by_visible_text("gated")  # the first mode that plays here
+        jupyter.changed(browser, before, seconds=120)
         browser.execute_script("document.querySelectorAll('.Toastify').forEach((note) => note.remove())")
         shown = browser.find_element(By.CSS_SELECTOR, ".jp-OutputArea-output .widget-vbox")
         browser.execute_script("arguments[0].scrollIntoView({block: 'start'})", shown)
@@ -85,7 +89,7 @@ def main() -> None:
         try:
             pictures = {
                 "listening_page.png": listening_page(browser),
-                **live_page(browser),
+                **live_page(browser, Path(folder)),
                 "explorer.png": explorer(browser, Path(folder)),
             }
         finally:

@@ -28,7 +28,7 @@ def probe(portrait: Portrait, measured: Measured | None = None, *, jobs: int = 1
     measured : Measured, optional
         `portrait.trained` (the default) or `portrait.control`.
     jobs : int
-        Processes, each of which learns the probes of one stage at a time.
+        Threads, each of which learns the probes of one stage at a time.
     seed : int
         Of the bootstrap.
 
@@ -60,7 +60,7 @@ def probe(portrait: Portrait, measured: Measured | None = None, *, jobs: int = 1
     tags = tuple(np.array(portrait.tags)[known])
     numbers = (np.concatenate([heard.means[stage], heard.maxima[stage]], axis=1) for stage in portrait.stages)
     about = learned_from[:, known], portrait.pieces[held_out:], held_out
-    every = joblib.Parallel(jobs)(joblib.delayed(_fit_and_score)(x, *about) for x in numbers)
+    every = joblib.Parallel(jobs, prefer="threads")(joblib.delayed(_fit_and_score)(x, *about) for x in numbers)
     found, clusters = {}, portrait.pieces[:held_out]
     for stage, scores in zip(portrait.stages, every, strict=True):
         scored = metrics.score_tags(portrait.labels[:held_out][:, known], scores, tags, clusters, 1, seed=seed)
