@@ -41,7 +41,7 @@ lint: install  ## check the code, the import contracts, the declared dependencie
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 unit: install  ## run the tests, on as many cores as there are, up to four
-	$(ON_ONE_CORE) $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+	$(ON_ONE_CORE) $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations 25
 
 test-browser: install  ## run only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser
