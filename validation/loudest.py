@@ -46,14 +46,14 @@ def _of_stage(model, stage: str, channels: range, frequencies: np.ndarray) -> li
         Rate(f"channels played, {stage} of {model.name}", len(played), len(made), 0.7, 1.0),
         Rate(
             f"above white noise, of those played, {stage} of {model.name}",
-            sum(e > noise[c] for e, c in zip(above, played, strict=True)),
+            int(sum(e > noise[c] for e, c in zip(above, played, strict=True))),
             len(played),
             1.0,
             1.0,
         ),
         Rate(
             f"within .1 dB of the best tone or above, of those played, {stage} of {model.name}",
-            sum(e >= SHORTFALL * tone[c] for e, c in zip(above, played, strict=True)),
+            int(sum(e >= SHORTFALL * tone[c] for e, c in zip(above, played, strict=True))),
             len(played),
             1.0,
             1.0,

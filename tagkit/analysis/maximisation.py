@@ -14,9 +14,11 @@ from scipy import signal
 from tagkit.analysis import geometry
 from tagkit.analysis.attribution import Channel, Score, energy
 from tagkit.analysis.feature_maps import select
+from tagkit.analysis.tones import filled
 
 SHORTFALL_DB = 0.1  # a sound that excites a channel less than the best tone, by more than this, is not played
-TONES, PHASES = 128, 5
+TONES, PHASES, PEAKS = 128, 5, 6
+MOST_TONE_SAMPLES = 2**23  # of a coarse grid that is denser than `TONES`
 NOISES = 8
 POSITIONS_A_STEP, SAMPLES_A_STEP = 4, 2**17  # long stages are tried at fewer positions a step
 SAMPLES_AT_ONCE = 2**19
@@ -184,20 +186,24 @@ def _tones(frequencies: np.ndarray, phases: int, samples: int, sr: int, rms: flo
     """Pure tones (tones * phases, samples, 1); two phases are a quarter of a period apart, more are spread evenly."""
     shift = 2 * np.pi * np.arange(phases) / max(phases, 4 if phases == 2 else phases)
     angle = 2 * np.pi * frequencies[:, None, None] * np.arange(samples) / sr + shift[:, None]
-    return (rms * np.sqrt(2) * np.sin(angle)).reshape(-1, samples, 1)
+    waves = np.sin(angle).reshape(-1, samples, 1)
+    return waves * (rms / _rms(waves))
 
 
 def _best_tone(unit: Channel, samples: int, rms: float) -> tuple[float, float]:
-    """The pure tone that excites the channel most, and its energy: a coarse grid, then finer ones around its best."""
+    """The pure tone that excites the channel most, and its energy: a coarse grid, then finer ones around its best.
+
+    The coarse grid leaves no room for a peak between two tones, as far as `MOST_TONE_SAMPLES` allow.
+    """
     sr = unit.stage.sr
-    grid = np.geomspace(30, 0.98 * sr / 2, TONES)
-    coarse = _of_tones(unit, grid, 2, samples, rms)
-    step = grid[1] / grid[0]
-    best = grid[np.argsort(coarse)[-4:]]
-    finer = (best[:, None] * step ** np.linspace(-1, 1, 9)).ravel()
-    finer = finer[(finer >= grid[0]) & (finer <= grid[-1])]
-    found = _of_tones(unit, finer, PHASES, samples, rms)
-    return float(finer[found.argmax()]), float(found.max())
+    most = max(MOST_TONE_SAMPLES // (2 * samples), TONES)
+    grid = filled(np.geomspace(30, 0.98 * sr / 2, TONES), sr / (2 * unit.stage.receptive_field), most)
+    found = _of_tones(unit, grid, 2, samples, rms)
+    for peaks in (PEAKS, 1):
+        around = ((grid[max(i - 1, 0)], grid[min(i + 1, len(grid) - 1)]) for i in np.argsort(found)[-peaks:])
+        grid = np.unique(np.concatenate([np.linspace(low, high, 9) for low, high in around]))
+        found = _of_tones(unit, grid, PHASES, samples, rms)
+    return float(grid[found.argmax()]), float(found.max())
 
 
 def _of_tones(unit: Channel, frequencies: np.ndarray, phases: int, samples: int, rms: float) -> np.ndarray:

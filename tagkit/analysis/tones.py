@@ -138,8 +138,7 @@ def refine(player: Player, base: np.ndarray, times: int) -> tuple[np.ndarray, li
         where there was no room for more tones.
     """
     most = min(times * len(base), max(len(base), int(MOST_MACS // max(player.macs, 1))))
-    resolution = player.sr / (2 * max(stage.receptive_field for stage in player.stages))
-    grid = _filled(base, resolution, most // 2)
+    grid = filled(base, player.sr / (2 * max(stage.receptive_field for stage in player.stages)), most // 2)
     found = player(grid)
     centres = [_centres(grid, stage) for stage in found]
     moved = [np.full_like(each, np.inf) for each in centres]
@@ -159,8 +158,11 @@ def refine(player: Player, base: np.ndarray, times: int) -> tuple[np.ndarray, li
             centres[i], moved[i] = now, np.where(served, step, np.maximum(moved[i], step))
 
 
-def _filled(base: np.ndarray, spacing_hz: float, most: int) -> np.ndarray:
-    """The grid with tones between its own, so that none are further apart than `spacing_hz`, and at most `most`."""
+def filled(base: np.ndarray, spacing_hz: float, most: int) -> np.ndarray:
+    """The grid (Hz, rising) with tones between its own: none are further apart than `spacing_hz`, but at most `most`.
+
+    A stage tells two tones from each other if they are half the sampling rate over its receptive field apart.
+    """
     while True:
         parts = np.maximum(np.ceil(np.diff(base) / spacing_hz), 1).astype(int)
         if parts.sum() < max(most, len(base)):
