@@ -27,6 +27,19 @@ def test_check_11_gradient_ascent_finds_the_peak_of_a_known_filter(centre_hz):
     assert -0.1 < found.over_tone_db[0] < edges_db + 0.01  # nothing else beats the best tone at a linear filter
 
 
+def test_the_best_tone_is_found_where_it_stands_between_two_tones_of_a_coarse_grid():
+    """A broad peak at 1 kHz, and a higher one 30 Hz wide halfway between two of 128 tones, 250 Hz apart."""
+    grid = np.geomspace(30, 0.98 * SR / 2, maximisation.TONES)
+    narrow_hz = float(np.sqrt(grid[-8] * grid[-7]))
+    bank = gabor_bank(np.array([1000.0]), q=2) + 2 * gabor_bank(np.array([narrow_hz]), q=narrow_hz / 30)
+    gain = spectrum(bank, FINE)[:, 0]
+    assert gain[np.searchsorted(FINE, grid[-8:-6])].max() < 0.1
+    unit = attribution.Channel(filterbank(bank, 2048, stride=4), "conv1", 0, 4000)
+    tone_hz, energy = maximisation._best_tone(unit, 4000, 0.1)
+    assert tone_hz == pytest.approx(FINE[gain.argmax()], abs=1)
+    assert energy == pytest.approx((0.1 * gain.max()) ** 2, rel=0.01)
+
+
 def test_check_11_fails_for_the_mean_of_the_activation():
     """A deliberately wrong objective: the mean is linear, so it grows at DC or at an edge, not at the peak."""
     bank = gabor_bank(np.array([400.0]), 256, q=6) + 1e-3
