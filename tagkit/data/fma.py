@@ -206,7 +206,9 @@ def read_genres(root: str | Path) -> pd.DataFrame:
     if len(orphans):
         raise CatalogError(f"{path} has genre {orphans.index[0]} without its parent; fetch fma_metadata again.")
     same = table["title"].duplicated(keep=False) & (table["parent"] != 0)
-    table.loc[same, "title"] += [f" ({genre})" for genre in table.index[same]]
+    table["title"] = [
+        f"{t} ({genre})" if s else t for genre, t, s in zip(table.index, table["title"], same, strict=True)
+    ]
     return table
 
 
