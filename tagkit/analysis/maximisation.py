@@ -197,7 +197,7 @@ def _best_tone(unit: Channel, samples: int, rms: float) -> tuple[float, float]:
     """
     sr = unit.stage.sr
     most = max(MOST_TONE_SAMPLES // (2 * samples), TONES)
-    grid = filled(np.geomspace(30, 0.98 * sr / 2, TONES), sr / (2 * unit.stage.receptive_field), most)
+    grid = filled(np.geomspace(30, 0.98 * sr / 2, TONES), sr, unit.stage.receptive_field, most)
     found = _of_tones(unit, grid, 2, samples, rms)
     for peaks in (PEAKS, 1):
         around = ((grid[max(i - 1, 0)], grid[min(i + 1, len(grid) - 1)]) for i in np.argsort(found)[-peaks:])

@@ -138,7 +138,7 @@ def refine(player: Player, base: np.ndarray, times: int) -> tuple[np.ndarray, li
         where there was no room for more tones.
     """
     most = min(times * len(base), max(len(base), int(MOST_MACS // max(player.macs, 1))))
-    grid = filled(base, player.sr / (2 * max(stage.receptive_field for stage in player.stages)), most // 2)
+    grid = filled(base, player.sr, max(stage.receptive_field for stage in player.stages), most // 2)
     found = player(grid)
     centres = [_centres(grid, stage) for stage in found]
     moved = [np.full_like(each, np.inf) for each in centres]
@@ -158,11 +158,13 @@ def refine(player: Player, base: np.ndarray, times: int) -> tuple[np.ndarray, li
             centres[i], moved[i] = now, np.where(served, step, np.maximum(moved[i], step))
 
 
-def filled(base: np.ndarray, spacing_hz: float, most: int) -> np.ndarray:
-    """The grid (Hz, rising) with tones between its own: none are further apart than `spacing_hz`, but at most `most`.
+def filled(base: np.ndarray, sr: int, receptive_field: int, most: int) -> np.ndarray:
+    """The grid (Hz, rising) with tones between its own, `most` at most, so that no peak hides between two of them.
 
-    A stage tells two tones from each other if they are half the sampling rate over its receptive field apart.
+    None are further apart than a stage of that receptive field (samples) can tell two tones from each other: half the
+    sampling rate over the receptive field.
     """
+    spacing_hz = sr / (2 * receptive_field)
     while True:
         parts = np.maximum(np.ceil(np.diff(base) / spacing_hz), 1).astype(int)
         if parts.sum() < max(most, len(base)):
