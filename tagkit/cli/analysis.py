@@ -108,17 +108,17 @@ def _causes(runs: dict, portraits: dict, records: "Records", clips: int, control
         read[portrait.name] = probes.measure(portrait)
         return f"{PROBES}\n{probes.table(read[portrait.name])}"
 
+    experiments = {
+        "ablation": lambda run, portrait: ablation.measure(run, portrait, records).summary(),
+        "probes": read_stages,
+        "faithfulness": lambda run, portrait: (
+            f"{SOUNDS}\n{sounds.table(sounds.measure(run, portrait, records)).round(2).to_string()}"
+        ),
+    }
     for name, run in runs.items():
         found, portrait = muting.measure(run, clips=clips, control=control), portraits[name]
         print(f"\n{name}: {found.summary(portrait)}")
         paths.append(report.write_muting(found, folder))
-        experiments = {
-            "ablation": lambda run, portrait: ablation.measure(run, portrait, records).summary(),
-            "probes": read_stages,
-            "faithfulness": lambda run, portrait: (
-                f"{SOUNDS}\n{sounds.table(sounds.measure(run, portrait, records)).round(2).to_string()}"
-            ),
-        }
         for what, experiment in experiments.items():
             try:
                 print(f"\n{experiment(run, portrait)}")

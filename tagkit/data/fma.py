@@ -206,9 +206,8 @@ def read_genres(root: str | Path) -> pd.DataFrame:
     if len(orphans):
         raise CatalogError(f"{path} has genre {orphans.index[0]} without its parent; fetch fma_metadata again.")
     same = table["title"].duplicated(keep=False) & (table["parent"] != 0)
-    table["title"] = [
-        f"{t} ({genre})" if s else t for genre, t, s in zip(table.index, table["title"], same, strict=True)
-    ]
+    titles = zip(table.index, table["title"], same, strict=True)
+    table["title"] = [f"{title} ({genre})" if shared else title for genre, title, shared in titles]
     return table
 
 

@@ -59,18 +59,18 @@ def probes(
     -------
     ndarray of Axes (1,) or (2,)
     """
-    sides = {
+    by_side = {
         side: {name: each[side] for name, each in found.items() if side in each} for side in ("trained", "untrained")
     }
-    sides = {side: networks for side, networks in sides.items() if networks}
+    sides = {side: networks for side, networks in by_side.items() if networks}
     size = (5.5 * len(sides) + 1.5, 3.8)
     fig, axes = plt.subplots(1, len(sides), figsize=size, sharey=True, squeeze=False, layout="constrained")
     for ax, (side, networks) in zip(axes[0], sides.items(), strict=True):
-        stages = max(networks.values(), key=len)
-        by_stage(list(stages), networks, title=side, ylabel="macro ROC-AUC" if ax is axes[0, 0] else "", ax=ax)
-        if ax is not axes[0, -1] and ax.get_legend():
-            ax.get_legend().remove()
-    lowest = min(low for networks in sides.values() for of in networks.values() for _, low, _ in of.values())
-    axes[0, 0].set_ylim(min(0.5, lowest) - 0.02, 1.0)
+        by_stage(list(max(networks.values(), key=len)), networks, title=side, ax=ax)
+    for ax in axes[0, :-1]:
+        if ax.get_legend():
+            ax.get_legend().remove()  # the last one stands for all
+    lowest = min(low for networks in sides.values() for stages in networks.values() for _, low, _ in stages.values())
+    axes[0, 0].set(ylabel="macro ROC-AUC", ylim=(min(0.5, lowest) - 0.02, 1.0))
     fig.suptitle(title)
     return axes[0]
