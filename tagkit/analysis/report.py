@@ -50,9 +50,10 @@ def summary(portrait: Portrait) -> str:
     if portrait.control:
         words = (
             f"{told['trained'] - told['untrained']:+d} channels by training: {words}, {told['untrained']} of the "
-            f"untrained network ({told['untrained_by_chance']:.3g}). The best channel of a tag gained "
-            f"{Interval(*told['best_channel_gain']).text('+')} in ROC-AUC, chance apart"
+            f"untrained network ({told['untrained_by_chance']:.3g})"
         )
+        gain = Interval(*told["best_channel_gain"])
+        words += f". The best channel of a tag gained {gain.text('+')} in ROC-AUC, chance apart" if gain.known else ""
     stages, best = portrait.table(), best_of_tags(portrait)
     lines = [
         f"Measured on {len(portrait.pieces)} clips, {portrait.held_out} of them held out from training.",

@@ -104,11 +104,17 @@ def _causes(runs: dict, portraits: dict, records: "Records", clips: int, control
 
     paths, read = [], {}
 
+    def mute(run: "Run", portrait: "Portrait") -> str:
+        found = muting.measure(run, clips=clips, control=control)
+        paths.append(report.write_muting(found, folder))
+        return found.summary(portrait)
+
     def read_stages(_: "Run", portrait: "Portrait") -> str:
         read[portrait.name] = probes.measure(portrait)
         return f"{PROBES}\n{probes.table(read[portrait.name])}"
 
     experiments = {
+        "muting": mute,
         "ablation": lambda run, portrait: ablation.measure(run, portrait, records).summary(),
         "probes": read_stages,
         "faithfulness": lambda run, portrait: (
@@ -116,12 +122,10 @@ def _causes(runs: dict, portraits: dict, records: "Records", clips: int, control
         ),
     }
     for name, run in runs.items():
-        found, portrait = muting.measure(run, clips=clips, control=control), portraits[name]
-        print(f"\n{name}: {found.summary(portrait)}")
-        paths.append(report.write_muting(found, folder))
+        print(f"\n{name}, causes")
         for what, experiment in experiments.items():
             try:
-                print(f"\n{experiment(run, portrait)}")
+                print(f"\n{experiment(run, portraits[name])}")
             except ValueError as reason:  # too few clips, or a network that it does not suit: it says which
                 print(f"\nNo {what}: {reason}")
     return paths + report.write_probes(read, folder)

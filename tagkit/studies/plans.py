@@ -227,6 +227,10 @@ TEACHER = Plan(
         Entry(model, model, settings, f"{model} by {way}")
         for model in ("dm16", "ds256rc", "tdfbank", "logmel")
         for way, settings in WAYS.items()
+    )
+    + tuple(
+        Entry("tdfbank", "tdfbank, trained longer", WAYS[way], f"tdfbank by {way}, longer", budget_s=1_200)
+        for way in ("tags", "teacher")
     ),
     budget_s=300,
     seeds=3,

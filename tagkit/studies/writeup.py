@@ -256,10 +256,11 @@ def _plain(groups: Sequence[Group]) -> list[Group]:
 def _teacher(groups: Sequence[Group]) -> str:
     text = [f"## A teacher\n\n{RECORDED}\n\n{_terms(groups)}", TAUGHT]
     text.append(_picture("Scores with and without a teacher", "results_teacher"))
-    for model in dict.fromkeys(g.first.family for g in groups):
-        some = [g for g in groups if g.first.family == model]
-        _needed([g for g in some if not g.first.training.teacher], "teacher", f"{model} that learned from tags")
-        text.append(f"### {model}\n\n{_table(some, f'{model} by tags')}\n")
+    for family in dict.fromkeys(g.first.family for g in groups):
+        some = [g for g in groups if g.first.family == family]
+        untaught = [g for g in some if not g.first.training.teacher]
+        reference, *_ = _needed(untaught, "teacher", f"{family} that learned from tags")
+        text.append(f"### {family}\n\n{_table(some, reference.name)}\n")
         for g in some:
             told = [r.agreement for r in g.results if r.agreement is not None]
             if told:

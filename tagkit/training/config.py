@@ -179,7 +179,7 @@ class TrainingConfig:
 
     def smoke(self) -> "TrainingConfig":
         """The same run cut to a few seconds: it checks that everything works and learns nothing."""
-        return replace(self, steps=12, batch_size=8, eval_every=6)
+        return replace(self, steps=6, batch_size=4, eval_every=3)
 
     @property
     def schedule(self) -> tuple[Phase, ...]:

@@ -27,7 +27,7 @@ def runs(tone_records, tmp_path_factory):
     settings = {"steps": 2, "batch_size": 4, "eval_every": 2}
     return [
         train(TrainingConfig(model=name, **settings), tone_records, root / name, progress=False)
-        for name in ("dm16", "ds256ra")
+        for name in ("ds256rc", "ds256ra")
     ]
 
 
@@ -37,17 +37,27 @@ def test_analyse_leaves_figures_numbers_and_a_page(runs, tmp_path, capsys):
     out = capsys.readouterr().out
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
     assert figures == {
-        f"{kind}_{name}.png" for kind in ("construction", "tags", "filters") for name in ("dm16", "ds256ra")
+        f"{kind}_{name}.png" for kind in ("construction", "tags", "filters") for name in ("ds256rc", "ds256ra")
     }
     assert "12 clips are too few for CKA" in out  # so there is no figure of similarity, and it says so
     numbers = json.loads((tmp_path / "analysis.json").read_text())
-    first = numbers["dm16"]["stages"]["conv1"]
+    first = numbers["ds256rc"]["stages"]["conv1"]
     assert first["low"] <= first["moved_db"] <= first["high"]
-    assert numbers["dm16"]["clips"] == 12
+    assert numbers["ds256rc"]["clips"] == 12
     header = html.unpack((tmp_path / "listen.html").read_text(encoding="utf-8")).header
-    assert [model["title"] for model in header["models"]] == ["dm16", "ds256ra"]
+    assert [model["title"] for model in header["models"]] == ["ds256rc", "ds256ra"]
     assert all(stage["control"] for model in header["models"] for stage in model["stages"])
     assert all(channel["tag"] for channel in header["models"][0]["stages"][0]["channels"])
+
+
+def test_experiments_that_do_not_suit_a_network_say_so_and_the_others_are_made(runs, tmp_path, capsys):
+    """Of `analyse --causes`: the tags are tones, no instrument that could be muted, and 12 clips are few."""
+    arguments = ["analyse", str(runs[1].root), "--out", str(tmp_path), "--measure", "12", "--causes", "1"]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "No muting: " in out and "has no instrument among its tags" in out
+    assert "No ablation: ds256ra: its 2 held-out clips are too few" in out and "conv3 gated" in out
+    assert (tmp_path / "figures/probes.png").exists() and (tmp_path / "listen.html").exists()
 
 
 def test_the_untrained_networks_best_channels_stand_beside(runs, tone_records):

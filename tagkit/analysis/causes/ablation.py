@@ -249,7 +249,8 @@ def compare(
         }
     if not rows:
         raise ValueError(
-            f"{name}: no tag is on {FEWEST_CLIPS} of {clips} held-out clips and off as many; measure more clips."
+            f"{name}: its {clips} held-out clips are too few: no tag has {FEWEST_CLIPS} of them and lacks as many; "
+            "measure more clips."
         )
     tested = pd.DataFrame.from_dict(rows, orient="index")
     tested["p"] = holm(tested["p"].to_numpy())
