@@ -101,13 +101,22 @@ def _causes(runs: dict, portraits: dict, records: "Records", clips: int, control
     """Print and draw what experiments tell of each network's tags, channels and sounds; the figures' paths."""
     from tagkit.analysis import report
     from tagkit.analysis.causes import ablation, muting, probes, sounds
+    from tagkit.training.runs import TrainingError
 
-    paths, read = [], {}
+    paths, read, unsuited = [], {}, {}
+    for name, run in runs.items():
+        try:
+            muting.check(run)
+        except TrainingError as reason:
+            unsuited[name] = reason
+    suited = [run for name, run in runs.items() if name not in unsuited]
+    muted = {found.name: found for found in muting.of_runs(suited, clips=clips, control=control)}
 
-    def mute(run: "Run", portrait: "Portrait") -> str:
-        found = muting.measure(run, clips=clips, control=control)
-        paths.append(report.write_muting(found, folder))
-        return found.summary(portrait)
+    def mute(_: "Run", portrait: "Portrait") -> str:
+        if portrait.name in unsuited:
+            raise unsuited[portrait.name]
+        paths.append(report.write_muting(muted[portrait.name], folder))
+        return muted[portrait.name].summary(portrait)
 
     def read_stages(_: "Run", portrait: "Portrait") -> str:
         read[portrait.name] = probes.measure(portrait)

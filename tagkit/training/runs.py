@@ -123,6 +123,11 @@ class Run:
             raise TrainingError(f"{records.root} is at {records.sr} Hz, but {self.root} takes {self.row.sr} Hz.")
         return records
 
+    def needs_single_windows(self, use: str) -> None:
+        """TrainingError if the network merges the windows of a clip, which rules out this use of it."""
+        if self.windowing.method:
+            raise TrainingError(f"{self.root} merges the windows of a clip; {use} takes a network of single windows.")
+
     def tags_in(self, records: Records) -> tuple[str, ...]:
         """Those of the network's tags that records know; of an imported network, not all need be there."""
         return tuple(tag for tag in self.tags if tag in records.catalog.labels.columns)

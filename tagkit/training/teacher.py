@@ -36,10 +36,7 @@ class Teacher:
     def open(cls, root: str | Path, weight: float = 1.0) -> "Teacher":
         """The run in a folder, or a published network by its name; TrainingError where it cannot teach."""
         run = open_run(root)
-        if run.windowing.windows is not None:
-            raise TrainingError(
-                f"{run.root} merges the windows of a clip, so it cannot score single ones: take another."
-            )
+        run.needs_single_windows("teaching")
         if run.exclusive:
             raise TrainingError(f"{run.root} tells classes of which a clip has one; take a teacher that tells tags.")
         return cls(run, weight)

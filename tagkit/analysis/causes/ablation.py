@@ -22,7 +22,7 @@ from tagkit.data.records import Records
 from tagkit.data.windows import evaluation_windows
 from tagkit.evaluation.compare import holm
 from tagkit.system.progress import progress_bar
-from tagkit.training.runs import Run, TrainingError
+from tagkit.training.runs import Run
 
 DRAWS = 999
 ALPHA = 0.05
@@ -177,9 +177,8 @@ def measure(
         The portrait's clips are too few or all held out, there is no such stage, or the network reaches its logits
         past it.
     """
+    run.needs_single_windows("ablation")
     model = run.model()
-    if len(model.input_shape) == 4:
-        raise TrainingError(f"{run.root} merges the windows of a clip; ablation takes networks of single windows.")
     stage, seen = stage or portrait.stages[-1], slice(portrait.held_out, None)
     heard, labels = portrait.trained.heard, portrait.labels
     if not len(labels[seen]):

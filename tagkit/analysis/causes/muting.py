@@ -6,7 +6,7 @@ is compared with what muting another instrument of the same piece, of about the 
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import joblib
@@ -209,10 +209,17 @@ class Muting:
 _TYPES = (Muting, Changes)
 
 
-def measure(
-    run: Run, *, clips: int = CLIPS, control: bool = True, jobs: int | None = None, progress: bool = True
-) -> Muting:
-    """The experiment with a trained network: read from muting.npz beside the run, or made now and kept there.
+def measure(run: Run, **settings: object) -> Muting:
+    """The experiment with one trained network: `of_runs` of it, which takes the settings and raises the errors."""
+    return of_runs([run], **settings)[0]
+
+
+def of_runs(
+    runs: Sequence[Run], *, clips: int = CLIPS, control: bool = True, jobs: int | None = None, progress: bool = True
+) -> list[Muting]:
+    """The experiment with trained networks: read from muting.npz beside each run, or made now and kept there.
+
+    The music is rendered once for all of them; that is what takes the time.
 
     Parameters
     ----------
@@ -229,29 +236,39 @@ def measure(
     Raises
     ------
     TrainingError
-        The network knows none of the instruments, merges windows, or has no weights yet.
+        A network cannot be asked (see `check`), or has no weights yet.
     CatalogError
         The packages of the extra `demo` are missing.
     """
-    known = [voice for voice in VOICES if voice in run.tags]
-    if not known:
-        raise TrainingError(f"{run.root} has no instrument among its tags that can be muted: {', '.join(VOICES)}.")
+    for run in runs:
+        check(run)
     settings = {"clips": clips, "control": control, **synthesis.versions()}
-    fingerprint = {"format": FORMAT, "weights": run.weights_sha256, "settings": settings}
-    path = run.root / FILE_NAME
-    if path.is_file() and stored.fingerprint(path) == fingerprint:
-        return stored.load(path, _TYPES)
-    models = [run.model(trained) for trained in ((True, False) if control else (True,))]
-    if len(models[0].input_shape) == 4:
-        raise TrainingError(
-            f"{run.root} merges the windows of a clip; muting takes networks that score single windows."
-        )
-    chosen = experiment.test_clips(clips)
-    variants = experiment.render(chosen, jobs or joblib.cpu_count())
-    found = watch(run.root.resolve().name, run.tags, models, variants, len(chosen), progress)
-    if os.access(run.root, os.W_OK):
-        stored.save(path, found, fingerprint)
-    return found
+    fingerprints = [{"format": FORMAT, "weights": run.weights_sha256, "settings": settings} for run in runs]
+    paths = [run.root / FILE_NAME for run in runs]
+    kept = [p.is_file() and stored.fingerprint(p) == each for p, each in zip(paths, fingerprints, strict=True)]
+    missing = {
+        i: Listener(run.root.resolve().name, run.tags, [run.model(trained) for trained in (True, False)[: 1 + control]])
+        for i, run in enumerate(runs)
+        if not kept[i]
+    }
+    if missing:
+        chosen = experiment.test_clips(clips)
+        variants = experiment.render(chosen, jobs or joblib.cpu_count())
+        for each in progress_bar(variants, "mute", len(chosen), unit="clip", disable=not progress):
+            for listener in missing.values():
+                listener.hear(each)
+    found = {i: listener.found() for i, listener in missing.items()}
+    for i, each in found.items():
+        if os.access(runs[i].root, os.W_OK):
+            stored.save(paths[i], each, fingerprints[i])
+    return [found[i] if i in found else stored.load(path, _TYPES) for i, path in enumerate(paths)]
+
+
+def check(run: Run) -> None:
+    """TrainingError if a network knows no instrument by a tag, or merges the windows of a clip."""
+    if not any(voice in run.tags for voice in VOICES):
+        raise TrainingError(f"{run.root} has no instrument among its tags that can be muted: {', '.join(VOICES)}.")
+    run.needs_single_windows("muting")
 
 
 def responses(model: keras.Model) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -273,15 +290,8 @@ def responses(model: keras.Model) -> Callable[[np.ndarray], tuple[np.ndarray, np
     return respond
 
 
-def watch(
-    name: str,
-    tags: Sequence[str],
-    models: Sequence[keras.Model],
-    clips: Iterable[Variants],
-    n_clips: int,
-    progress: bool = True,
-) -> Muting:
-    """Let networks hear every variant of every clip.
+class Listener:
+    """One network that hears every variant of clip after clip.
 
     Parameters
     ----------
@@ -289,43 +299,49 @@ def watch(
         What the trained network is called.
     models : sequence of keras.Model
         Waveform (batch, window, 1) -> logits (batch, tags): the trained one and, if wanted, the control.
-    clips : iterable of Variants
-    n_clips : int
-        How many there are, for the bar.
     """
-    hearers = [responses(model) for model in models]
-    rows: list[tuple[str, str, str, bool]] = []
-    swaps: list[tuple[str, str, str]] = []
-    lost: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in models]
-    gained: list[np.ndarray] = []
-    for each in progress_bar(clips, "mute", n_clips, unit="clip", disable=not progress):
-        rows += [(mine, other, each.piece, each.makes_untrue(mine)) for mine, other in each.pairs]
-        swaps.append((*each.swap, each.piece))
-        for number, hear in enumerate(hearers):
-            before = hear(each.full)
-            muted = {voice: hear(y) for voice, y in each.muted.items()}
-            for pair in each.pairs:
-                lost[number].append(tuple(b - [muted[v][k] for v in pair] for k, b in enumerate(before)))
+
+    def __init__(self, name: str, tags: Sequence[str], models: Sequence[keras.Model]):
+        self.name, self.tags = name, tuple(tags)
+        self.stages = tuple(stage.name for stage in geometry.stages(models[0]) for _ in range(stage.channels))
+        self._responses = [responses(model) for model in models]
+        self._mutings: list[tuple[str, str, str, bool]] = []
+        self._swaps: list[tuple[str, str, str]] = []
+        self._lost: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in models]
+        self._gained: list[np.ndarray] = []
+
+    def hear(self, clip: Variants) -> None:
+        """Take in one clip."""
+        self._mutings += [(mine, other, clip.piece, clip.makes_untrue(mine)) for mine, other in clip.pairs]
+        self._swaps.append((*clip.swap, clip.piece))
+        for number, respond in enumerate(self._responses):
+            before = respond(clip.full)
+            muted = {voice: respond(y) for voice, y in clip.muted.items()}
+            for pair in clip.pairs:
+                self._lost[number].append(tuple(b - [muted[v][k] for v in pair] for k, b in enumerate(before)))
             if number == 0:
-                gained.append(hear(each.swapped)[0] - before[0])
-    changes = [Changes(*(np.array(part, np.float32) for part in zip(*each, strict=True))) for each in lost]
-    voice, other, piece, clear = (np.array(column) for column in zip(*rows, strict=True))
-    swapped_from, swapped_to, swapped_piece = (np.array(column) for column in zip(*swaps, strict=True))
-    return Muting(
-        name=name,
-        tags=tuple(tags),
-        stages=tuple(stage.name for stage in geometry.stages(models[0]) for _ in range(stage.channels)),
-        voice=voice,
-        other=other,
-        piece=piece,
-        clear=clear,
-        trained=changes[0],
-        control=changes[1] if len(changes) > 1 else None,
-        swapped_to=swapped_to,
-        swapped_from=swapped_from,
-        swapped_piece=swapped_piece,
-        swapped=np.array(gained, np.float32),
-    )
+                self._gained.append(respond(clip.swapped)[0] - before[0])
+
+    def found(self) -> Muting:
+        """What the mutings did to the network."""
+        changes = [Changes(*(np.array(part, np.float32) for part in zip(*each, strict=True))) for each in self._lost]
+        voice, other, piece, clear = (np.array(column) for column in zip(*self._mutings, strict=True))
+        swapped_from, swapped_to, swapped_piece = (np.array(column) for column in zip(*self._swaps, strict=True))
+        return Muting(
+            name=self.name,
+            tags=self.tags,
+            stages=self.stages,
+            voice=voice,
+            other=other,
+            piece=piece,
+            clear=clear,
+            trained=changes[0],
+            control=changes[1] if len(changes) > 1 else None,
+            swapped_to=swapped_to,
+            swapped_from=swapped_from,
+            swapped_piece=swapped_piece,
+            swapped=np.array(self._gained, np.float32),
+        )
 
 
 def _adjusted(p: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from tagkit.data.records import Records
 from tagkit.data.windows import evaluation_windows
 from tagkit.evaluation.compare import holm
 from tagkit.system.progress import progress_bar
-from tagkit.training.runs import Run, TrainingError
+from tagkit.training.runs import Run
 
 CHANNELS, CLIPS, DRAWS, SECONDS = 2, 9, 4, 5.0
 MARGIN = 0.05  # of a clip, left out at its start
@@ -74,9 +74,8 @@ def measure(
     TrainingError
         The network merges windows.
     """
+    run.needs_single_windows("playing sounds to it again")
     model = run.model()
-    if len(model.input_shape) == 4:
-        raise TrainingError(f"{run.root} merges the windows of a clip; this takes networks of single windows.")
     own = portrait.channel_tags()
     rows, chosen = [], portrait.once[:clips]
     bar = progress_bar(portrait.stages, "hear sounds again", unit="stage", disable=not progress)

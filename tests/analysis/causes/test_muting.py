@@ -52,7 +52,10 @@ def piece(number):
 @pytest.fixture(scope="module")
 def found(network):
     untrained = similarity.random_control(network)
-    return muting.watch("known", TAGS, [network, untrained], (piece(i) for i in range(20)), 20, progress=False)
+    listener = muting.Listener("known", TAGS, [network, untrained])
+    for i in range(20):
+        listener.hear(piece(i))
+    return listener.found()
 
 
 def test_tags_miss_their_own_instrument_only(found):
