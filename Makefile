@@ -40,8 +40,10 @@ lint: install  ## check the code, the import contracts, the declared dependencie
 	$(BIN)/deptry . tests tests/*/ --ignore DEP002,DEP004
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-unit: install  ## run the tests, on as many cores as there are, up to four
-	$(ON_ONE_CORE) $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal --durations 25
+# One process more than there are cores, up to four: tests also wait, for a browser or for commands that they start.
+unit: install  ## run the tests in several processes
+	$(ON_ONE_CORE) $(BIN)/pytest --dist worksteal --durations 25 \
+		--numprocesses $$($(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))')
 
 test-browser: install  ## run only the tests that drive a real Chromium
 	$(BIN)/pytest -m browser
