@@ -313,7 +313,12 @@ def _bank(groups: Sequence[Group]) -> str:
     }
     moved = compare.markdown(pd.DataFrame.from_dict(rows, orient="index"), "network")
     reference = next(iter(g.name for g in groups if g.name == PLAIN_BANK), groups[0].name)
-    text = [f"## What is learned in a learned bank\n\n{BANKS}\n\n{_terms(groups)}\n"]
+    steps = [g.training("steps_done") for g in groups]
+    taken = (
+        f"A training took {min(steps):,.0f} to {max(steps):,.0f} steps. On a faster machine the same minute holds more "
+        "of them, so compare these scores with one another, and not with those of other tables."
+    )
+    text = [f"## What is learned in a learned bank\n\n{BANKS}\n\n{_terms(groups)} {taken}\n"]
     text += [_picture("Scores of learned banks", "results_bank"), _table(groups, reference), f"\n{MOVED}\n", moved]
     return "\n".join(text) + "\n"
 
