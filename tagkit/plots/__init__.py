@@ -12,7 +12,7 @@ from tagkit.plots.grids import channel_grid, grid
 from tagkit.plots.likeness import by_stage, similarity, tag_channels
 from tagkit.plots.scores import per_tag_scores, training_curves
 from tagkit.plots.sound import feature_maps, log_mel, spectrogram, waveform
-from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, save, save_figure, use_style
+from tagkit.plots.style import COLOURS, DIVERGING, SEQUENTIAL, logarithmic, save, save_figure, use_style
 from tagkit.plots.taggram import reliability, taggram
 from tagkit.plots.tags import confusion_matrix, tag_balance, tag_cooccurrence
 
@@ -31,6 +31,7 @@ __all__ = [
     "filter_spectra",
     "grid",
     "log_mel",
+    "logarithmic",
     "muting",
     "per_tag_scores",
     "probes",

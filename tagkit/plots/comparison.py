@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from tagkit.plots.labels import Label, place
-from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, legend_beside
+from tagkit.plots.style import COLOURS, QUIET, SEQUENTIAL, axes_or_new, legend_beside, logarithmic
 
 
 def score_ranking(
@@ -131,7 +131,7 @@ def score_against_cost(
     for kind, colour in colours.items():
         chosen = [i for i, k in enumerate(kinds) if k == kind]
         ax.plot(costs[chosen], values[chosen], "o", color=colour, label=kind)
-    ax.set_xscale("log")
+    logarithmic(ax.xaxis)
     ax.margins(0.07)
     legend_beside(ax)
     ax.set(title=title, xlabel=cost, ylabel=metric)

@@ -70,17 +70,19 @@ def looks(networks: Iterable[str], untrained: str | None) -> Iterator[dict]:
         yield {"label": name, "color": colour, "marker": marker, "zorder": 1.8 if name == untrained else 2}
 
 
+def logarithmic(axis: Axis) -> None:
+    """Make an axis logarithmic, with plain numbers at its powers of ten."""
+    (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+    axis.set_major_formatter(lambda value, _: f"{value:,.9g}")
+    axis.set_minor_formatter(lambda *_: "")
+
+
 def frequency_axis(axis: Axis, fmin_hz: float, fmax_hz: float) -> None:
     """Make an axis logarithmic in Hz, with ticks at 1, 2 and 5 of each decade (500, 1k, 2k)."""
     ticks = [step * 10**power for power in range(0, 5) for step in (1, 2, 5)]
     shown = [tick for tick in ticks if fmin_hz <= tick <= fmax_hz]
-    set_scale, set_limits = (
-        (axis.axes.set_xscale, axis.axes.set_xlim)
-        if axis.axis_name == "x"
-        else (axis.axes.set_yscale, axis.axes.set_ylim)
-    )
-    set_scale("log")
-    set_limits(fmin_hz, fmax_hz)
+    logarithmic(axis)
+    (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(fmin_hz, fmax_hz)
     axis.set_ticks(shown, labels=[f"{tick // 1000}k" if tick >= 1000 else str(tick) for tick in shown])
     axis.set_ticks([], minor=True)
     axis.set_label_text("frequency (Hz)")

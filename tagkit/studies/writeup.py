@@ -344,7 +344,7 @@ def _draw(name: str, groups: Sequence[Group], folder: Path) -> list[Path]:
     title = f"{_TITLES[name]}: {part} of split {groups[0].first.split!r}"
     if name == "hour":
         ax = plots.training_curves(**longer.curves(longer.by_span(groups)), title=title)
-        ax.set_xscale("log")
+        plots.logarithmic(ax.xaxis)
     else:
         ax = plots.score_ranking(**compare.ranking(groups), title=title)
     drawn = {f"results_{name}": ax}
