@@ -30,6 +30,24 @@ def test_there_are_notebooks_and_their_numbers_are_unique():
     assert all(re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", p.name) for p in NOTEBOOKS)
 
 
+def test_runs_that_several_notebooks_open_have_the_same_settings_everywhere():
+    """Otherwise the second of them is refused, on a machine where the first was executed in full."""
+    settings = {}
+    for path in NOTEBOOKS:
+        for source in code(nbformat.read(path, as_version=4)):
+            cell = list(ast.walk(ast.parse(re.sub(r"^%.*$", "", source, flags=re.M))))
+            strings = {node.value for node in cell if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+            looped = {ast.unparse(node.target) for node in cell if isinstance(node, ast.comprehension)}
+            for call in cell:
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "workspace.run" and call.args:
+                    given = {k.arg: ast.unparse(k.value) for k in call.keywords}
+                    first = given.pop("name", ast.unparse(call.args[0]))
+                    for name in strings if first in looped else {first.strip("'")}:
+                        settings.setdefault(name, {}).setdefault(str(given), []).append(path.name)
+    assert {"dm16", "crnn_dm16", "tdfbank"} <= settings.keys()
+    assert {name: found for name, found in settings.items() if len(found) > 1} == {}
+
+
 def test_it_is_valid_bare_and_small(notebook):
     path, book = notebook
     nbformat.validate(book)
