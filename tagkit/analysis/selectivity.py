@@ -124,7 +124,7 @@ def _auc_of_ranks(ranks: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     pairs = np.where(positives * negatives > 0, positives * negatives, np.nan)
     auc = (ranks.T @ labels - positives * (positives + 1) / 2) / pairs
     spread = ((ranks - (n + 1) / 2) ** 2).sum(axis=0)[:, None]  # n (n^2 - 1) / 12 without ties
-    error = np.sqrt(np.maximum(spread, 1e-12) / (n * (n - 1)) * pairs) / pairs
+    error = np.sqrt(np.maximum(spread, 1e-12) / max(n * (n - 1), 1) * pairs) / pairs  # NaN of one clip
     return auc, 2 * stats.norm.sf(np.abs(auc - 0.5) / error)
 
 

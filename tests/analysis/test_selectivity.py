@@ -42,6 +42,11 @@ def planted(rng, clips=120):
     return means, labels
 
 
+def test_one_clip_tells_nothing():
+    x, labels = np.array([[1.0, 2.0]]), np.array([[True, False]])
+    assert np.isnan(selectivity.selectivity(x, x, labels, ("a", "b")).auc["mean"]).all()
+
+
 def test_stages_share_one_correction():
     rng = np.random.default_rng(6)
     means, labels = planted(rng)
